@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"time"
+)
+
+// Errors that a caller branches on. Whatever a push returns with one of the first three, nothing of it was accepted.
+var (
+	// ErrClosed: the queue is not running: not started yet, or Shutdown has begun.
+	ErrClosed = errors.New("partitioned: closed")
+	// ErrFull: no room, and the queue refuses instead of waiting.
+	ErrFull = errors.New("partitioned: full")
+	// ErrTooManyKeys: a new key, while MaxKeys others have something pending.
+	ErrTooManyKeys = errors.New("partitioned: too many keys")
+	// ErrAbandoned: accepted, and the caller gave up waiting for the result. What was accepted is delivered all the same.
+	ErrAbandoned = errors.New("partitioned: accepted, result not awaited")
+	// ErrDropped: accepted, and given up when the deadline of Shutdown was over. Waiting callers get it.
+	ErrDropped = errors.New("partitioned: dropped at shutdown")
+)
+
+// PanicError is the error of a batch whose Process panicked.
+type PanicError struct {
+	Value any    // what was given to panic
+	Stack []byte // of the goroutine that panicked
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("partitioned: panic in Process: %v", e.Value) }
+
+// Weight is what an item weighs, and what a batch or a buffer holds, in two units at once.
+type Weight struct {
+	Items int // at least what the caller counts as one: spans, rows, messages
+	Bytes int // any second measure; 0 where nothing is limited by it
+}
+
+func (w Weight) plus(o Weight) Weight  { return Weight{w.Items + o.Items, w.Bytes + o.Bytes} }
+func (w Weight) minus(o Weight) Weight { return Weight{w.Items - o.Items, w.Bytes - o.Bytes} }
+
+// reaches tells whether w is at or over one of the limits; a limit of 0 is none.
+func (w Weight) reaches(limit Weight) bool {
+	return limit.Items > 0 && w.Items >= limit.Items || limit.Bytes > 0 && w.Bytes >= limit.Bytes
+}
+
+// exceeds tells whether w is over one of the limits; a limit of 0 is none.
+func (w Weight) exceeds(limit Weight) bool {
+	return limit.Items > 0 && w.Items > limit.Items || limit.Bytes > 0 && w.Bytes > limit.Bytes
+}
+
+// Unit is what Capacity counts.
+type Unit int
+
+const (
+	Items    Unit = iota // the Items of each pushed item's weight
+	Bytes                // the Bytes of each pushed item's weight
+	Requests             // pushed items, whatever they weigh
+)
+
+// Reason is why a batch was sent.
+type Reason int
+
+const (
+	Size     Reason = iota // it reached BatchSize
+	Timeout                // its oldest item had waited for Interval
+	Waiting                // a caller waits for its result or for room, and a consumer was free
+	Flush                  // Flush was called
+	Shutdown               // Shutdown was called
+)
+
+func (r Reason) String() string {
+	return [...]string{"size", "timeout", "waiting", "flush", "shutdown"}[r]
+}
+
+// Batch is what one call of Process receives.
+type Batch[T any] struct {
+	Key     string    // of the stream; "" where batches are not made by key
+	Items   []T       // in the order of their acceptance; valid until Process returns, the items themselves are the callee's
+	Weight  Weight    // of Items
+	Reason  Reason    // why it was sent
+	Oldest  time.Time // when the oldest buffer that Items came from got its first item
+	Closing bool      // Shutdown has begun: what comes back as a Rest is tried again at once, so do not ask for that for ever
+}
+
+// Verdict is what became of a batch. Its zero value says that all of it was taken.
+type Verdict[T any] struct {
+	// Err is why the batch failed, without what is in Rest; nil: it was taken. Callers that wait for one of its items
+	// get it.
+	Err error
+	// Rest is what has not been settled and is to come again, before everything else of its stream. It is weighed anew;
+	// callers that wait for an item of the batch now wait for all of Rest.
+	Rest []T
+	// After is how long the stream is left alone before Rest comes again. It holds no consumer meanwhile, and Shutdown
+	// cuts it short.
+	After time.Duration
+}
+
+// Plain makes a Process of a function that takes the items and fails or does not.
+func Plain[T any](f func(ctx context.Context, items []T) error) func(context.Context, Batch[T]) Verdict[T] {
+	return func(ctx context.Context, b Batch[T]) Verdict[T] { return Verdict[T]{Err: f(ctx, b.Items)} }
+}
+
+// QueueConfig says how a Queue works. Only Process has to be set.
+type QueueConfig[T any] struct {
+	// Process takes one batch. It runs on one of Consumers goroutines, under no lock; its context ends with the deadline
+	// of Shutdown and with ProcessTimeout. A panic costs its batch (PanicError). Required.
+	Process func(ctx context.Context, batch Batch[T]) Verdict[T]
+
+	// Key names what an item is batched and ordered with. It runs in Push, before any lock. Nil: all items are of one
+	// kind; they stay in order with one partition and one consumer, and in each partition with several of both.
+	Key func(item T) string
+	// PerLane makes Key choose only the partition: batches then mix the keys of their partition, whose order is kept.
+	PerLane bool
+	// MaxKeys is how many keys may have something pending; a push that would open one more gets ErrTooManyKeys.
+	// 0: no limit.
+	MaxKeys int
+
+	// Partitions is the number of locks that the streams are spread over. Default: 1 without Key, else 4 for each
+	// processor.
+	Partitions int
+	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10.
+	Consumers int
+
+	// Interval is the longest that an item waits for its flush while a consumer is free. 0: each item at once.
+	Interval time.Duration
+	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its
+	// limit wins. The zero value: each item at once.
+	BatchSize Weight
+	// MaxBatchSize is what no batch exceeds, unless it is one item that cannot be split. 0 in a unit: no limit. If
+	// BatchSize is set, but not in a unit that is limited here, the limit is also the size at which a batch is sent.
+	MaxBatchSize Weight
+	// Weigh tells what an item weighs; Items below 1 count as 1. It must give the same for as long as the item is in the
+	// queue. It runs in Push before any lock, and when a batch is cut. Nil: one item, no bytes.
+	Weigh func(item T) Weight
+	// Split divides an item that is heavier than the room left in a batch: a head that fits in room, and the rest, both
+	// with at least one item, together with as many Items as before. Not ok: it cannot be done, and the item is as it
+	// was. A unit without a limit has math.MaxInt of room. Nil: no item can be split.
+	Split func(item T, room Weight) (head, tail T, ok bool)
+
+	// Capacity bounds what is pending, in Unit: a push is admitted while less than this is pending, whatever its own
+	// weight, so at most one push is ever above it. 0: no limit.
+	Capacity int64
+	// Unit is what Capacity and KeyCapacity count. Default: Items.
+	Unit Unit
+	// KeyCapacity bounds in the same way what is pending of one key. 0: no limit.
+	KeyCapacity int64
+	// Refuse makes a push without room return ErrFull instead of waiting for room.
+	Refuse bool
+
+	// ProcessTimeout is the deadline of the context of one call of Process. 0: none.
+	ProcessTimeout time.Duration
+}
+
+// withDefaults returns the configuration with its defaults filled in, or an error that names the field and its value.
+func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
+	if c.Process == nil {
+		return c, errors.New("partitioned: Process is nil")
+	}
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxKeys", int64(c.MaxKeys)},
+		{"Partitions", int64(c.Partitions)},
+		{"Consumers", int64(c.Consumers)},
+		{"Interval", int64(c.Interval)},
+		{"BatchSize.Items", int64(c.BatchSize.Items)},
+		{"BatchSize.Bytes", int64(c.BatchSize.Bytes)},
+		{"MaxBatchSize.Items", int64(c.MaxBatchSize.Items)},
+		{"MaxBatchSize.Bytes", int64(c.MaxBatchSize.Bytes)},
+		{"Capacity", c.Capacity},
+		{"KeyCapacity", c.KeyCapacity},
+		{"ProcessTimeout", int64(c.ProcessTimeout)},
+	} {
+		if f.value < 0 {
+			return c, fmt.Errorf("partitioned: %s is negative: %d", f.name, f.value)
+		}
+	}
+	if c.Unit < Items || c.Unit > Requests {
+		return c, fmt.Errorf("partitioned: unknown Unit: %d", c.Unit)
+	}
+	if c.Key == nil && (c.PerLane || c.MaxKeys > 0 || c.KeyCapacity > 0) {
+		return c, errors.New("partitioned: PerLane, MaxKeys and KeyCapacity need a Key")
+	}
+	lanes, consumers := 1, 1
+	if c.Key != nil {
+		lanes, consumers = 4*runtime.GOMAXPROCS(0), 10
+	}
+	if c.Partitions == 0 {
+		c.Partitions = lanes
+	}
+	if c.Consumers == 0 {
+		c.Consumers = consumers
+	}
+	if c.Capacity == 0 {
+		c.Capacity = maxRoom
+	}
+	if c.KeyCapacity == 0 {
+		c.KeyCapacity = math.MaxInt64
+	}
+	switch {
+	case c.Interval == 0 || c.BatchSize == Weight{}:
+		c.BatchSize = Weight{Items: 1} // whatever comes reaches it: each item is cut by itself
+		return c, nil
+	case c.BatchSize.Items == 0:
+		c.BatchSize.Items = c.MaxBatchSize.Items
+	case c.BatchSize.Bytes == 0:
+		c.BatchSize.Bytes = c.MaxBatchSize.Bytes
+	}
+	if limit := c.MaxBatchSize; limit.Items > 0 && limit.Items < c.BatchSize.Items || limit.Bytes > 0 && limit.Bytes < c.BatchSize.Bytes {
+		return c, fmt.Errorf("partitioned: MaxBatchSize %+v is below BatchSize %+v", limit, c.BatchSize)
+	}
+	return c, nil
+}

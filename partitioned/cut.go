@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"math"
+	"slices"
+)
+
+// growth is what a cut changed beside moving entries: a split may make an item heavier, as both parts repeat something.
+type growth struct {
+	weight    Weight
+	room      int64
+	oversized bool // the batch is one item over a limit, that could not be split
+}
+
+// cut moves the next batch of s from draining to c: entries until one of the sizes of BatchSize is reached, or all there
+// are, and never more than MaxBatchSize, for which the last item is split, if it can be. What it makes depends on the
+// entries alone, not on when they came or were swapped. It returns a used-up buffer for use again. s is the worker's.
+func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth, spare []entry[T]) {
+	waits := false
+	defer func() {
+		if c.batch.Reason == Waiting && len(c.flushes) > 0 && !waits {
+			c.batch.Reason = Flush
+		}
+	}()
+	for len(s.draining) > 0 {
+		entries := s.draining[0].entries
+		for ; s.cursor < len(entries); s.cursor++ {
+			e := &entries[s.cursor]
+			if e.origin != nil && e.origin.flush {
+				c.flushes = append(c.flushes, e.origin)
+				c.waited++
+				continue
+			}
+			w := q.weigh(e.item)
+			room := q.entryRoom(w, e.origin)
+			if c.batch.Weight.plus(w).exceeds(q.cfg.MaxBatchSize) {
+				if head, tail, ok := q.split(e.item, c.batch.Weight); ok {
+					hw, tw := q.weigh(head), q.weigh(tail)
+					headRoom, tailRoom := q.room(hw), q.entryRoom(tw, e.origin)
+					if q.cfg.Unit == Requests {
+						headRoom = 0 // the tail still holds what the whole did
+					}
+					e.origin.add(1)
+					c.add(head, hw, e.origin)
+					c.room += headRoom
+					e.item = tail
+					waits = waits || e.origin != nil
+					g.weight = hw.plus(tw).minus(w)
+					g.room = headRoom + tailRoom - room
+					s.left = s.left.plus(g.weight)
+					return g, spare
+				}
+				if len(c.batch.Items) > 0 {
+					return g, spare
+				}
+				g.oversized = true
+			}
+			c.add(e.item, w, e.origin)
+			c.room += room
+			if e.origin.urgent() {
+				c.waited++
+				waits = true
+			}
+			if c.batch.Weight.reaches(q.cfg.BatchSize) || g.oversized {
+				s.cursor++
+				return g, s.dropEmpty(spare)
+			}
+		}
+		spare = s.dropEmpty(spare)
+	}
+	return g, spare
+}
+
+// split divides item so that its head fits in a batch that weighs full already.
+func (q *Queue[T]) split(item T, full Weight) (head, tail T, ok bool) {
+	if q.cfg.Split == nil {
+		return head, tail, false
+	}
+	limit := q.cfg.MaxBatchSize
+	room := Weight{math.MaxInt, math.MaxInt}
+	if limit.Items > 0 {
+		room.Items = limit.Items - full.Items
+	}
+	if limit.Bytes > 0 {
+		room.Bytes = limit.Bytes - full.Bytes
+	}
+	if room.Items < 1 || room.Bytes < 1 {
+		return head, tail, false
+	}
+	return q.cfg.Split(item, room)
+}
+
+// entryRoom is what an entry of weight w takes of the capacity.
+func (q *Queue[T]) entryRoom(w Weight, o *origin) int64 {
+	if q.cfg.Unit == Requests && o != nil && o.rest {
+		return o.room
+	}
+	return q.room(w)
+}
+
+// dropEmpty takes the first buffer out of draining if all of its entries are gone, and returns the larger of it and spare.
+func (s *stream[T]) dropEmpty(spare []entry[T]) []entry[T] {
+	entries := s.draining[0].entries
+	if s.cursor < len(entries) {
+		return spare
+	}
+	s.draining = slices.Delete(s.draining, 0, 1)
+	s.cursor = 0
+	if cap(entries) <= cap(spare) {
+		return spare
+	}
+	clear(entries)
+	return entries[:0]
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"sync"
+	"time"
+)
+
+// lane is one partition: a lock and the streams behind it. Appends and swaps happen under the lock, and the accounts are
+// kept; no foreign code runs there (I4).
+type lane[T any] struct {
+	mu struct { // before the scheduler's lock; several lanes in the order of their numbers
+		sync.Mutex
+		counts
+		dead bool // the deadline of Shutdown is over, all has been counted: nothing moves any more
+	}
+	number  int
+	streams map[string]*stream[T]   // by key; empty where streams are not by key
+	sole    *stream[T]              // the one stream of a lane without keys; nil with keys
+	apart   map[*stream[T]]struct{} // streams made of a Rest where there is no order to keep
+	unused  []*stream[T]            // to be used again
+}
+
+// counts are the accounts of a lane, in items. I1: accepted = forwarded + returned + failed + lost + queued + inFlight.
+type counts struct {
+	accepted, forwarded, returned int64
+	failed, lost                  int64 // dropped: nobody waited for the error; Shutdown's deadline was over
+	queued, inFlight              int64 // pending
+	retried, oversized            int64
+	calls                         int64 // batches in flight
+	batches                       [Shutdown + 1]int64
+}
+
+// entry is an item on its way, and who waits for it.
+type entry[T any] struct {
+	item   T
+	origin *origin // nil: nobody
+}
+
+// chunk is a swapped-out buffer.
+type chunk[T any] struct {
+	entries []entry[T]
+	born    time.Time // when the first entry came
+}
+
+// place is where a stream stands, as its lane sees it.
+type place int8
+
+const (
+	idle    place = iota // holds nothing
+	timed                // waits for more, or for its time
+	ready                // waits for a worker
+	parked               // waits for its Rest's time
+	cutting              // a worker cuts a batch from draining
+	busy                 // a worker has a batch of it in flight
+)
+
+// stream is the pending data of one key in one lane. Writers append to active. The worker that takes the stream swaps
+// active into draining, in O(1), and cuts a batch from there; what is left stays in front of what comes.
+//
+//	Push ──append──► active ──swap──► draining ──cut──► batch ──► Process
+//	                                     ▲                          │
+//	                                     └───────── Rest ───────────┘
+type stream[T any] struct {
+	key   string
+	lane  *lane[T]
+	apart bool // made of a Rest, in the lane's apart
+
+	// Guarded by lane.mu.
+	active  []entry[T]
+	spare   []entry[T] // an empty buffer for active to swap with
+	born    time.Time  // when active got its first entry
+	queued  Weight     // of active and draining
+	held    int64      // room taken: active, draining and in flight
+	waited  int        // entries of active and draining that somebody waits for
+	blocked bool       // callers stand in line for room of this key
+	place   place
+	calls   []*call[T] // in flight; at most one where order is kept (I2)
+
+	// Guarded by lane.mu, but while place is cutting: then they are the worker's.
+	draining []chunk[T]
+	cursor   int    // entries of draining[0] that are gone
+	left     Weight // of draining
+
+	// Guarded by the line's lock.
+	line   waiters[T] // callers that wait for room of this key
+	called bool       // one of them has its turn in the common line
+
+	// Guarded by the scheduler's lock.
+	deadline time.Time
+	index    int // in a heap; -1: in none
+	next     *stream[T]
+}
+
+// maxSpare is how many entries a buffer may have that is kept for use again.
+const maxSpare = 1 << 16
+
+func (s *stream[T]) empty() bool {
+	return len(s.active) == 0 && len(s.draining) == 0 && len(s.calls) == 0
+}
+
+// append adds an item behind all others. lane.mu held.
+func (s *stream[T]) append(item T, o *origin) {
+	if len(s.active) == 0 {
+		s.born = time.Now() // the only clock on the way of a push, and only in an empty buffer
+	}
+	if o != nil {
+		s.waited++
+	}
+	s.active = append(s.active, entry[T]{item, o})
+}
+
+// swap hands active over to draining. lane.mu held.
+func (s *stream[T]) swap() {
+	if len(s.active) == 0 {
+		return
+	}
+	s.draining = append(s.draining, chunk[T]{s.active, s.born})
+	s.active, s.spare = s.spare, nil
+	s.left = s.queued
+}
+
+// oldest is when the buffer of the oldest entry was begun.
+func (s *stream[T]) oldest() time.Time {
+	if len(s.draining) > 0 {
+		return s.draining[0].born
+	}
+	return s.born
+}
+
+// putBack puts entries before all others. lane.mu held.
+func (s *stream[T]) putBack(c chunk[T]) {
+	if s.cursor > 0 {
+		s.draining[0].entries = s.draining[0].entries[s.cursor:]
+		s.cursor = 0
+	}
+	s.draining = append([]chunk[T]{c}, s.draining...)
+}
+
+// open finds the stream of key, or makes it if q's number of keys allows. lane.mu held.
+func (l *lane[T]) open(q *Queue[T], key string) (*stream[T], error) {
+	if l.sole != nil {
+		return l.sole, nil
+	}
+	if s, ok := l.streams[key]; ok {
+		return s, nil
+	}
+	if !q.takeKey() {
+		return nil, ErrTooManyKeys
+	}
+	var s *stream[T]
+	if n := len(l.unused); n > 0 {
+		s, l.unused = l.unused[n-1], l.unused[:n-1]
+	} else {
+		s = newStream(l)
+	}
+	s.key = key
+	l.streams[key] = s
+	return s, nil
+}
+
+func newStream[T any](l *lane[T]) *stream[T] { return &stream[T]{lane: l, index: -1} }
+
+// forget removes s if it holds nothing: a key without pending data costs nothing (I5). lane.mu held.
+func (l *lane[T]) forget(q *Queue[T], s *stream[T]) {
+	if s == l.sole || s.place != idle || s.blocked || !s.empty() {
+		return
+	}
+	if _, ok := l.apart[s]; ok {
+		delete(l.apart, s)
+		return
+	}
+	delete(l.streams, s.key)
+	q.keys.Add(-1)
+	if len(l.unused) < maxUnused && cap(s.active)+cap(s.spare) <= maxUnusedEntries {
+		s.key = ""
+		l.unused = append(l.unused, s)
+	}
+}
+
+const (
+	maxUnused        = 64  // streams that a lane keeps for use again
+	maxUnusedEntries = 256 // room for entries in each of them
+)
+
+// all calls f for every stream of the lane. lane.mu held.
+func (l *lane[T]) all(f func(*stream[T])) {
+	if l.sole != nil {
+		f(l.sole)
+	}
+	for _, s := range l.streams {
+		f(s)
+	}
+	for s := range l.apart {
+		f(s)
+	}
+}

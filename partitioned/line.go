@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// line is where callers wait for room: one common line, first come first served, and for each key that is full a line of
+// its own, so that a stuck key's callers hold up nobody else.
+//
+// Whoever gives room back admits those at the head of the common line on their behalf (serve), so a caller that wakes up has
+// been accepted, and nobody overtakes it between the two. While the common line is not empty the gate lets nobody pass by
+// (gateLine). While a key has a line its stream is blocked: callers of that key go to its end. Of such a line one caller at
+// a time is called forward into the common one, when its key has room again.
+type line[T any] struct {
+	mu struct { // before the lanes' locks
+		sync.Mutex
+		common  waiters[T]
+		callers int64         // in all lines
+		waited  time.Duration // the time that callers spent here
+	}
+}
+
+// waiter is a caller in line. Its fields are guarded by the line's lock.
+type waiter[T any] struct {
+	parts  []part[T]
+	origin *origin
+	of     *stream[T] // whose line it stands in, or was called forward from; nil: neither
+
+	in         *waiters[T] // nil when served
+	prev, next *waiter[T]
+
+	served chan struct{} // closed when err is final
+	err    error
+}
+
+// standInLine waits until the parts are accepted or refused, or ctx is done.
+func (q *Queue[T]) standInLine(ctx context.Context, parts []part[T], o *origin) error {
+	if ctx.Err() != nil {
+		return notAccepted(ctx)
+	}
+	w := &waiter[T]{parts: parts, origin: o, served: make(chan struct{})}
+	begin := time.Now()
+	defer func() {
+		q.line.mu.Lock()
+		q.line.mu.callers--
+		q.line.mu.waited += time.Since(begin)
+		q.line.mu.Unlock()
+	}()
+	q.line.mu.Lock()
+	q.line.mu.callers++
+	q.line.mu.common.pushBack(w)
+	// The flag goes up before the look at the room: whoever gives some back after that look sees the flag, and serves.
+	q.gate.setLine(true)
+	q.serve()
+	q.line.mu.Unlock()
+	select {
+	case <-w.served:
+		return w.err
+	case <-ctx.Done():
+	}
+	q.line.mu.Lock()
+	defer q.line.mu.Unlock()
+	if w.in == nil {
+		return w.err // served just before: that stands
+	}
+	forward := w.in == &q.line.mu.common
+	w.in.remove(w)
+	if s := w.of; s != nil && (forward || s.line.first == nil && !s.called) {
+		q.callForward(s)
+	}
+	q.serve()
+	return notAccepted(ctx)
+}
+
+func notAccepted(ctx context.Context) error {
+	return fmt.Errorf("partitioned: nothing accepted, gave up waiting for room: %w", context.Cause(ctx))
+}
+
+// serve admits those at the head of the common line while there is room. line.mu held.
+func (q *Queue[T]) serve() {
+	common := &q.line.mu.common
+	for w := common.first; w != nil; w = common.first {
+		full, err := q.admit(w.parts, w.origin, w)
+		if err == errNoRoom && full == nil {
+			break // the whole queue has none: w keeps its place
+		}
+		common.remove(w)
+		from := w.of
+		if err != errNoRoom {
+			w.err = err
+			close(w.served)
+		} else if w.of = full; full == from {
+			full.line.pushFront(w) // filled again meanwhile: called forward again when there is room
+			full.called = false
+			continue
+		} else {
+			full.line.pushBack(w)
+		}
+		if from != nil {
+			q.callForward(from)
+		}
+	}
+	q.gate.setLine(common.first != nil)
+	q.sched.setCallers(common.len)
+}
+
+// roomOf goes on with the line of s, whose key has room again.
+func (q *Queue[T]) roomOf(s *stream[T]) {
+	q.line.mu.Lock()
+	defer q.line.mu.Unlock()
+	if !s.called {
+		q.gate.setLine(true)
+		q.callForward(s)
+		q.serve()
+	}
+}
+
+// callForward gives the next in the line of s its turn, or unblocks s if there is none. line.mu held.
+func (q *Queue[T]) callForward(s *stream[T]) {
+	w := s.line.first
+	if s.called = w != nil; s.called {
+		s.line.remove(w)
+		q.line.mu.common.pushBack(w)
+		return
+	}
+	s.lane.mu.Lock()
+	defer s.lane.mu.Unlock()
+	s.blocked = false
+	s.lane.forget(q, s)
+}
+
+// closeLine refuses all who wait, after the gate was closed.
+func (q *Queue[T]) closeLine() {
+	q.line.mu.Lock()
+	defer q.line.mu.Unlock()
+	var blocked []*stream[T]
+	for _, l := range q.lanes {
+		l.mu.Lock()
+		l.all(func(s *stream[T]) {
+			if s.blocked {
+				blocked = append(blocked, s)
+			}
+		})
+		l.mu.Unlock()
+	}
+	for _, s := range blocked {
+		if !s.called {
+			q.callForward(s)
+		}
+	}
+	q.serve() // each gets ErrClosed, and calls the next of its line forward
+}
+
+// waiters is a list of callers, linked through them.
+type waiters[T any] struct {
+	first, last *waiter[T]
+	len         int
+}
+
+func (l *waiters[T]) pushBack(w *waiter[T])  { l.insert(w, l.last, nil) }
+func (l *waiters[T]) pushFront(w *waiter[T]) { l.insert(w, nil, l.first) }
+
+func (l *waiters[T]) insert(w, prev, next *waiter[T]) {
+	w.in, w.prev, w.next = l, prev, next
+	*l.after(prev), *l.before(next) = w, w
+	l.len++
+}
+
+func (l *waiters[T]) remove(w *waiter[T]) {
+	*l.after(w.prev), *l.before(w.next) = w.next, w.prev
+	w.in, w.prev, w.next = nil, nil, nil
+	l.len--
+}
+
+// after and before are the links beside w; beside nobody, the ends of the list.
+func (l *waiters[T]) after(w *waiter[T]) **waiter[T] {
+	if w == nil {
+		return &l.first
+	}
+	return &w.next
+}
+
+func (l *waiters[T]) before(w *waiter[T]) **waiter[T] {
+	if w == nil {
+		return &l.last
+	}
+	return &w.prev
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+type payload struct {
+	a, b  *int
+	items int
+	bytes int
+	link  *int
+}
+
+// BenchmarkQueuePush measures a push with its way through the queue: the drain is inside the measure. Its rivals are a
+// mutex-guarded append with the same consumer, and a channel with one batching goroutine.
+func BenchmarkQueuePush(b *testing.B) {
+	const batch = 820
+	x := new(int)
+	for _, producers := range []int{1, 8, 64, 256} {
+		run := func(b *testing.B, push func(payload), drain func()) {
+			b.ReportAllocs()
+			var wg sync.WaitGroup
+			var n atomic.Int64
+			for range producers {
+				wg.Go(func() {
+					for {
+						k := n.Add(64)
+						if k-64 >= int64(b.N) {
+							return
+						}
+						for range min(64, int64(b.N)-k+64) {
+							push(payload{a: x, b: x, items: 10})
+						}
+					}
+				})
+			}
+			wg.Wait()
+			drain()
+		}
+		b.Run(fmt.Sprintf("producers=%d/queue", producers), func(b *testing.B) {
+			q, err := NewQueue(QueueConfig[payload]{
+				Process:   func(context.Context, Batch[payload]) Verdict[payload] { return Verdict[payload]{} },
+				Weigh:     func(p payload) Weight { return Weight{p.items, p.bytes} },
+				Interval:  200 * time.Millisecond,
+				BatchSize: Weight{Items: batch * 10},
+				Capacity:  65536,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			q.Start()
+			run(b, func(p payload) { q.Push(context.Background(), p) }, func() { q.Shutdown(context.Background()) })
+		})
+		b.Run(fmt.Sprintf("producers=%d/mutex", producers), func(b *testing.B) {
+			var mu sync.Mutex
+			var buf, spare []payload
+			run(b, func(p payload) {
+				mu.Lock()
+				if buf = append(buf, p); len(buf) == batch {
+					buf, spare = spare[:0], buf
+				}
+				mu.Unlock()
+			}, func() {})
+		})
+		b.Run(fmt.Sprintf("producers=%d/channel", producers), func(b *testing.B) {
+			ch := make(chan payload, 64)
+			done := make(chan struct{})
+			go func() {
+				var buf []payload
+				for p := range ch {
+					if buf = append(buf, p); len(buf) == batch {
+						buf = buf[:0]
+					}
+				}
+				close(done)
+			}()
+			run(b, func(p payload) { ch <- p }, func() { close(ch); <-done })
+		})
+	}
+}
