@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
+)
+
+// Logs is the [Signal] whose items are log records.
+type Logs struct{}
+
+var _ Signal[plog.Logs] = Logs{}
+
+// Items counts log records.
+func (Logs) Items(p plog.Logs) int { return p.LogRecordCount() }
+
+// Size implements [Signal].
+func (Logs) Size(p plog.Logs) int {
+	var m plog.ProtoMarshaler
+	return m.LogsSize(p)
+}
+
+// Check returns nil: any logs can be merged and cut.
+func (Logs) Check(plog.Logs) error { return nil }
+
+// Ref implements [Signal].
+func (Logs) Ref(p plog.Logs) { pref.RefLogs(p) }
+
+// Unref implements [Signal].
+func (Logs) Unref(p plog.Logs) { pref.UnrefLogs(p) }
+
+// Own implements [Signal].
+func (Logs) Own(p plog.Logs) plog.Logs {
+	if !p.IsReadOnly() {
+		return p
+	}
+	own := plog.NewLogs()
+	p.CopyTo(own)
+	return own
+}
+
+// Merge implements [Signal].
+func (Logs) Merge(dst plog.Logs, src ...plog.Logs) {
+	merge(dst, src, plog.Logs.ResourceLogs)
+}
+
+// Cut implements [Signal].
+func (Logs) Cut(p plog.Logs) Cutter[plog.Logs] {
+	scope := newLeaf(copyScopeLogs, plog.ScopeLogs.LogRecords)
+	resource := newBranch(copyResourceLogs, plog.ResourceLogs.ScopeLogs, scope)
+	payload := newBranch(copyLogs, plog.Logs.ResourceLogs, resource)
+	return newCutter(p, payload, plog.NewLogs)
+}
+
+// copyLogs has nothing to do: a payload has no fields beside its resources.
+func copyLogs(_, _ plog.Logs) {}
+
+func copyResourceLogs(dst, src plog.ResourceLogs) {
+	src.Resource().CopyTo(dst.Resource())
+	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+func copyScopeLogs(dst, src plog.ScopeLogs) {
+	src.Scope().CopyTo(dst.Scope())
+	dst.SetSchemaUrl(src.SchemaUrl())
+}

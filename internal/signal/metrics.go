@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
+)
+
+// Metrics is the [Signal] whose items are data points. A metric of no type has none, and is kept like any other metric
+// without points.
+type Metrics struct{}
+
+var _ Signal[pmetric.Metrics] = Metrics{}
+
+// Items counts data points.
+func (Metrics) Items(p pmetric.Metrics) int { return p.DataPointCount() }
+
+// Size implements [Signal].
+func (Metrics) Size(p pmetric.Metrics) int {
+	var m pmetric.ProtoMarshaler
+	return m.MetricsSize(p)
+}
+
+// Check returns nil: any metrics can be merged and cut.
+func (Metrics) Check(pmetric.Metrics) error { return nil }
+
+// Ref implements [Signal].
+func (Metrics) Ref(p pmetric.Metrics) { pref.RefMetrics(p) }
+
+// Unref implements [Signal].
+func (Metrics) Unref(p pmetric.Metrics) { pref.UnrefMetrics(p) }
+
+// Own implements [Signal].
+func (Metrics) Own(p pmetric.Metrics) pmetric.Metrics {
+	if !p.IsReadOnly() {
+		return p
+	}
+	own := pmetric.NewMetrics()
+	p.CopyTo(own)
+	return own
+}
+
+// Merge implements [Signal].
+func (Metrics) Merge(dst pmetric.Metrics, src ...pmetric.Metrics) {
+	merge(dst, src, pmetric.Metrics.ResourceMetrics)
+}
+
+// Cut implements [Signal].
+func (Metrics) Cut(p pmetric.Metrics) Cutter[pmetric.Metrics] {
+	scope := newBranch(copyScopeMetrics, pmetric.ScopeMetrics.Metrics, &metricPart{})
+	resource := newBranch(copyResourceMetrics, pmetric.ResourceMetrics.ScopeMetrics, scope)
+	payload := newBranch(copyMetrics, pmetric.Metrics.ResourceMetrics, resource)
+	return newCutter(p, payload, pmetric.NewMetrics)
+}
+
+// copyMetrics has nothing to do: a payload has no fields beside its resources.
+func copyMetrics(_, _ pmetric.Metrics) {}
+
+func copyResourceMetrics(dst, src pmetric.ResourceMetrics) {
+	src.Resource().CopyTo(dst.Resource())
+	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+func copyScopeMetrics(dst, src pmetric.ScopeMetrics) {
+	src.Scope().CopyTo(dst.Scope())
+	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+// metricPart is a leaf whose slice of items has a Go type for each type of metric.
+type metricPart struct {
+	next int // index of the first point that is not a shell
+}
+
+func (*metricPart) items(m pmetric.Metric) int {
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		return m.Gauge().DataPoints().Len()
+	case pmetric.MetricTypeSum:
+		return m.Sum().DataPoints().Len()
+	case pmetric.MetricTypeHistogram:
+		return m.Histogram().DataPoints().Len()
+	case pmetric.MetricTypeExponentialHistogram:
+		return m.ExponentialHistogram().DataPoints().Len()
+	case pmetric.MetricTypeSummary:
+		return m.Summary().DataPoints().Len()
+	default:
+		return 0
+	}
+}
+
+func (p *metricPart) split(head, m pmetric.Metric, n int) {
+	head.SetName(m.Name())
+	head.SetDescription(m.Description())
+	head.SetUnit(m.Unit())
+	m.Metadata().CopyTo(head.Metadata())
+
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		moveNext(head.SetEmptyGauge().DataPoints(), m.Gauge().DataPoints(), p.next, n)
+	case pmetric.MetricTypeSum:
+		from, to := m.Sum(), head.SetEmptySum()
+		to.SetAggregationTemporality(from.AggregationTemporality())
+		to.SetIsMonotonic(from.IsMonotonic())
+		moveNext(to.DataPoints(), from.DataPoints(), p.next, n)
+	case pmetric.MetricTypeHistogram:
+		from, to := m.Histogram(), head.SetEmptyHistogram()
+		to.SetAggregationTemporality(from.AggregationTemporality())
+		moveNext(to.DataPoints(), from.DataPoints(), p.next, n)
+	case pmetric.MetricTypeExponentialHistogram:
+		from, to := m.ExponentialHistogram(), head.SetEmptyExponentialHistogram()
+		to.SetAggregationTemporality(from.AggregationTemporality())
+		moveNext(to.DataPoints(), from.DataPoints(), p.next, n)
+	case pmetric.MetricTypeSummary:
+		moveNext(head.SetEmptySummary().DataPoints(), m.Summary().DataPoints(), p.next, n)
+	}
+	p.next += n
+}
+
+func (p *metricPart) trim(m pmetric.Metric) {
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		dropFirst(m.Gauge().DataPoints(), p.next)
+	case pmetric.MetricTypeSum:
+		dropFirst(m.Sum().DataPoints(), p.next)
+	case pmetric.MetricTypeHistogram:
+		dropFirst(m.Histogram().DataPoints(), p.next)
+	case pmetric.MetricTypeExponentialHistogram:
+		dropFirst(m.ExponentialHistogram().DataPoints(), p.next)
+	case pmetric.MetricTypeSummary:
+		dropFirst(m.Summary().DataPoints(), p.next)
+	}
+	p.next = 0
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/pprofile"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
+)
+
+// Profiles is the [Signal] whose items are samples. Profiles differ in that their parts refer by index to the tables of
+// one dictionary a payload, in which index 0 stands for "none".
+type Profiles struct{}
+
+var _ Signal[pprofile.Profiles] = Profiles{}
+
+// Items counts samples.
+func (Profiles) Items(p pprofile.Profiles) int { return p.SampleCount() }
+
+// Size counts the entries in all tables of the dictionary.
+func (Profiles) Size(p pprofile.Profiles) int {
+	d := p.Dictionary()
+	return d.StringTable().Len() + d.AttributeTable().Len() + d.LinkTable().Len() + d.FunctionTable().Len() +
+		d.MappingTable().Len() + d.LocationTable().Len() + d.StackTable().Len()
+}
+
+// Check implements [Signal]. It is linear in the payload.
+func (Profiles) Check(p pprofile.Profiles) error { return checkProfiles(p) }
+
+// Ref implements [Signal].
+func (Profiles) Ref(p pprofile.Profiles) { pref.RefProfiles(p) }
+
+// Unref implements [Signal].
+func (Profiles) Unref(p pprofile.Profiles) { pref.UnrefProfiles(p) }
+
+// Own implements [Signal].
+func (Profiles) Own(p pprofile.Profiles) pprofile.Profiles {
+	if !p.IsReadOnly() {
+		return p
+	}
+	own := pprofile.NewProfiles()
+	p.CopyTo(own)
+	return own
+}
+
+// Merge implements [Signal]. pdata compares each entry of a source's dictionary with each of dst's: the cost is the
+// product of their sizes.
+func (Profiles) Merge(dst pprofile.Profiles, src ...pprofile.Profiles) {
+	if len(src) == 0 {
+		return
+	}
+	// MergeTo appends what it does not find: in an empty table, the first entry would land at index 0 and mean "none".
+	fillZeroEntries(dst.Dictionary())
+	for _, p := range src {
+		if err := p.MergeTo(dst); err != nil {
+			panic(fmt.Sprintf("signal: broken invariant: profiles that passed Check do not merge: %v", err))
+		}
+	}
+}
+
+// Cut implements [Signal].
+func (Profiles) Cut(p pprofile.Profiles) Cutter[pprofile.Profiles] {
+	profile := newLeaf(copyProfile, pprofile.Profile.Samples)
+	scope := newBranch(copyScopeProfiles, pprofile.ScopeProfiles.Profiles, profile)
+	resource := newBranch(copyResourceProfiles, pprofile.ResourceProfiles.ScopeProfiles, scope)
+	payload := newBranch(copyProfiles, pprofile.Profiles.ResourceProfiles, resource)
+	return &profilesCutter{cutter: newCutter(p, payload, pprofile.NewProfiles)}
+}
+
+// profilesCutter gives each part a dictionary of its own, with the entries that it uses and no others.
+type profilesCutter struct {
+	*cutter[pprofile.Profiles]
+
+	split      bool                        // part of the payload was taken
+	dictionary pprofile.ProfilesDictionary // that of the payload, once it is split
+}
+
+// Take implements [Cutter].
+func (c *profilesCutter) Take(n int) pprofile.Profiles {
+	if !c.split {
+		if n >= c.left {
+			return c.cutter.Take(n)
+		}
+		c.split, c.dictionary = true, pprofile.NewProfilesDictionary()
+		c.payload.Dictionary().MoveTo(c.dictionary)
+	}
+	head := c.cutter.Take(n)
+	moveDictionary(head, c.dictionary)
+	return head
+}
+
+// copyProfiles has nothing to do: the dictionary is made when the content of the part is known.
+func copyProfiles(_, _ pprofile.Profiles) {}
+
+func copyResourceProfiles(dst, src pprofile.ResourceProfiles) {
+	src.Resource().CopyTo(dst.Resource())
+	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+func copyScopeProfiles(dst, src pprofile.ScopeProfiles) {
+	src.Scope().CopyTo(dst.Scope())
+	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+func copyProfile(dst, src pprofile.Profile) {
+	src.SampleType().CopyTo(dst.SampleType())
+	dst.SetTime(src.Time())
+	dst.SetDurationNano(src.DurationNano())
+	src.PeriodType().CopyTo(dst.PeriodType())
+	dst.SetPeriod(src.Period())
+	dst.SetProfileID(src.ProfileID())
+	dst.SetDroppedAttributesCount(src.DroppedAttributesCount())
+	dst.SetOriginalPayloadFormat(src.OriginalPayloadFormat())
+	src.OriginalPayload().CopyTo(dst.OriginalPayload())
+	src.AttributeIndices().CopyTo(dst.AttributeIndices())
+}

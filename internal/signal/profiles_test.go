@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pprofile"
+	"go.opentelemetry.io/collector/pdata/testdata"
+	"pgregory.net/rapid"
+)
+
+func TestProfilesCutLeavesNothingUnusedInDictionaries(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawProfiles(t)
+		rest := Profiles{}.Items(p)
+		before := (&usage{}).entries(p.Dictionary())
+		if rest < 2 {
+			t.Skip("nothing to cut")
+		}
+		n := rapid.IntRange(1, rest-1).Draw(t, "n")
+		for cutter := (Profiles{}).Cut(p); rest > 0; rest -= n {
+			head := cutter.Take(n)
+			u := &usage{}
+			u.profiles(head)
+			require.Equal(t, u.used(), u.entries(head.Dictionary()))
+			for table, n := range before {
+				require.LessOrEqual(t, u.entries(head.Dictionary())[table], max(n, 1), "copied twice")
+			}
+		}
+	})
+}
+
+// Two samples that use everything a dictionary can hold: one the first half of each table, the other the second.
+func TestProfilesCutMovesEveryKindOfEntry(t *testing.T) {
+	p := pprofile.NewProfiles()
+	d := p.Dictionary()
+	fillZeroEntries(d)
+	profile := p.ResourceProfiles().AppendEmpty().ScopeProfiles().AppendEmpty().Profiles().AppendEmpty()
+	for i := range int32(2) {
+		text := func() int32 {
+			n := d.StringTable().Len()
+			d.StringTable().Append(fmt.Sprint("string ", n))
+			return int32(n)
+		}
+		attribute := func() int32 {
+			a := d.AttributeTable().AppendEmpty()
+			a.SetKeyStrindex(text())
+			a.SetUnitStrindex(text())
+			a.Value().SetInt(int64(i))
+			return int32(d.AttributeTable().Len() - 1)
+		}
+		d.LinkTable().AppendEmpty().SetSpanID([8]byte{byte(1 + i)})
+		f := d.FunctionTable().AppendEmpty()
+		f.SetNameStrindex(text())
+		f.SetSystemNameStrindex(text())
+		f.SetFilenameStrindex(text())
+		m := d.MappingTable().AppendEmpty()
+		m.SetFilenameStrindex(text())
+		m.AttributeIndices().Append(attribute())
+		l := d.LocationTable().AppendEmpty()
+		l.SetMappingIndex(1 + i)
+		l.Lines().AppendEmpty().SetFunctionIndex(1 + i)
+		l.AttributeIndices().Append(attribute())
+		d.StackTable().AppendEmpty().LocationIndices().Append(1 + i)
+		sample := profile.Samples().AppendEmpty()
+		sample.SetStackIndex(1 + i)
+		sample.SetLinkIndex(1 + i)
+		sample.AttributeIndices().Append(attribute())
+	}
+	require.NoError(t, Profiles{}.Check(p))
+	want := flattenProfiles(p)
+	cutter := Profiles{}.Cut(p)
+	for i := range 2 {
+		head := cutter.Take(1)
+		require.Equal(t, want[i:i+1], flattenProfiles(head))
+		require.Equal(t, map[string]int{
+			"strings": 11, "attributes": 4, "links": 2, "functions": 2, "mappings": 2, "locations": 2, "stacks": 2,
+		}, (&usage{}).entries(head.Dictionary()))
+	}
+}
+
+// Whatever passes Check, however odd, must merge and cut without loss, and what does not must be told by an error.
+func TestProfilesCheckIsEnough(t *testing.T) {
+	passed, failed := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		wild := rapid.IntRange(0, 30).Draw(t, "wild") // how seldom an index is out of range
+		p := drawProfilesWith(t, func(t *rapid.T, what string, entries int) (int32, bool) {
+			if rapid.IntRange(0, wild).Draw(t, "out of range") == 1 {
+				return rapid.SampledFrom([]int32{-1, int32(entries), 0}).Draw(t, what), true
+			}
+			return anyIndex(t, what, max(entries, 1)), entries > 0
+		})
+		if err := (Profiles{}).Check(p); err != nil {
+			failed++
+			return
+		}
+		passed++
+		want := flattenProfiles(p)
+		again := pprofile.NewProfiles()
+		p.CopyTo(again)
+
+		merged := testdata.GenerateProfiles(1)
+		before := flattenProfiles(merged)
+		Profiles{}.Merge(merged, again)
+		require.Equal(t, append(before, want...), flattenProfiles(merged))
+
+		var got []string
+		cutter := Profiles{}.Cut(p)
+		for rest := max(1, Profiles{}.Items(p)); rest > 0; rest-- {
+			got = append(got, flattenProfiles(cutter.Take(1))...)
+		}
+		require.Equal(t, want, got)
+	})
+	require.Positive(t, passed)
+	require.Positive(t, failed)
+}
+
+func TestProfilesCheck(t *testing.T) {
+	sample := func(p pprofile.Profiles) pprofile.Sample {
+		return p.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(3).Samples().At(0)
+	}
+	profile := func(p pprofile.Profiles) pprofile.Profile {
+		return p.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(3)
+	}
+	for name, test := range map[string]struct {
+		damage func(p pprofile.Profiles)
+		err    string
+	}{
+		"stack": {
+			func(p pprofile.Profiles) { sample(p).SetStackIndex(12) },
+			"profile 3, sample 0: stack index 12 out of range [0, 3)",
+		},
+		"negative stack": {
+			func(p pprofile.Profiles) { sample(p).SetStackIndex(-1) },
+			"profile 3, sample 0: stack index -1 out of range [0, 3)",
+		},
+		"link": {
+			func(p pprofile.Profiles) { sample(p).SetLinkIndex(1) },
+			"profile 3, sample 0: link index 1 out of range [0, 1)",
+		},
+		"sample attribute": {
+			func(p pprofile.Profiles) { sample(p).AttributeIndices().Append(3) },
+			"profile 3, sample 0: attribute index 3 out of range [0, 3)",
+		},
+		"negative profile attribute": {
+			func(p pprofile.Profiles) { profile(p).AttributeIndices().Append(-2) },
+			"profile 3: attribute index -2 out of range [0, 3)",
+		},
+		"sample type": {
+			func(p pprofile.Profiles) { profile(p).SampleType().SetTypeStrindex(2) },
+			"profile 3: sample type string index 2 out of range [0, 2)",
+		},
+		"sample unit": {
+			func(p pprofile.Profiles) { profile(p).SampleType().SetUnitStrindex(2) },
+			"profile 3: sample unit string index 2 out of range [0, 2)",
+		},
+		"period type": {
+			func(p pprofile.Profiles) { profile(p).PeriodType().SetTypeStrindex(-1) },
+			"profile 3: period type string index -1 out of range [0, 2)",
+		},
+		"period unit": {
+			func(p pprofile.Profiles) { profile(p).PeriodType().SetUnitStrindex(2) },
+			"profile 3: period unit string index 2 out of range [0, 2)",
+		},
+		"location in stack": {
+			func(p pprofile.Profiles) { p.Dictionary().StackTable().At(1).LocationIndices().Append(3) },
+			"stack 1: location index 3 out of range [0, 3)",
+		},
+		"function in line, unused": {
+			func(p pprofile.Profiles) {
+				p.Dictionary().LocationTable().AppendEmpty().Lines().AppendEmpty().SetFunctionIndex(1)
+			},
+			"location 3: line 0: function index 1 out of range [0, 1)",
+		},
+		"mapping": {
+			func(p pprofile.Profiles) { p.Dictionary().LocationTable().At(1).SetMappingIndex(1) },
+			"location 1: mapping index 1 out of range [0, 1)",
+		},
+		"location attribute": {
+			func(p pprofile.Profiles) { p.Dictionary().LocationTable().At(1).AttributeIndices().Append(9) },
+			"location 1: attribute index 9 out of range [0, 3)",
+		},
+		"mapping file": {
+			func(p pprofile.Profiles) { p.Dictionary().MappingTable().AppendEmpty().SetFilenameStrindex(2) },
+			"mapping 1: file name string index 2 out of range [0, 2)",
+		},
+		"mapping attribute": {
+			func(p pprofile.Profiles) { p.Dictionary().MappingTable().AppendEmpty().AttributeIndices().Append(3) },
+			"mapping 1: attribute index 3 out of range [0, 3)",
+		},
+		"function name": {
+			func(p pprofile.Profiles) { p.Dictionary().FunctionTable().AppendEmpty().SetNameStrindex(2) },
+			"function 1: name string index 2 out of range [0, 2)",
+		},
+		"function system name": {
+			func(p pprofile.Profiles) { p.Dictionary().FunctionTable().AppendEmpty().SetSystemNameStrindex(2) },
+			"function 1: system name string index 2 out of range [0, 2)",
+		},
+		"function file": {
+			func(p pprofile.Profiles) { p.Dictionary().FunctionTable().AppendEmpty().SetFilenameStrindex(2) },
+			"function 1: file name string index 2 out of range [0, 2)",
+		},
+		"attribute key": {
+			func(p pprofile.Profiles) { p.Dictionary().AttributeTable().At(2).SetKeyStrindex(2) },
+			"attribute 2: key string index 2 out of range [0, 2)",
+		},
+		"attribute unit": {
+			func(p pprofile.Profiles) { p.Dictionary().AttributeTable().At(2).SetUnitStrindex(2) },
+			"attribute 2: unit string index 2 out of range [0, 2)",
+		},
+		"first string": {
+			func(p pprofile.Profiles) { p.Dictionary().StringTable().SetAt(0, "cpu") },
+			`string table: entry 0 is "cpu" and not empty`,
+		},
+		"first stack": {
+			func(p pprofile.Profiles) { p.Dictionary().StackTable().At(0).LocationIndices().Append(1) },
+			"stack table: entry 0 is not empty",
+		},
+		"first link": {
+			func(p pprofile.Profiles) { p.Dictionary().LinkTable().At(0).SetSpanID([8]byte{1}) },
+			"link table: entry 0 is not empty",
+		},
+		"attribute list in an empty table": {
+			func(p pprofile.Profiles) {
+				p.Dictionary().AttributeTable().RemoveIf(all)
+				profile(p).AttributeIndices().Append(0)
+			},
+			"profile 0, sample 0: attribute index 1 out of range [0, 0)",
+		},
+		"encoded before": {
+			func(p pprofile.Profiles) {
+				if _, err := (&pprofile.ProtoMarshaler{}).MarshalProfiles(p); err != nil {
+					panic(err)
+				}
+			},
+			"resource 0: attribute without a key, or encoded before",
+		},
+		"scope encoded before": {
+			func(p pprofile.Profiles) {
+				p.ResourceProfiles().At(0).ScopeProfiles().At(0).Scope().Attributes().PutStr("", "")
+			},
+			"resource 0, scope 0: attribute without a key, or encoded before",
+		},
+		"nothing":          {func(pprofile.Profiles) {}, ""},
+		"attribute 0":      {func(p pprofile.Profiles) { profile(p).AttributeIndices().Append(0) }, ""},
+		"empty dictionary": {func(p pprofile.Profiles) { pprofile.NewProfiles().CopyTo(p) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := testdata.GenerateProfiles(5)
+			test.damage(p)
+			p.MarkReadOnly()
+			if err := (Profiles{}).Check(p); test.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, test.err)
+			}
+		})
+	}
+}
+
+// The first entry that is merged into an empty table must not become the one that stands for "none".
+func TestProfilesMergeIntoEmptyDictionary(t *testing.T) {
+	dst := pprofile.NewProfiles()
+	dst.ResourceProfiles().AppendEmpty().ScopeProfiles().AppendEmpty().Profiles().AppendEmpty().Samples().AppendEmpty()
+	src := testdata.GenerateProfiles(2)
+	want := append(flattenProfiles(dst), flattenProfiles(src)...)
+	Profiles{}.Merge(dst, src)
+	require.Equal(t, want, flattenProfiles(dst))
+}
+
+func TestProfilesMergePanicsOnBrokenInvariant(t *testing.T) {
+	src := testdata.GenerateProfiles(1)
+	src.Dictionary().StackTable().At(1).LocationIndices().SetAt(0, 99)
+	require.Error(t, Profiles{}.Check(src))
+	require.PanicsWithValue(t, "signal: broken invariant: profiles that passed Check do not merge: "+
+		"couldn't switch stack 1: invalid location index 99", func() { Profiles{}.Merge(testdata.GenerateProfiles(1), src) })
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package signal holds all that the processor has to know about each kind of telemetry: how to count, size, check, merge
+// and cut its payloads. It is pure code over pdata: no goroutine, no clock, no lock.
+//
+// Payloads that Merge and Cut touch must be mutable (see [Signal.Own]) and belong to the caller alone.
+package signal
+
+// Signal is what the processor has to know about one kind of telemetry.
+type Signal[P any] interface {
+	// Items counts spans, log records, metric data points or profile samples.
+	Items(p P) int
+
+	// Size is the number of bytes of p as OTLP protobuf. For profiles, whose encoding rewrites the dictionary and so has
+	// no size before it is done, it is the number of entries in the tables of the dictionary: the measure of what a merge
+	// costs.
+	Size(p P) int
+
+	// Check reports why p can be neither merged nor cut; it only reads. Its error names the place. Only profiles can
+	// fail: their parts refer to each other by index. Once it returned nil, Merge and Cut succeed.
+	Check(p P) error
+
+	// Ref takes a reference to p, so that nobody recycles it: [pref.RefTraces] and its kin.
+	Ref(p P)
+
+	// Unref gives back a reference taken by Ref.
+	Unref(p P)
+
+	// Own returns p if it may be altered, else (p is shared with others) a deep copy.
+	Own(p P) P
+
+	// Merge moves everything in each src, in order, behind what dst holds. No src holds an item afterwards, and none may
+	// be used for anything but Unref.
+	Merge(dst P, src ...P)
+
+	// Cut takes p apart. p belongs to the Cutter from here on, and may be used for nothing but Unref.
+	Cut(p P) Cutter[P]
+}
+
+// Cutter takes one payload apart, front to back, in one pass: it costs as much as there are items and containers,
+// however many parts are taken. Merged again, the parts are the telemetry that the payload was.
+type Cutter[P any] interface {
+	// Take returns a payload with the next n items, n above 0, or with all that are left if these are fewer. Each item is
+	// found under its own resource, scope and metric or profile: where a container is cut, every part has a copy of its
+	// fields.
+	//
+	// A container without items goes with the items before it, or if it is the first in what holds it, with those after
+	// it. So no part is without items, unless the payload was, or everything has been taken.
+	Take(n int) P
+}
+
+// batch is what the slices of resources have in common across signals.
+type batch[S any] interface {
+	Len() int
+	EnsureCapacity(newCap int)
+	MoveAndAppendTo(dst S)
+}
+
+// merge moves the resources of each src behind those of dst.
+func merge[P any, S batch[S]](dst P, src []P, resources func(P) S) {
+	to := resources(dst)
+	// For a single source append does as well, and grows by factors: callers may merge one after another.
+	if len(src) > 1 {
+		total := to.Len()
+		for _, p := range src {
+			total += resources(p).Len()
+		}
+		to.EnsureCapacity(total)
+	}
+	for _, p := range src {
+		resources(p).MoveAndAppendTo(to)
+	}
+}
