@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// The fields and defaults of Config stand in metadata.yaml, from which generated_config.go and the JSON schema are made.
+
+var _ component.Config = (*Config)(nil)
+
+const (
+	sizerItems    = "items"
+	sizerRequests = "requests"
+
+	maxConsumers = 10_000 // each is a goroutine
+
+	defaultConsumersWithKeys = 10
+	defaultQueueItems        = 65_536
+	defaultQueueRequests     = 10_000
+	queueFactorWithKeys      = 16
+)
+
+// validateConfig is what Validate calls. It reports all that is wrong at once, each with its key and value.
+func validateConfig(c *Config) error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if c.Timeout < 0 {
+		fail("timeout is %v; it must be 0 or more", c.Timeout)
+	}
+	if c.ExportTimeout < 0 {
+		fail("export_timeout is %v; it must be 0 (none) or more", c.ExportTimeout)
+	}
+	if c.ShutdownTimeout <= 0 {
+		fail("shutdown_timeout is %v; it must be above 0", c.ShutdownTimeout)
+	}
+	if c.SendBatchMaxSize > 0 && c.SendBatchMaxSize < c.SendBatchSize {
+		fail("send_batch_max_size is %d; it must be 0 (no limit) or at least send_batch_size, which is %d", c.SendBatchMaxSize, c.SendBatchSize)
+	}
+	if c.NumConsumers > maxConsumers {
+		fail("num_consumers is %d; it must be at most %d", c.NumConsumers, maxConsumers)
+	}
+	seen := map[string]bool{}
+	for _, key := range c.MetadataKeys {
+		lower := strings.ToLower(key)
+		switch {
+		case lower == "":
+			fail("metadata_keys has an empty entry: %q", c.MetadataKeys)
+		case seen[lower]:
+			fail("duplicate entry in metadata_keys: %q (case-insensitive)", lower)
+		}
+		seen[lower] = true
+	}
+	if c.Sizer != sizerItems && c.Sizer != sizerRequests {
+		fail("sizer is %q; it must be %q or %q", c.Sizer, sizerItems, sizerRequests)
+	}
+	if c.QueueSizePerKey > 0 && len(c.MetadataKeys) == 0 {
+		fail("queue_size_per_key is %d; it needs metadata_keys", c.QueueSizePerKey)
+	}
+	if c.Sizer == sizerItems {
+		for _, q := range []struct {
+			key  string
+			size uint32
+		}{{"queue_size", c.QueueSize}, {"queue_size_per_key", c.QueueSizePerKey}} {
+			if q.size > 0 && q.size < c.SendBatchSize {
+				fail("%s is %d; it must be 0 (automatic) or at least send_batch_size, which is %d", q.key, q.size, c.SendBatchSize)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) consumers() int {
+	switch {
+	case c.NumConsumers > 0:
+		return int(c.NumConsumers)
+	case len(c.MetadataKeys) > 0:
+		return defaultConsumersWithKeys
+	default:
+		return 1
+	}
+}
+
+// capacity is queue_size and queue_size_per_key with their automatic values filled in, in units of sizer.
+func (c *Config) capacity() (queue, perKey int64) {
+	least := int64(2) // of one key: two of the largest batch
+	if c.Sizer == sizerItems {
+		least *= int64(max(c.SendBatchSize, c.SendBatchMaxSize))
+	}
+	switch {
+	case c.QueueSize > 0:
+		queue = int64(c.QueueSize)
+	case c.Sizer == sizerRequests:
+		queue = defaultQueueRequests
+	default:
+		queue = max(defaultQueueItems, int64(c.consumers()+3)*least/2)
+		if len(c.MetadataKeys) > 0 {
+			queue *= queueFactorWithKeys
+		}
+	}
+	switch {
+	case len(c.MetadataKeys) == 0:
+	case c.QueueSizePerKey > 0:
+		perKey = int64(c.QueueSizePerKey)
+	default:
+		perKey = max(queue/8, least, 1)
+	}
+	return queue, perKey
+}
+
+func (c *Config) unit() partitioned.Unit {
+	if c.Sizer == sizerRequests {
+		return partitioned.Requests
+	}
+	return partitioned.Items
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadata"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// telemetry is what the processor tells of itself. What has to be known of each item is counted by the queue and observed
+// when somebody asks; only what belongs to a batch is recorded when it happens.
+type telemetry struct {
+	builder  *metadata.TelemetryBuilder
+	tracer   trace.Tracer
+	spanName string
+	attrs    metric.MeasurementOption
+}
+
+// maxLinks bounds the links of a batch's span.
+const maxLinks = 128
+
+func newTelemetry(set processor.Settings, signalName string, stats func() partitioned.Stats) (*telemetry, error) {
+	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	processorAttr := attribute.String("processor", set.ID.String())
+	t := &telemetry{
+		builder:  builder,
+		tracer:   metadata.Tracer(set.TelemetrySettings),
+		spanName: "processor/" + set.ID.String() + "/" + signalName,
+		attrs:    metric.WithAttributeSet(attribute.NewSet(processorAttr)),
+	}
+	observe := func(value func(partitioned.Stats) int64) metric.Int64Callback {
+		return func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(value(stats()), t.attrs)
+			return nil
+		}
+	}
+	dropped := func(reason string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(processorAttr, attribute.String("reason", reason)))
+	}
+	byError, byShutdown := dropped("error"), dropped("shutdown")
+	err = errors.Join(
+		builder.RegisterProcessorPartitionedbufferItemsAcceptedCallback(observe(func(s partitioned.Stats) int64 { return s.Accepted })),
+		builder.RegisterProcessorPartitionedbufferItemsForwardedCallback(observe(func(s partitioned.Stats) int64 { return s.Forwarded })),
+		builder.RegisterProcessorPartitionedbufferItemsPendingCallback(observe(func(s partitioned.Stats) int64 { return s.Queued + s.InFlight })),
+		builder.RegisterProcessorPartitionedbufferItemsRefusedCallback(observe(func(s partitioned.Stats) int64 { return s.Refused })),
+		builder.RegisterProcessorPartitionedbufferItemsDroppedCallback(func(_ context.Context, o metric.Int64Observer) error {
+			s := stats()
+			o.Observe(s.Failed, byError)
+			o.Observe(s.Lost, byShutdown)
+			return nil
+		}),
+		builder.RegisterProcessorPartitionedbufferQueueSizeCallback(observe(func(s partitioned.Stats) int64 { return s.Used })),
+		builder.RegisterProcessorPartitionedbufferQueueCapacityCallback(observe(func(s partitioned.Stats) int64 { return s.Capacity })),
+		builder.RegisterProcessorPartitionedbufferBatchesInFlightCallback(observe(func(s partitioned.Stats) int64 { return s.Calls })),
+		builder.RegisterProcessorPartitionedbufferCallersWaitingCallback(observe(func(s partitioned.Stats) int64 { return s.Callers })),
+		builder.RegisterProcessorPartitionedbufferMetadataCardinalityCallback(observe(func(s partitioned.Stats) int64 { return s.Keys })),
+		builder.RegisterProcessorPartitionedbufferRoomWaitTimeCallback(func(_ context.Context, o metric.Float64Observer) error {
+			o.Observe(stats().Waited.Seconds(), t.attrs)
+			return nil
+		}),
+	)
+	if err != nil {
+		builder.Shutdown()
+		return nil, err
+	}
+	return t, nil
+}
+
+// shutdown ends the observations.
+func (t *telemetry) shutdown() { t.builder.Shutdown() }
+
+// detailed tells whether somebody wants the encoded size of batches.
+func (t *telemetry) detailed(ctx context.Context) bool {
+	i, ok := t.builder.ProcessorPartitionedbufferBatchSendSizeBytes.(interface{ Enabled(context.Context) bool })
+	return !ok || i.Enabled(ctx)
+}
+
+// start begins the span of a batch, with links to the spans that its requests came from.
+func (t *telemetry) start(ctx context.Context, links []trace.Link) (context.Context, trace.Span) {
+	return t.tracer.Start(ctx, t.spanName, trace.WithLinks(links...))
+}
+
+// sent is what there is to tell of a batch after its call.
+type sent struct {
+	items, bytes  int
+	bySize        bool
+	age, duration time.Duration
+	err           error
+}
+
+// sent ends the span. As with batch, sizes and triggers count what was taken only.
+func (t *telemetry) sent(ctx context.Context, span trace.Span, s *sent) {
+	t.builder.ProcessorPartitionedbufferBatchAge.Record(ctx, s.age.Seconds(), t.attrs)
+	t.builder.ProcessorPartitionedbufferSendDuration.Record(ctx, s.duration.Seconds(), t.attrs)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Int("items", s.items))
+	}
+	defer span.End()
+	if s.err != nil {
+		span.SetStatus(codes.Error, s.err.Error())
+		return
+	}
+	if s.bySize {
+		t.builder.ProcessorPartitionedbufferBatchSizeTriggerSend.Add(ctx, 1, t.attrs)
+	} else {
+		t.builder.ProcessorPartitionedbufferTimeoutTriggerSend.Add(ctx, 1, t.attrs)
+	}
+	t.builder.ProcessorPartitionedbufferBatchSendSize.Record(ctx, int64(s.items), t.attrs)
+	t.builder.ProcessorPartitionedbufferBatchSendSizeBytes.Record(ctx, int64(s.bytes), t.attrs)
+}
+
+// origins links to the spans that requests came from; nil when none was sampled.
+func origins[P any](requests []request[P]) (links []trace.Link) {
+	for i := range requests {
+		if sc := requests[i].origin; sc != nil && len(links) < maxLinks {
+			links = append(links, trace.Link{SpanContext: *sc})
+		}
+	}
+	return links
+}
