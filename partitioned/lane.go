@@ -48,7 +48,7 @@ type chunk[T any] struct {
 type place int8
 
 const (
-	idle    place = iota // holds nothing
+	idle    place = iota // active and draining are empty
 	timed                // waits for more, or for its time
 	ready                // waits for a worker
 	parked               // waits for its Rest's time
@@ -95,10 +95,6 @@ type stream[T any] struct {
 
 // maxSpare is how many entries a buffer may have that is kept for use again.
 const maxSpare = 1 << 16
-
-func (s *stream[T]) empty() bool {
-	return len(s.active) == 0 && len(s.draining) == 0 && len(s.calls) == 0
-}
 
 // append adds an item behind all others. lane.mu held.
 func (s *stream[T]) append(item T, o *origin) {
@@ -164,12 +160,15 @@ func newStream[T any](l *lane[T]) *stream[T] { return &stream[T]{lane: l, index:
 
 // forget removes s if it holds nothing: a key without pending data costs nothing (I5). lane.mu held.
 func (l *lane[T]) forget(q *Queue[T], s *stream[T]) {
-	if s == l.sole || s.place != idle || s.blocked || !s.empty() {
+	if s == l.sole || s.place != idle || s.blocked || len(s.calls) > 0 {
 		return
 	}
 	if _, ok := l.apart[s]; ok {
 		delete(l.apart, s)
 		return
+	}
+	if l.streams[s.key] != s {
+		return // forgotten already: several parts of one push were for it
 	}
 	delete(l.streams, s.key)
 	q.keys.Add(-1)

@@ -76,6 +76,18 @@ func (o *origin) waits() bool {
 	return o.done != nil && !o.mu.gone
 }
 
+// leaves are those who are told in the end.
+func (o *origin) leaves() []*origin {
+	switch {
+	case o == nil:
+		return nil
+	case o.rest:
+		return o.behind
+	default:
+		return []*origin{o}
+	}
+}
+
 // urgent tells whether an entry with this origin makes its stream due.
 func (o *origin) urgent() bool { return o != nil && (!o.rest || len(o.behind) > 0) }
 

@@ -406,7 +406,7 @@ func (q *Queue[T]) Flush(ctx context.Context) error {
 		l.mu.Lock()
 		if !l.mu.dead {
 			l.all(func(s *stream[T]) {
-				if s.empty() {
+				if s.place == idle && len(s.calls) == 0 {
 					return
 				}
 				var none T
@@ -496,8 +496,11 @@ func (q *Queue[T]) drop() (items int64) {
 			}
 			s.active, s.spare, s.calls = nil, nil, nil
 		})
+		clear(l.streams)
+		clear(l.apart)
 		l.mu.Unlock()
 	}
+	q.keys.Store(0)
 	settleAll(told, ErrDropped)
 	return items
 }

@@ -261,8 +261,10 @@ type rest[T any] struct {
 func (q *Queue[T]) weighRest(c *call[T], items []T) (r rest[T]) {
 	var behind []*origin
 	for _, o := range slices.Concat(c.origins, c.flushes) {
-		if o != nil && !slices.Contains(behind, o) {
-			behind = append(behind, o)
+		for _, o := range o.leaves() {
+			if !slices.Contains(behind, o) {
+				behind = append(behind, o)
+			}
 		}
 	}
 	for i, item := range items {

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// thing is what the chaos test pushes: units from..to of a numbered push.
+type thing struct {
+	id       int
+	key      string
+	producer int
+	from, to int
+}
+
+func splitThing(t thing, room Weight) (head, tail thing, ok bool) {
+	if t.to-t.from <= room.Items {
+		return t, t, false
+	}
+	head, tail = t, t
+	head.to = t.from + room.Items
+	tail.from = head.to
+	return head, tail, true
+}
+
+// chaos is one run: what is drawn, and what was seen.
+type chaos struct {
+	cfg       QueueConfig[thing]
+	producers int
+	pushes    int // of each producer
+	keys      int
+	behaviour []behaviour
+	waiting   bool          // producers use PushWait at times
+	cancels   bool          // producers give up at times
+	flushes   bool          // somebody flushes
+	shutdown  time.Duration // when Shutdown is called
+	deadline  time.Duration // of Shutdown
+	seed      uint64
+
+	mu       sync.Mutex
+	faults   []string
+	accepted map[int]int // units, by push
+	refused  map[int]bool
+	settled  map[int]int // units that a call returned with, not as a Rest
+	ok       int         // units of them without an error
+	inFlight map[string]int
+	last     map[string]thing // by key and producer: the last that was seen
+	calls    int
+	tries    map[int]int // calls that returned a push as a Rest
+	over     bool        // Shutdown has returned
+}
+
+type behaviour int
+
+const (
+	takes behaviour = iota
+	takesSlowly
+	fails
+	panics
+	returnsRest
+	returnsRestLater
+	hangs
+)
+
+func (c *chaos) fault(format string, args ...any) {
+	c.faults = append(c.faults, fmt.Sprintf(format, args...))
+}
+
+func drawChaos(t *rapid.T) *chaos {
+	c := &chaos{
+		producers: rapid.IntRange(1, 6).Draw(t, "producers"),
+		pushes:    rapid.IntRange(1, 30).Draw(t, "pushes"),
+		keys:      rapid.SampledFrom([]int{0, 0, 1, 3, 20}).Draw(t, "keys"),
+		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, hangs}), 1, 4).Draw(t, "behaviour"),
+		waiting:   rapid.Bool().Draw(t, "waiting"),
+		cancels:   rapid.Bool().Draw(t, "cancels"),
+		flushes:   rapid.Bool().Draw(t, "flushes"),
+		shutdown:  time.Duration(rapid.IntRange(0, 3000).Draw(t, "shutdown")) * time.Millisecond,
+		deadline:  time.Duration(rapid.SampledFrom([]int{0, 10, 1000, 3_600_000}).Draw(t, "deadline")) * time.Millisecond,
+		seed:      rapid.Uint64().Draw(t, "seed"),
+		accepted:  map[int]int{},
+		refused:   map[int]bool{},
+		settled:   map[int]int{},
+		inFlight:  map[string]int{},
+		last:      map[string]thing{},
+		tries:     map[int]int{},
+	}
+	c.cfg = QueueConfig[thing]{
+		Process:    c.process,
+		Partitions: rapid.IntRange(0, 4).Draw(t, "partitions"),
+		Consumers:  rapid.IntRange(0, 4).Draw(t, "consumers"),
+		Interval:   time.Duration(rapid.SampledFrom([]int{0, 1, 50, 500}).Draw(t, "interval")) * time.Millisecond,
+		BatchSize:  Weight{Items: rapid.SampledFrom([]int{0, 1, 7, 40}).Draw(t, "size")},
+		Weigh:      func(t thing) Weight { return Weight{Items: t.to - t.from} },
+		Capacity:   rapid.SampledFrom([]int64{0, 1, 20, 100}).Draw(t, "capacity"),
+		Unit:       rapid.SampledFrom([]Unit{Items, Requests}).Draw(t, "unit"),
+		Refuse:     rapid.Bool().Draw(t, "refuse"),
+	}
+	if rapid.Bool().Draw(t, "capped") {
+		c.cfg.MaxBatchSize.Items = c.cfg.BatchSize.Items + rapid.SampledFrom([]int{1, 5}).Draw(t, "over")
+		c.cfg.Split = splitThing
+	}
+	if c.keys > 0 {
+		c.cfg.Key = func(t thing) string { return t.key }
+		c.cfg.PerLane = rapid.Bool().Draw(t, "perLane")
+		c.cfg.MaxKeys = rapid.SampledFrom([]int{0, 2}).Draw(t, "maxKeys")
+		c.cfg.KeyCapacity = rapid.SampledFrom([]int64{0, 1, 10}).Draw(t, "keyCapacity")
+	}
+	if rapid.Bool().Draw(t, "timeout") {
+		c.cfg.ProcessTimeout = 100 * time.Millisecond
+	}
+	return c
+}
+
+var errChaos = errors.New("chaos")
+
+// process is the next consumer: it checks what it gets, and behaves as drawn.
+func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) {
+	c.mu.Lock()
+	if c.over {
+		c.fault("a call began after Shutdown returned")
+	}
+	weight := Weight{}
+	for _, t := range b.Items {
+		weight.Items += t.to - t.from
+		if c.refused[t.id] {
+			c.fault("I1: refused, but delivered: %+v", t)
+		}
+	}
+	if weight != b.Weight {
+		c.fault("weight is %+v, stated as %+v", weight, b.Weight)
+	}
+	if limit := c.cfg.MaxBatchSize.Items; limit > 0 && weight.Items > limit {
+		c.fault("I6: batch of %d, cap is %d", weight.Items, limit)
+	}
+	lane := b.Key
+	if c.cfg.PerLane || c.keys == 0 {
+		lane = "any"
+	}
+	oneLane := c.cfg.Partitions == 1 || c.keys == 0 && c.cfg.Partitions == 0
+	ordered := c.keys > 0 && !c.cfg.PerLane || oneLane && (c.keys > 0 || c.cfg.Consumers <= 1)
+	if c.inFlight[lane]++; ordered && c.inFlight[lane] > 1 {
+		c.fault("I2: %d batches of %q in flight", c.inFlight[lane], lane)
+	}
+	if ordered {
+		for _, t := range b.Items {
+			name := fmt.Sprint(lane, "/", t.producer)
+			if l, seen := c.last[name]; seen && (t.id < l.id || t.id == l.id && t.from < l.to) {
+				c.fault("I2: %+v came after %+v", t, l)
+			}
+			c.last[name] = t
+		}
+	}
+	items := slices.Clone(b.Items)
+	c.calls++
+	rng := rand.New(rand.NewPCG(c.seed, uint64(c.calls)))
+	how := c.behaviour[rng.IntN(len(c.behaviour))]
+	if how == returnsRest || how == returnsRestLater {
+		if c.tries[items[0].id]++; b.Closing || c.tries[items[0].id] > 3 {
+			how = takes
+		}
+	}
+	c.mu.Unlock()
+
+	delay := time.Duration(rng.IntN(200)) * time.Millisecond
+	var rest []thing
+	switch how {
+	case takes:
+	case takesSlowly:
+		time.Sleep(delay)
+	case fails:
+		v.Err = errChaos
+	case panics:
+	case returnsRest, returnsRestLater:
+		rest = items[rng.IntN(len(items)):]
+		v.Rest = rest
+		if how == returnsRestLater {
+			v.After = delay
+		}
+		if rng.IntN(2) == 0 {
+			v.Err = errChaos
+		}
+	case hangs:
+		select {
+		case <-ctx.Done():
+			v.Err = context.Cause(ctx)
+		case <-time.After(10 * delay):
+		}
+	}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inFlight[lane]--
+	for _, t := range items[:len(items)-len(rest)] {
+		c.settled[t.id] += t.to - t.from
+		if v.Err == nil && how != panics {
+			c.ok += t.to - t.from
+		}
+	}
+	for i := len(rest) - 1; i >= 0; i-- { // they come again
+		name := fmt.Sprint(lane, "/", rest[i].producer)
+		c.last[name] = thing{id: rest[i].id, to: rest[i].from}
+	}
+	if how == panics {
+		panic(errChaos)
+	}
+	return v
+}
+
+func (c *chaos) produce(q *Queue[thing], producer int) {
+	rng := rand.New(rand.NewPCG(c.seed, 1_000_000+uint64(producer)))
+	for i := range c.pushes {
+		var things []thing
+		units := 0
+		id := producer*1000 + i
+		for range 1 + rng.IntN(3)*rng.IntN(2) {
+			n := 1 + rng.IntN(12)
+			t := thing{id: id, producer: producer, from: units, to: units + n}
+			if c.keys > 0 {
+				t.key = fmt.Sprint("key", rng.IntN(c.keys))
+			}
+			units += n
+			things = append(things, t)
+		}
+		ctx, cancel := context.Background(), context.CancelFunc(func() {})
+		if c.cancels && rng.IntN(3) == 0 {
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
+		}
+		wait := c.waiting && rng.IntN(2) == 0
+		c.mu.Lock()
+		c.accepted[id] = units // before the push: process may see it before the push returns
+		c.mu.Unlock()
+		var err error
+		if wait {
+			err = q.PushWait(ctx, things...)
+		} else {
+			err = q.Push(ctx, things...)
+		}
+		cancel()
+		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrDropped) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
+		c.mu.Lock()
+		if !accepted {
+			delete(c.accepted, id)
+			c.refused[id] = true
+			if c.settled[id] > 0 {
+				c.fault("I1: push %d got %v, but %d of it were delivered", id, err, c.settled[id])
+			}
+		}
+		c.mu.Unlock()
+		time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
+	}
+}
+
+func isPanic(err error) bool {
+	var p *PanicError
+	return errors.As(err, &p)
+}
+
+// isTimeout tells the ProcessTimeout's error, or Shutdown's cancellation, that the call returned from that of the push.
+func isTimeout(_ *chaos, err error) bool {
+	return !errors.Is(err, ErrClosed) && !errors.Is(err, ErrFull) && !errors.Is(err, ErrTooManyKeys) && !isGaveUp(err)
+}
+
+func isGaveUp(err error) bool { return err != nil && len(err.Error()) > 30 && err.Error()[:30] == "partitioned: nothing accepted," }
+
+func (c *chaos) run() {
+	q, err := NewQueue(c.cfg)
+	if err != nil {
+		c.fault("NewQueue: %v", err)
+		return
+	}
+	if err := q.Start(); err != nil {
+		c.fault("Start: %v", err)
+	}
+	var wg sync.WaitGroup
+	for p := range c.producers {
+		wg.Go(func() { c.produce(q, p) })
+	}
+	stop := make(chan struct{})
+	wg.Go(func() { // I1 and I5, all the time
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(7 * time.Millisecond):
+			}
+			c.checkStats(q.Stats())
+		}
+	})
+	if c.flushes {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(100 * time.Millisecond):
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				_ = q.Flush(ctx)
+				cancel()
+			}
+		})
+	}
+	time.Sleep(c.shutdown)
+	ctx, cancel := context.WithTimeout(context.Background(), c.deadline)
+	defer cancel()
+	begin := time.Now()
+	err = q.Shutdown(ctx)
+	c.mu.Lock()
+	c.over = true
+	if took := time.Since(begin); took > c.deadline {
+		c.fault("I7: Shutdown took %v, its deadline was %v", took, c.deadline)
+	}
+	c.mu.Unlock()
+	close(stop)
+	wg.Wait()
+	time.Sleep(time.Minute) // calls that ignore their context end meanwhile, and must change nothing
+	st := q.Stats()
+	c.checkStats(st)
+	accepted := 0
+	for id, n := range c.accepted {
+		accepted += n
+		if c.settled[id] > n {
+			c.fault("I1: push %d had %d, %d were delivered", id, n, c.settled[id])
+		}
+		if st.Lost == 0 && c.settled[id] != n {
+			c.fault("I1: push %d had %d, %d were delivered, none was dropped", id, n, c.settled[id])
+		}
+	}
+	if st.Accepted != int64(accepted) {
+		c.fault("I1: %d were accepted, the queue says %d", accepted, st.Accepted)
+	}
+	if st.Queued != 0 || st.InFlight != 0 || st.Used != 0 || st.Callers != 0 || st.Calls != 0 {
+		c.fault("after Shutdown: %+v", st)
+	}
+	if st.Forwarded > int64(c.ok) || st.Lost == 0 && st.Forwarded != int64(c.ok) {
+		c.fault("I1: %d were taken, the queue says %d", c.ok, st.Forwarded)
+	}
+	if (err != nil) != (st.Lost > 0) || err != nil && !errors.Is(err, ErrDropped) {
+		c.fault("I7: Shutdown returned %v, %d were dropped", err, st.Lost)
+	}
+	if st.Keys != 0 {
+		c.fault("I5: %d keys remain", st.Keys)
+	}
+	if err := q.Push(context.Background(), thing{to: 1}); !errors.Is(err, ErrClosed) {
+		c.fault("I7: Push after Shutdown: %v", err)
+	}
+}
+
+func (c *chaos) checkStats(st Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if st.Accepted != st.Forwarded+st.Returned+st.Failed+st.Lost+st.Queued+st.InFlight {
+		c.fault("I1: %+v", st)
+	}
+	if c.cfg.Capacity > 0 && st.Used > c.cfg.Capacity+36 {
+		c.fault("I5: %d used of %d", st.Used, c.cfg.Capacity)
+	}
+	if c.cfg.MaxKeys > 0 && st.Keys > int64(c.cfg.MaxKeys) {
+		c.fault("I5: %d keys of %d", st.Keys, c.cfg.MaxKeys)
+	}
+}
+
+// TestChaos runs random scripts, against the invariants I1, I2, I5, I6 and I7. A run that cannot end fails by synctest's
+// own check for deadlock.
+func TestChaos(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		c := drawChaos(rt)
+		synctest.Test(t, func(*testing.T) { c.run() })
+		if len(c.faults) > 0 {
+			rt.Fatalf("%d faults, first ones:\n%s", len(c.faults), c.faults[:min(5, len(c.faults))])
+		}
+	})
+}
