@@ -125,8 +125,8 @@ func (t *telemetry) sent(ctx context.Context, span trace.Span, s *sent) {
 // origins links to the spans that requests came from; nil when none was sampled.
 func origins[P any](requests []request[P]) (links []trace.Link) {
 	for i := range requests {
-		if sc := requests[i].origin; sc != nil && len(links) < maxLinks {
-			links = append(links, trace.Link{SpanContext: *sc})
+		if m := requests[i].more; m != nil && m.origin.IsValid() && len(links) < maxLinks {
+			links = append(links, trace.Link{SpanContext: m.origin})
 		}
 	}
 	return links

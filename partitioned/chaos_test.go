@@ -272,7 +272,9 @@ func isTimeout(_ *chaos, err error) bool {
 	return !errors.Is(err, ErrClosed) && !errors.Is(err, ErrFull) && !errors.Is(err, ErrTooManyKeys) && !isGaveUp(err)
 }
 
-func isGaveUp(err error) bool { return err != nil && len(err.Error()) > 30 && err.Error()[:30] == "partitioned: nothing accepted," }
+func isGaveUp(err error) bool {
+	return err != nil && len(err.Error()) > 30 && err.Error()[:30] == "partitioned: nothing accepted,"
+}
 
 func (c *chaos) run() {
 	q, err := NewQueue(c.cfg)

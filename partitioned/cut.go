@@ -7,63 +7,46 @@ import (
 	"slices"
 )
 
-// growth is what a cut changed beside moving entries: a split may make an item heavier, as both parts repeat something.
+// growth is what a cut changed beside moving entries.
 type growth struct {
-	weight    Weight
+	weight    Weight // a split may make an item heavier, as both parts repeat something
 	room      int64
-	oversized bool // the batch is one item over a limit, that could not be split
+	waited    int32 // entries gone with somebody who waits
+	oversized bool  // the batch is one item over a limit, that could not be split
 }
 
 // cut moves the next batch of s from draining to c: entries until one of the sizes of BatchSize is reached, or all there
 // are, and never more than MaxBatchSize, for which the last item is split, if it can be. What it makes depends on the
 // entries alone, not on when they came or were swapped. It returns a used-up buffer for use again. s is the worker's.
 func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth, spare []entry[T]) {
-	waits := false
-	defer func() {
-		if c.batch.Reason == Waiting && len(c.flushes) > 0 && !waits {
-			c.batch.Reason = Flush
-		}
-	}()
+	b := &c.batch
 	for len(s.draining) > 0 {
 		entries := s.draining[0].entries
 		for ; s.cursor < len(entries); s.cursor++ {
 			e := &entries[s.cursor]
 			if e.origin != nil && e.origin.flush {
 				c.flushes = append(c.flushes, e.origin)
-				c.waited++
+				g.waited++
 				continue
 			}
 			w := q.weigh(e.item)
 			room := q.entryRoom(w, e.origin)
-			if c.batch.Weight.plus(w).exceeds(q.cfg.MaxBatchSize) {
-				if head, tail, ok := q.split(e.item, c.batch.Weight); ok {
-					hw, tw := q.weigh(head), q.weigh(tail)
-					headRoom, tailRoom := q.room(hw), q.entryRoom(tw, e.origin)
-					if q.cfg.Unit == Requests {
-						headRoom = 0 // the tail still holds what the whole did
-					}
-					e.origin.add(1)
-					c.add(head, hw, e.origin)
-					c.room += headRoom
-					e.item = tail
-					waits = waits || e.origin != nil
-					g.weight = hw.plus(tw).minus(w)
-					g.room = headRoom + tailRoom - room
-					s.left = s.left.plus(g.weight)
-					return g, spare
-				}
-				if len(c.batch.Items) > 0 {
+			if b.Weight.plus(w).exceeds(q.cfg.MaxBatchSize) {
+				if q.cutInto(s, c, e, w, room, &g) || len(b.Items) > 0 {
 					return g, spare
 				}
 				g.oversized = true
 			}
-			c.add(e.item, w, e.origin)
+			b.Items = append(b.Items, e.item)
+			b.Weight = b.Weight.plus(w)
 			c.room += room
-			if e.origin.urgent() {
-				c.waited++
-				waits = true
+			if e.origin != nil {
+				c.waiting = append(c.waiting, waiting{e.origin, int64(w.Items)})
+				if e.origin.urgent() {
+					g.waited++
+				}
 			}
-			if c.batch.Weight.reaches(q.cfg.BatchSize) || g.oversized {
+			if b.Weight.reaches(q.cfg.BatchSize) || g.oversized {
 				s.cursor++
 				return g, s.dropEmpty(spare)
 			}
@@ -71,6 +54,31 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth, spare []entry[T]) {
 		spare = s.dropEmpty(spare)
 	}
 	return g, spare
+}
+
+// cutInto splits the item of e, so that its head fills the batch, if it can. The tail stays where the item was.
+func (q *Queue[T]) cutInto(s *stream[T], c *call[T], e *entry[T], w Weight, room int64, g *growth) bool {
+	head, tail, ok := q.split(e.item, c.batch.Weight)
+	if !ok {
+		return false
+	}
+	hw, tw := q.weigh(head), q.weigh(tail)
+	headRoom := q.room(hw)
+	if q.cfg.Unit == Requests {
+		headRoom = 0 // the tail still holds what the whole did
+	}
+	c.batch.Items = append(c.batch.Items, head)
+	c.batch.Weight = c.batch.Weight.plus(hw)
+	c.room += headRoom
+	if e.origin != nil {
+		e.origin.add(1)
+		c.waiting = append(c.waiting, waiting{e.origin, int64(hw.Items)})
+	}
+	e.item = tail
+	g.weight = hw.plus(tw).minus(w)
+	g.room = headRoom + q.entryRoom(tw, e.origin) - room
+	s.left = s.left.plus(g.weight)
+	return true
 }
 
 // split divides item so that its head fits in a batch that weighs full already.

@@ -24,10 +24,17 @@ const (
 // producers (I5): no add that has to be taken back, which others would see as a full queue. A mutex in its place was
 // tried: 1.3 times the cost of a push with one producer (BenchmarkGate).
 type gate struct {
-	word     atomic.Int64 // room taken << gateShift | gateLine | gateClosed
-	capacity int64        // immutable
-	empty    chan struct{}
-	once     sync.Once // closes empty
+	empty    chan struct{} // closed when the gate is closed and all have left
+	once     sync.Once     // closes it
+	capacity int64         // immutable
+	word     atomic.Int64  // room taken << gateShift | gateLine | gateClosed
+}
+
+// init makes a closed gate.
+func (g *gate) init(capacity int64) {
+	g.capacity = capacity
+	g.empty = make(chan struct{})
+	g.word.Store(gateClosed)
 }
 
 // enter takes room, or returns ErrClosed or errNoRoom. inLine: the caller stands at the head of the line.
@@ -53,7 +60,7 @@ func (g *gate) leave(size int64) (line bool) {
 	return w&gateLine != 0
 }
 
-// close lets nobody in any more. empty is closed when the last one has left.
+// close lets nobody in any more.
 func (g *gate) close() {
 	g.settle(g.word.Or(gateClosed) | gateClosed)
 }

@@ -10,6 +10,8 @@ import (
 // lane is one partition: a lock and the streams behind it. Appends and swaps happen under the lock, and the accounts are
 // kept; no foreign code runs there (I4).
 type lane[T any] struct {
+	gate gate // of the queue if this is its only lane: beside the lock, which is held when room is taken
+
 	mu struct { // before the scheduler's lock; several lanes in the order of their numbers
 		sync.Mutex
 		counts
@@ -63,20 +65,19 @@ const (
 //	                                     ▲                          │
 //	                                     └───────── Rest ───────────┘
 type stream[T any] struct {
-	key   string
-	lane  *lane[T]
-	apart bool // made of a Rest, in the lane's apart
-
-	// Guarded by lane.mu.
+	// Guarded by lane.mu. The first are what a push touches, in one cache line: where the lock goes from processor to
+	// processor, each line more that it takes along shows.
 	active  []entry[T]
-	spare   []entry[T] // an empty buffer for active to swap with
-	born    time.Time  // when active got its first entry
-	queued  Weight     // of active and draining
-	held    int64      // room taken: active, draining and in flight
-	waited  int        // entries of active and draining that somebody waits for
-	blocked bool       // callers stand in line for room of this key
+	queued  Weight // of active and draining
+	held    int64  // room taken: active, draining and in flight
+	waited  int32  // entries of active and draining that somebody waits for
 	place   place
-	calls   []*call[T] // in flight; at most one where order is kept (I2)
+	blocked bool // callers stand in line for room of this key
+	apart   bool // made of a Rest, in the lane's apart; immutable
+
+	spare []entry[T] // an empty buffer for active to swap with
+	born  time.Time  // when active got its first entry
+	calls []*call[T] // in flight; at most one where order is kept (I2)
 
 	// Guarded by lane.mu, but while place is cutting: then they are the worker's.
 	draining []chunk[T]
@@ -91,6 +92,9 @@ type stream[T any] struct {
 	deadline time.Time
 	index    int // in a heap; -1: in none
 	next     *stream[T]
+
+	key  string
+	lane *lane[T]
 }
 
 // maxSpare is how many entries a buffer may have that is kept for use again.

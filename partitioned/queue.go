@@ -19,7 +19,7 @@ type Queue[T any] struct {
 	seed    maphash.Seed
 	ordered bool // streams have at most one batch in flight
 
-	gate    gate
+	gate    *gate // immutable
 	line    line[T]
 	sched   sched[T]
 	keys    atomic.Int64  // streams by key that exist
@@ -53,9 +53,6 @@ func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
 		gone:    make(chan struct{}),
 		ended:   make(chan struct{}),
 	}
-	q.gate.capacity = cfg.Capacity
-	q.gate.empty = make(chan struct{})
-	q.gate.word.Store(gateClosed)
 	q.sched.free.L = &q.sched.mu
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	for i := range cfg.Partitions {
@@ -67,6 +64,11 @@ func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
 		}
 		q.lanes = append(q.lanes, l)
 	}
+	q.gate = &q.lanes[0].gate
+	if len(q.lanes) > 1 {
+		q.gate = &gate{}
+	}
+	q.gate.init(cfg.Capacity)
 	return q, nil
 }
 
@@ -151,7 +153,7 @@ func (q *Queue[T]) pushOne(ctx context.Context, item T, o *origin) error {
 	if err == nil {
 		if err = q.gate.enter(room, false); err == nil {
 			s.append(item, o)
-			q.accept(s, w, room)
+			q.accept(l, s, w, room)
 		} else {
 			l.forget(q, s)
 		}
@@ -291,22 +293,22 @@ func (q *Queue[T]) admit(parts []part[T], o *origin, w *waiter[T]) (full *stream
 		for _, item := range p.items {
 			p.stream.append(item, o)
 		}
-		q.accept(p.stream, p.weight, p.room)
+		q.accept(p.lane, p.stream, p.weight, p.room)
 	}
 	return nil, nil
 }
 
 // find returns the stream for key, with an error if it has no room for itself. lane.mu held.
 func (q *Queue[T]) find(l *lane[T], key string, w *waiter[T]) (*stream[T], error) {
-	if q.gate.closed() {
-		return nil, ErrClosed
-	}
 	s, err := l.open(q, key)
 	if err != nil {
 		return nil, err
 	}
 	if s.held < q.cfg.KeyCapacity && (!s.blocked || w != nil && w.of == s) {
 		return s, nil
+	}
+	if q.gate.closed() {
+		return nil, ErrClosed // not into a line any more
 	}
 	if w != nil {
 		// From here on whoever gives room back to s goes on with its line, in which w will stand in a moment; and the
@@ -320,11 +322,11 @@ func (q *Queue[T]) find(l *lane[T], key string, w *waiter[T]) (*stream[T], error
 }
 
 // accept books what was appended to s. lane.mu held.
-func (q *Queue[T]) accept(s *stream[T], w Weight, room int64) {
+func (q *Queue[T]) accept(l *lane[T], s *stream[T], w Weight, room int64) {
 	s.queued = s.queued.plus(w)
 	s.held += room
-	s.lane.mu.accepted += int64(w.Items)
-	s.lane.mu.queued += int64(w.Items)
+	l.mu.accepted += int64(w.Items)
+	l.mu.queued += int64(w.Items)
 	switch s.place {
 	case idle:
 		q.place(s)
@@ -485,14 +487,18 @@ func (q *Queue[T]) drop() (items int64) {
 		items += n
 		l.all(func(s *stream[T]) {
 			for _, c := range s.calls {
-				told = append(told, c.origins...)
+				for _, w := range c.waiting {
+					told = append(told, w.origin)
+				}
 				told = append(told, c.flushes...)
 			}
 			if s.place != cutting { // else its worker tells them, as soon as it asks for the lock
 				told = append(told, s.drainOrigins()...)
 			}
 			for _, e := range s.active {
-				told = append(told, e.origin)
+				if e.origin != nil {
+					told = append(told, e.origin)
+				}
 			}
 			s.active, s.spare, s.calls = nil, nil, nil
 		})

@@ -12,29 +12,36 @@ import (
 // call is one batch, from its cut until it is settled. Each worker has one, which it uses again.
 type call[T any] struct {
 	batch   Batch[T]
-	weights []Weight  // of batch.Items
-	origins []*origin // of batch.Items
+	waiting []waiting // of its entries, those that somebody waits for
 	flushes []*origin // that passed by
 	room    int64     // that it holds
-	waited  int       // entries with somebody who waits
+}
+
+// waiting is who waits for an entry.
+type waiting struct {
+	origin *origin
+	items  int64
 }
 
 // reset makes c ready for the next batch; it keeps no reference to the last one.
 func (c *call[T]) reset() {
-	items, weights, origins := c.batch.Items, c.weights, c.origins
+	items, waiting := c.batch.Items, c.waiting
 	clear(items)
-	clear(origins)
+	clear(waiting)
 	if cap(items) > maxSpare {
-		items, weights, origins = nil, nil, nil
+		items, waiting = nil, nil
 	}
-	*c = call[T]{batch: Batch[T]{Items: items[:0]}, weights: weights[:0], origins: origins[:0]}
+	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0]}
 }
 
-func (c *call[T]) add(item T, w Weight, o *origin) {
-	c.batch.Items = append(c.batch.Items, item)
-	c.batch.Weight = c.batch.Weight.plus(w)
-	c.weights = append(c.weights, w)
-	c.origins = append(c.origins, o)
+// tell says what became of the batch to all who wait for it. That a Flush passed by is no error.
+func (c *call[T]) tell(err error) {
+	for _, w := range c.waiting {
+		w.origin.settle(err)
+	}
+	for _, f := range c.flushes {
+		f.settle(nil)
+	}
 }
 
 // work is one consumer: it takes the next stream, cuts a batch, hands it on, settles it, and puts the stream back.
@@ -83,7 +90,8 @@ func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 	if l.mu.dead { // all of it has been counted with the stream; who waits for it is to be told yet
 		left := s.drainOrigins()
 		l.mu.Unlock()
-		settleAll(slices.Concat(c.origins, c.flushes, left), ErrDropped)
+		c.tell(ErrDropped)
+		settleAll(left, ErrDropped)
 		return false
 	}
 	defer l.mu.Unlock()
@@ -95,13 +103,16 @@ func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 	l.mu.queued += int64(grown.weight.Items) - items
 	l.mu.inFlight += items
 	l.mu.calls++
+	if c.batch.Reason == Waiting && len(c.flushes) > 0 && len(c.waiting) == 0 {
+		c.batch.Reason = Flush
+	}
 	if len(c.batch.Items) > 0 {
 		l.mu.batches[c.batch.Reason]++
 	}
 	s.queued = s.queued.plus(grown.weight).minus(c.batch.Weight)
 	s.left = s.left.minus(c.batch.Weight)
 	s.held += grown.room
-	s.waited -= c.waited
+	s.waited -= grown.waited
 	if grown.oversized {
 		l.mu.oversized++
 	}
@@ -157,7 +168,7 @@ func (q *Queue[T]) process(c *call[T]) (v Verdict[T]) {
 
 // settle does what the verdict says: accounts, room, the stream, and those who wait.
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
-	failed := c.unheard(v.Err)
+	returned := c.heard(v.Err)
 	l := s.lane
 	l.mu.Lock()
 	if l.mu.dead {
@@ -172,7 +183,8 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		l.mu.Lock()
 		if l.mu.dead {
 			l.mu.Unlock()
-			settleAll(slices.Concat(c.origins, c.flushes, rest.origins), ErrDropped)
+			c.tell(ErrDropped)
+			settleAll(rest.origins, ErrDropped)
 			return
 		}
 	}
@@ -189,9 +201,9 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	if v.Err == nil {
 		l.mu.forwarded += settled
 	} else {
-		failed = min(failed, settled)
-		l.mu.failed += failed
-		l.mu.returned += settled - failed
+		returned = min(returned, settled)
+		l.mu.returned += returned
+		l.mu.failed += settled - returned
 	}
 	room := c.room - rest.room
 	s.held -= room
@@ -224,8 +236,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	blocked := s.blocked
 	l.mu.Unlock()
 
-	settleAll(c.origins, v.Err)
-	settleAll(c.flushes, nil)
+	c.tell(v.Err)
 	if q.gate.leave(room) {
 		q.line.mu.Lock()
 		q.serve()
@@ -236,14 +247,14 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	}
 }
 
-// unheard is how many items of a failed batch nobody will hear of.
-func (c *call[T]) unheard(err error) (items int64) {
+// heard is how many items of a failed batch have somebody who hears of the error.
+func (c *call[T]) heard(err error) (items int64) {
 	if err == nil {
 		return 0
 	}
-	for i, o := range c.origins {
-		if !o.waits() {
-			items += int64(c.weights[i].Items)
+	for _, w := range c.waiting {
+		if w.origin.waits() {
+			items += w.items
 		}
 	}
 	return items
@@ -260,13 +271,17 @@ type rest[T any] struct {
 // weighRest makes entries of what comes back. All who waited for the batch wait for each of them.
 func (q *Queue[T]) weighRest(c *call[T], items []T) (r rest[T]) {
 	var behind []*origin
-	for _, o := range slices.Concat(c.origins, c.flushes) {
-		for _, o := range o.leaves() {
+	add := func(origins ...*origin) {
+		for _, o := range origins {
 			if !slices.Contains(behind, o) {
 				behind = append(behind, o)
 			}
 		}
 	}
+	for _, w := range c.waiting {
+		add(w.origin.leaves()...)
+	}
+	add(c.flushes...)
 	for i, item := range items {
 		o := &origin{rest: true, behind: behind}
 		if i == 0 {
@@ -284,8 +299,6 @@ func (q *Queue[T]) weighRest(c *call[T], items []T) (r rest[T]) {
 
 func settleAll(origins []*origin, err error) {
 	for _, o := range origins {
-		if o != nil {
-			o.settle(err)
-		}
+		o.settle(err)
 	}
 }
