@@ -105,8 +105,14 @@ func (b *buffer[P]) Start(context.Context, component.Host) error {
 func (b *buffer[P]) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.ShutdownTimeout)
 	defer cancel()
-	defer b.telemetry.shutdown()
-	return b.queue.Shutdown(ctx)
+	err := b.queue.Shutdown(ctx)
+	b.telemetry.shutdown()
+	// The metrics end here, so the last figures go to the log.
+	if st := b.queue.Stats(); err != nil {
+		b.logger.Error("Shutdown dropped what was pending", zap.Error(err), zap.Int64("accepted", st.Accepted),
+			zap.Int64("forwarded", st.Forwarded), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
+	}
+	return err
 }
 
 // consume accepts payload, or returns an error and leaves it as it was. It only reads until then.
@@ -186,7 +192,8 @@ func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail req
 		r.more = &more[P]{}
 	}
 	if r.more.left == nil {
-		r.more.left = b.signal.Cut(b.signal.Own(r.payload))
+		r.payload = b.own(r.payload)
+		r.more.left = b.signal.Cut(r.payload)
 	}
 	head, tail = r, r
 	head.payload = r.more.left.Take(room.Items)
@@ -196,41 +203,52 @@ func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail req
 	return head, tail, true
 }
 
-// take returns what r stands for, as a payload that is ours to change.
+// take returns what r stands for, as a payload that is ours to change, and of which we hold a reference.
 func (b *buffer[P]) take(r *request[P]) P {
 	if r.more != nil && r.more.left != nil {
+		defer b.release(r.payload) // nothing is left of it
 		return r.more.left.Take(r.items)
 	}
-	return b.signal.Own(r.payload)
+	return b.own(r.payload)
 }
 
-// process merges the requests of a batch into one payload and sends it.
-func (b *buffer[P]) process(ctx context.Context, batch partitioned.Batch[request[P]]) (v partitioned.Verdict[request[P]]) {
-	defer func() {
-		if r := recover(); r != nil { // I8
-			err := &partitioned.PanicError{Value: r, Stack: debug.Stack()}
-			b.logger.Error("The next consumer panicked; its batch is dropped",
-				zap.Any("panic", r), zap.ByteString("stack", err.Stack), zap.Int("items", batch.Weight.Items))
-			v.Err = consumererror.NewPermanent(err)
-		}
-	}()
-	payload := b.merge(batch.Items)
-	ctx, span := b.telemetry.start(b.keys.context(ctx, batch.Key), origins(batch.Items))
-	size := 0
-	if b.telemetry.detailed(ctx) {
-		size = b.signal.Size(payload)
+// own returns p, or a copy in its place if others may read it.
+func (b *buffer[P]) own(p P) P {
+	if !b.signal.Shared(p) {
+		return p
 	}
-	begin := time.Now()
-	err := b.next(ctx, payload)
-	b.telemetry.sent(ctx, span, &sent{
-		items: batch.Weight.Items, bytes: size, bySize: batch.Reason == partitioned.Size,
-		age: begin.Sub(batch.Oldest), duration: time.Since(begin), err: err,
-	})
-	b.release(payload)
+	defer b.release(p)
+	return b.signal.Copy(p)
+}
+
+// process sends a batch as one payload.
+func (b *buffer[P]) process(ctx context.Context, batch partitioned.Batch[request[P]]) partitioned.Verdict[request[P]] {
+	s := b.telemetry.begin(b.keys.context(ctx, batch.Key), links(batch.Items))
+	s.items, s.bySize, s.age = batch.Weight.Items, batch.Reason == partitioned.Size, time.Since(batch.Oldest)
+	err := b.send(s, batch.Items)
+	s.end(err)
 	if err != nil {
-		b.logger.Warn("Sending failed; the batch is dropped", zap.Error(err), zap.Int("items", batch.Weight.Items))
+		b.logger.Warn("A batch could not be sent and is dropped", zap.Error(err), zap.Int("items", s.items))
 	}
 	return partitioned.Verdict[request[P]]{Err: err}
+}
+
+// send merges the requests and calls the next consumer. A panic of it is an error (I8).
+func (b *buffer[P]) send(s *sending, requests []request[P]) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			panicked := &partitioned.PanicError{Value: r, Stack: debug.Stack()}
+			b.logger.Error("The next consumer panicked", zap.Any("panic", r), zap.ByteString("stack", panicked.Stack))
+			err = consumererror.NewPermanent(panicked)
+		}
+	}()
+	payload := b.merge(requests)
+	defer b.release(payload)
+	if s.wantsBytes() {
+		s.bytes = b.signal.Size(payload)
+	}
+	defer s.timeCall()()
+	return b.next(s.ctx, payload)
 }
 
 // merge moves all requests into the payload of the first.

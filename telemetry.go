@@ -82,48 +82,59 @@ func newTelemetry(set processor.Settings, signalName string, stats func() partit
 // shutdown ends the observations.
 func (t *telemetry) shutdown() { t.builder.Shutdown() }
 
-// detailed tells whether somebody wants the encoded size of batches.
-func (t *telemetry) detailed(ctx context.Context) bool {
-	i, ok := t.builder.ProcessorPartitionedbufferBatchSendSizeBytes.(interface{ Enabled(context.Context) bool })
-	return !ok || i.Enabled(ctx)
-}
+// sending is one batch on its way: its span, and what there is to tell when it is over.
+type sending struct {
+	t    *telemetry
+	ctx  context.Context
+	span trace.Span
 
-// start begins the span of a batch, with links to the spans that its requests came from.
-func (t *telemetry) start(ctx context.Context, links []trace.Link) (context.Context, trace.Span) {
-	return t.tracer.Start(ctx, t.spanName, trace.WithLinks(links...))
-}
-
-// sent is what there is to tell of a batch after its call.
-type sent struct {
 	items, bytes  int
 	bySize        bool
 	age, duration time.Duration
-	err           error
 }
 
-// sent ends the span. As with batch, sizes and triggers count what was taken only.
-func (t *telemetry) sent(ctx context.Context, span trace.Span, s *sent) {
-	t.builder.ProcessorPartitionedbufferBatchAge.Record(ctx, s.age.Seconds(), t.attrs)
-	t.builder.ProcessorPartitionedbufferSendDuration.Record(ctx, s.duration.Seconds(), t.attrs)
-	if span.IsRecording() {
-		span.SetAttributes(attribute.Int("items", s.items))
+// begin starts the span of a batch, with links to the spans that its requests came from.
+func (t *telemetry) begin(ctx context.Context, links []trace.Link) *sending {
+	ctx, span := t.tracer.Start(ctx, t.spanName, trace.WithLinks(links...))
+	return &sending{t: t, ctx: ctx, span: span}
+}
+
+// wantsBytes tells whether somebody looks at the encoded size of batches.
+func (s *sending) wantsBytes() bool {
+	i, ok := s.t.builder.ProcessorPartitionedbufferBatchSendSizeBytes.(interface{ Enabled(context.Context) bool })
+	return !ok || i.Enabled(s.ctx)
+}
+
+// timeCall starts the clock, and returns what stops it.
+func (s *sending) timeCall() func() {
+	begin := time.Now()
+	return func() { s.duration = time.Since(begin) }
+}
+
+// end reports the batch. As with batch, sizes and triggers count what was taken only.
+func (s *sending) end(err error) {
+	defer s.span.End()
+	b, attrs := s.t.builder, s.t.attrs
+	b.ProcessorPartitionedbufferBatchAge.Record(s.ctx, s.age.Seconds(), attrs)
+	b.ProcessorPartitionedbufferSendDuration.Record(s.ctx, s.duration.Seconds(), attrs)
+	if s.span.IsRecording() {
+		s.span.SetAttributes(attribute.Int("items", s.items))
 	}
-	defer span.End()
-	if s.err != nil {
-		span.SetStatus(codes.Error, s.err.Error())
+	if err != nil {
+		s.span.SetStatus(codes.Error, err.Error())
 		return
 	}
 	if s.bySize {
-		t.builder.ProcessorPartitionedbufferBatchSizeTriggerSend.Add(ctx, 1, t.attrs)
+		b.ProcessorPartitionedbufferBatchSizeTriggerSend.Add(s.ctx, 1, attrs)
 	} else {
-		t.builder.ProcessorPartitionedbufferTimeoutTriggerSend.Add(ctx, 1, t.attrs)
+		b.ProcessorPartitionedbufferTimeoutTriggerSend.Add(s.ctx, 1, attrs)
 	}
-	t.builder.ProcessorPartitionedbufferBatchSendSize.Record(ctx, int64(s.items), t.attrs)
-	t.builder.ProcessorPartitionedbufferBatchSendSizeBytes.Record(ctx, int64(s.bytes), t.attrs)
+	b.ProcessorPartitionedbufferBatchSendSize.Record(s.ctx, int64(s.items), attrs)
+	b.ProcessorPartitionedbufferBatchSendSizeBytes.Record(s.ctx, int64(s.bytes), attrs)
 }
 
-// origins links to the spans that requests came from; nil when none was sampled.
-func origins[P any](requests []request[P]) (links []trace.Link) {
+// links leads to the spans that requests came from; nil when none was sampled.
+func links[P any](requests []request[P]) (links []trace.Link) {
 	for i := range requests {
 		if m := requests[i].more; m != nil && m.origin.IsValid() && len(links) < maxLinks {
 			links = append(links, trace.Link{SpanContext: m.origin})

@@ -114,6 +114,8 @@ func drawChaos(t *rapid.T) *chaos {
 	if c.keys > 0 {
 		c.cfg.Key = func(t thing) string { return t.key }
 		c.cfg.PerLane = rapid.Bool().Draw(t, "perLane")
+	}
+	if c.keys > 0 && !c.cfg.PerLane {
 		c.cfg.MaxKeys = rapid.SampledFrom([]int{0, 2}).Draw(t, "maxKeys")
 		c.cfg.KeyCapacity = rapid.SampledFrom([]int64{0, 1, 10}).Draw(t, "keyCapacity")
 	}

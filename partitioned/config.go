@@ -183,8 +183,11 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 	if c.Unit < Items || c.Unit > Requests {
 		return c, fmt.Errorf("partitioned: unknown Unit: %d", c.Unit)
 	}
-	if c.Key == nil && (c.PerLane || c.MaxKeys > 0 || c.KeyCapacity > 0) {
-		return c, errors.New("partitioned: PerLane, MaxKeys and KeyCapacity need a Key")
+	if c.Key == nil && c.PerLane {
+		return c, errors.New("partitioned: PerLane needs a Key")
+	}
+	if (c.Key == nil || c.PerLane) && (c.MaxKeys > 0 || c.KeyCapacity > 0) {
+		return c, fmt.Errorf("partitioned: MaxKeys %d and KeyCapacity %d need a Key, and batches made by it", c.MaxKeys, c.KeyCapacity)
 	}
 	lanes, consumers := 1, 1
 	if c.Key != nil {

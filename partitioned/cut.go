@@ -8,17 +8,18 @@ import (
 )
 
 // growth is what a cut changed beside moving entries.
-type growth struct {
+type growth[T any] struct {
 	weight    Weight // a split may make an item heavier, as both parts repeat something
 	room      int64
-	waited    int32 // entries gone with somebody who waits
-	oversized bool  // the batch is one item over a limit, that could not be split
+	waited    int32      // entries gone with somebody who waits
+	oversized bool       // the batch is one item over a limit, that could not be split
+	used      []entry[T] // a buffer that is used up, empty
 }
 
 // cut moves the next batch of s from draining to c: entries until one of the sizes of BatchSize is reached, or all there
 // are, and never more than MaxBatchSize, for which the last item is split, if it can be. What it makes depends on the
-// entries alone, not on when they came or were swapped. It returns a used-up buffer for use again. s is the worker's.
-func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth, spare []entry[T]) {
+// entries alone, not on when they came or were swapped. s is the worker's.
+func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 	b := &c.batch
 	for len(s.draining) > 0 {
 		entries := s.draining[0].entries
@@ -27,57 +28,57 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth, spare []entry[T]) {
 			if e.origin != nil && e.origin.flush {
 				c.flushes = append(c.flushes, e.origin)
 				g.waited++
+				*e = entry[T]{}
 				continue
 			}
 			w := q.weigh(e.item)
-			room := q.entryRoom(w, e.origin)
 			if b.Weight.plus(w).exceeds(q.cfg.MaxBatchSize) {
-				if q.cutInto(s, c, e, w, room, &g) || len(b.Items) > 0 {
-					return g, spare
+				if q.cutInto(s, c, e, w, &g) || len(b.Items) > 0 {
+					return g
 				}
 				g.oversized = true
 			}
 			b.Items = append(b.Items, e.item)
 			b.Weight = b.Weight.plus(w)
-			c.room += room
+			c.room += q.room(w)
 			if e.origin != nil {
 				c.waiting = append(c.waiting, waiting{e.origin, int64(w.Items)})
 				if e.origin.urgent() {
 					g.waited++
 				}
 			}
+			*e = entry[T]{} // what is delivered is not kept
 			if b.Weight.reaches(q.cfg.BatchSize) || g.oversized {
 				s.cursor++
-				return g, s.dropEmpty(spare)
+				s.dropEmpty(&g)
+				return g
 			}
 		}
-		spare = s.dropEmpty(spare)
+		s.dropEmpty(&g)
 	}
-	return g, spare
+	return g
 }
 
 // cutInto splits the item of e, so that its head fills the batch, if it can. The tail stays where the item was.
-func (q *Queue[T]) cutInto(s *stream[T], c *call[T], e *entry[T], w Weight, room int64, g *growth) bool {
+func (q *Queue[T]) cutInto(s *stream[T], c *call[T], e *entry[T], w Weight, g *growth[T]) bool {
 	head, tail, ok := q.split(e.item, c.batch.Weight)
 	if !ok {
 		return false
 	}
 	hw, tw := q.weigh(head), q.weigh(tail)
-	headRoom := q.room(hw)
-	if q.cfg.Unit == Requests {
-		headRoom = 0 // the tail still holds what the whole did
-	}
 	c.batch.Items = append(c.batch.Items, head)
 	c.batch.Weight = c.batch.Weight.plus(hw)
-	c.room += headRoom
+	c.room += q.room(hw)
 	if e.origin != nil {
 		e.origin.add(1)
 		c.waiting = append(c.waiting, waiting{e.origin, int64(hw.Items)})
 	}
 	e.item = tail
 	g.weight = hw.plus(tw).minus(w)
-	g.room = headRoom + q.entryRoom(tw, e.origin) - room
-	s.left = s.left.plus(g.weight)
+	if g.room = q.room(hw) + q.room(tw) - q.room(w); g.room < 0 {
+		c.room -= g.room // given back when the batch is settled
+		g.room = 0
+	}
 	return true
 }
 
@@ -100,25 +101,15 @@ func (q *Queue[T]) split(item T, full Weight) (head, tail T, ok bool) {
 	return q.cfg.Split(item, room)
 }
 
-// entryRoom is what an entry of weight w takes of the capacity.
-func (q *Queue[T]) entryRoom(w Weight, o *origin) int64 {
-	if q.cfg.Unit == Requests && o != nil && o.rest {
-		return o.room
-	}
-	return q.room(w)
-}
-
-// dropEmpty takes the first buffer out of draining if all of its entries are gone, and returns the larger of it and spare.
-func (s *stream[T]) dropEmpty(spare []entry[T]) []entry[T] {
+// dropEmpty takes the first buffer out of draining if all of its entries are gone, and keeps the largest such for g.
+func (s *stream[T]) dropEmpty(g *growth[T]) {
 	entries := s.draining[0].entries
 	if s.cursor < len(entries) {
-		return spare
+		return
 	}
 	s.draining = slices.Delete(s.draining, 0, 1)
 	s.cursor = 0
-	if cap(entries) <= cap(spare) {
-		return spare
+	if cap(entries) > cap(g.used) {
+		g.used = entries[:0]
 	}
-	clear(entries)
-	return entries[:0]
 }

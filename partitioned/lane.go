@@ -129,8 +129,8 @@ func (s *stream[T]) oldest() time.Time {
 	return s.born
 }
 
-// putBack puts entries before all others. lane.mu held.
-func (s *stream[T]) putBack(c chunk[T]) {
+// prepend puts entries before all others. lane.mu held.
+func (s *stream[T]) prepend(c chunk[T]) {
 	if s.cursor > 0 {
 		s.draining[0].entries = s.draining[0].entries[s.cursor:]
 		s.cursor = 0
@@ -145,6 +145,9 @@ func (l *lane[T]) open(q *Queue[T], key string) (*stream[T], error) {
 	}
 	if s, ok := l.streams[key]; ok {
 		return s, nil
+	}
+	if l.mu.dead {
+		return nil, ErrClosed
 	}
 	if !q.takeKey() {
 		return nil, ErrTooManyKeys

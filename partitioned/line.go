@@ -41,7 +41,7 @@ type waiter[T any] struct {
 // standInLine waits until the parts are accepted or refused, or ctx is done.
 func (q *Queue[T]) standInLine(ctx context.Context, parts []part[T], o *origin) error {
 	if ctx.Err() != nil {
-		return notAccepted(ctx)
+		return gaveUp(ctx)
 	}
 	w := &waiter[T]{parts: parts, origin: o, served: make(chan struct{})}
 	begin := time.Now()
@@ -63,6 +63,7 @@ func (q *Queue[T]) standInLine(ctx context.Context, parts []part[T], o *origin) 
 		return w.err
 	case <-ctx.Done():
 	}
+	err := gaveUp(ctx)
 	q.line.mu.Lock()
 	defer q.line.mu.Unlock()
 	if w.in == nil {
@@ -74,10 +75,10 @@ func (q *Queue[T]) standInLine(ctx context.Context, parts []part[T], o *origin) 
 		q.callForward(s)
 	}
 	q.serve()
-	return notAccepted(ctx)
+	return err
 }
 
-func notAccepted(ctx context.Context) error {
+func gaveUp(ctx context.Context) error {
 	return fmt.Errorf("partitioned: nothing accepted, gave up waiting for room: %w", context.Cause(ctx))
 }
 

@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// origin is who is told what became of entries: a caller that waits for its result, a Flush, or, behind a Rest, all those
-// who waited for the batch that it is left of.
+// origin is who is told what became of entries: a caller that waits for its result, a Flush, or, behind the entries of a
+// Rest, all those who waited for the batch that it is left of.
 type origin struct {
-	behind []*origin // of a Rest: those to pass it on to; the rest of the fields is unused then
-	rest   bool      // behind is used
-	room   int64     // of a Rest, where room is counted in requests: what this entry holds
+	flush bool          // its entries stand for no items
+	rest  bool          // behind is told when all entries are settled, and nobody waits at done
+	done  chan struct{} // closed when all entries are settled
 
 	mu struct {
 		sync.Mutex
-		open int   // entries not settled yet
-		err  error // of those settled, joined
-		gone bool  // nobody waits any more
+		open   int       // entries not settled yet
+		err    error     // of those settled, joined
+		gone   bool      // nobody waits any more
+		ended  bool      // open was 0
+		behind []*origin // never Rests themselves: however often something comes back, it is one step to those who wait
 	}
-	done  chan struct{} // closed when all entries are settled
-	flush bool          // it stands for no item
 }
 
 func newOrigin(entries int) *origin {
@@ -32,12 +32,6 @@ func newOrigin(entries int) *origin {
 
 // add says that n more entries have this origin, before one that it has now is settled.
 func (o *origin) add(n int) {
-	if o == nil {
-		return
-	}
-	for _, b := range o.behind {
-		b.add(n)
-	}
 	o.mu.Lock()
 	o.mu.open += n
 	o.mu.Unlock()
@@ -45,51 +39,62 @@ func (o *origin) add(n int) {
 
 // settle says what became of one entry.
 func (o *origin) settle(err error) {
-	if o == nil {
-		return
-	}
-	for _, b := range o.behind {
-		b.settle(err)
-	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if err != nil && !errors.Is(o.mu.err, err) {
+	if err != nil {
 		o.mu.err = errors.Join(o.mu.err, err)
 	}
-	if o.mu.open--; o.mu.open == 0 && o.done != nil {
+	o.mu.open--
+	// Shutdown may have ended it while a Rest was on its way back, with more entries.
+	ends := o.mu.open == 0 && !o.mu.ended
+	o.mu.ended = o.mu.ended || ends
+	err, behind := o.mu.err, o.mu.behind
+	o.mu.Unlock()
+	if !ends {
+		return
+	}
+	if !o.rest {
 		close(o.done)
+	}
+	for _, b := range behind {
+		b.settle(err)
 	}
 }
 
-// waits tells whether somebody will hear of an error.
-func (o *origin) waits() bool {
-	if o == nil || o.flush {
-		return false
-	}
-	for _, b := range o.behind {
-		if b.waits() {
-			return true
-		}
-	}
+// pass makes b one of those that a Rest tells.
+func (o *origin) pass(b *origin) {
+	b.add(1)
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.done != nil && !o.mu.gone
+	o.mu.behind = append(o.mu.behind, b)
+	o.mu.Unlock()
 }
 
 // leaves are those who are told in the end.
 func (o *origin) leaves() []*origin {
-	switch {
-	case o == nil:
-		return nil
-	case o.rest:
-		return o.behind
-	default:
+	if !o.rest {
 		return []*origin{o}
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mu.behind
 }
 
 // urgent tells whether an entry with this origin makes its stream due.
-func (o *origin) urgent() bool { return o != nil && (!o.rest || len(o.behind) > 0) }
+func (o *origin) urgent() bool {
+	return o != nil && (!o.rest || len(o.leaves()) > 0)
+}
+
+// waits tells whether somebody will hear of an error.
+func (o *origin) waits() bool {
+	for _, l := range o.leaves() {
+		l.mu.Lock()
+		waits := !l.flush && !l.mu.gone
+		l.mu.Unlock()
+		if waits {
+			return true
+		}
+	}
+	return false
+}
 
 func (o *origin) leave() {
 	o.mu.Lock()

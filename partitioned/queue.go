@@ -229,7 +229,7 @@ func (q *Queue[T]) nextLane() *lane[T] {
 	if len(q.lanes) == 1 {
 		return q.lanes[0]
 	}
-	return q.lanes[int(q.turn.Add(1))%len(q.lanes)]
+	return q.lanes[q.turn.Add(1)%uint32(len(q.lanes))]
 }
 
 func (q *Queue[T]) lane(key string) *lane[T] {
@@ -248,16 +248,18 @@ func (q *Queue[T]) weigh(item T) Weight {
 	return w
 }
 
-// room is what an item of weight w takes of the capacity. Nothing is free, so that room taken means something pending.
+// room is what an item of weight w takes of the capacity. Nothing is free, so that no room taken means nothing pending; and
+// nothing takes more than a small part of what the gate can count. Where requests are counted, each part of one that was
+// split is one.
 func (q *Queue[T]) room(w Weight) int64 {
+	room := 1
 	switch q.cfg.Unit {
+	case Items:
+		room = w.Items
 	case Bytes:
-		return int64(max(w.Bytes, 1))
-	case Requests:
-		return 1
-	default:
-		return int64(w.Items)
+		room = w.Bytes
 	}
+	return min(max(int64(room), 1), maxRoom>>20)
 }
 
 // errNoRoom: not now. Never leaves the package.
@@ -299,12 +301,15 @@ func (q *Queue[T]) admit(parts []part[T], o *origin, w *waiter[T]) (full *stream
 }
 
 // find returns the stream for key, with an error if it has no room for itself. lane.mu held.
+//
+// One who has stood in the line of any key passes the lines of others: with turns in one line only, two callers who want
+// the same two keys could send each other back for ever.
 func (q *Queue[T]) find(l *lane[T], key string, w *waiter[T]) (*stream[T], error) {
 	s, err := l.open(q, key)
 	if err != nil {
 		return nil, err
 	}
-	if s.held < q.cfg.KeyCapacity && (!s.blocked || w != nil && w.of == s) {
+	if s.held < q.cfg.KeyCapacity && (!s.blocked || w != nil && w.of != nil) {
 		return s, nil
 	}
 	if q.gate.closed() {
@@ -449,10 +454,14 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 	if again {
 		select {
 		case <-q.ended:
-			return q.result
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			select {
+			case <-q.ended: // of two things that are there, the result comes first
+			default:
+				return context.Cause(ctx)
+			}
 		}
+		return q.result
 	}
 	q.closing.Store(true)
 	q.gate.close()
@@ -467,8 +476,9 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 	case <-q.gone:
 	case <-ctx.Done():
 	}
-	q.cancel()
-	if n := q.drop(); n > 0 {
+	n := q.drop()
+	q.cancel() // after the count: what now fails for it is not counted once more
+	if n > 0 {
 		q.result = fmt.Errorf("%w: %d items: %w", ErrDropped, n, context.Cause(ctx))
 	}
 	close(q.ended)
@@ -502,11 +512,11 @@ func (q *Queue[T]) drop() (items int64) {
 			}
 			s.active, s.spare, s.calls = nil, nil, nil
 		})
+		q.keys.Add(-int64(len(l.streams)))
 		clear(l.streams)
 		clear(l.apart)
 		l.mu.Unlock()
 	}
-	q.keys.Store(0)
 	settleAll(told, ErrDropped)
 	return items
 }

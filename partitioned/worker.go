@@ -4,6 +4,7 @@ package partitioned
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -34,10 +35,17 @@ func (c *call[T]) reset() {
 	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0]}
 }
 
-// tell says what became of the batch to all who wait for it. That a Flush passed by is no error.
+// tell says what became of the batch to all who wait for it. The entries of a push stand side by side: one of them brings
+// the error. That a Flush passed by is none.
 func (c *call[T]) tell(err error) {
+	var last *origin
 	for _, w := range c.waiting {
-		w.origin.settle(err)
+		if w.origin == last {
+			w.origin.settle(nil)
+		} else {
+			w.origin.settle(err)
+		}
+		last = w.origin
 	}
 	for _, f := range c.flushes {
 		f.settle(nil)
@@ -46,27 +54,36 @@ func (c *call[T]) tell(err error) {
 
 // work is one consumer: it takes the next stream, cuts a batch, hands it on, settles it, and puts the stream back.
 func (q *Queue[T]) work() {
-	defer q.leaveWork()
 	c := &call[T]{}
+	var in *stream[T] // while Process runs
+	defer func() {
+		if in != nil { // it called runtime.Goexit: the batch failed, and another goroutine is the consumer from now on
+			q.settle(in, c, Verdict[T]{Err: errGoexit})
+			go q.work()
+			return
+		}
+		if q.working.Add(-1) == 0 {
+			close(q.gone)
+		}
+	}()
 	for {
 		s, why := q.sched.next()
 		if s == nil {
 			return
 		}
-		c.reset()
 		if q.take(s, why, c) {
-			q.settle(s, c, q.process(c))
+			in = s
+			v := q.process(c)
+			in = nil
+			q.settle(s, c, v)
 		}
+		c.reset()
 	}
 }
 
-func (q *Queue[T]) leaveWork() {
-	if q.working.Add(-1) == 0 {
-		close(q.gone)
-	}
-}
+var errGoexit = errors.New("partitioned: Process called runtime.Goexit")
 
-// take cuts the next batch of s into c. It returns false when Shutdown has given up.
+// take cuts the next batch of s into c, and books it as in flight. It returns false when Shutdown has given up.
 func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 	l := s.lane
 	l.mu.Lock()
@@ -84,23 +101,18 @@ func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 	s.place = cutting
 	l.mu.Unlock()
 
-	grown, spare := q.cut(s, c)
+	g := q.cut(s, c)
 
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.mu.dead { // all of it has been counted with the stream; who waits for it is to be told yet
-		left := s.drainOrigins()
-		l.mu.Unlock()
+		settleAll(s.drainOrigins(), ErrDropped)
 		c.tell(ErrDropped)
-		settleAll(left, ErrDropped)
 		return false
 	}
-	defer l.mu.Unlock()
-	if cap(spare) > cap(s.spare) && cap(spare) <= maxSpare {
-		s.spare = spare
-	}
 	items := int64(c.batch.Weight.Items)
-	l.mu.accepted += int64(grown.weight.Items)
-	l.mu.queued += int64(grown.weight.Items) - items
+	l.mu.accepted += int64(g.weight.Items)
+	l.mu.queued += int64(g.weight.Items) - items
 	l.mu.inFlight += items
 	l.mu.calls++
 	if c.batch.Reason == Waiting && len(c.flushes) > 0 && len(c.waiting) == 0 {
@@ -109,15 +121,16 @@ func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 	if len(c.batch.Items) > 0 {
 		l.mu.batches[c.batch.Reason]++
 	}
-	s.queued = s.queued.plus(grown.weight).minus(c.batch.Weight)
-	s.left = s.left.minus(c.batch.Weight)
-	s.held += grown.room
-	s.waited -= grown.waited
-	if grown.oversized {
+	if g.oversized {
 		l.mu.oversized++
 	}
-	if grown.room != 0 {
-		q.gate.leave(-grown.room)
+	s.queued = s.queued.plus(g.weight).minus(c.batch.Weight)
+	s.left = s.left.plus(g.weight).minus(c.batch.Weight)
+	s.waited -= g.waited
+	s.held += g.room
+	q.gate.leave(-g.room)
+	if cap(g.used) > cap(s.spare) && cap(g.used) <= maxSpare {
+		s.spare = g.used
 	}
 	for _, before := range s.calls { // a Flush also waits for what was in flight before it
 		for _, f := range c.flushes {
@@ -153,6 +166,9 @@ func (q *Queue[T]) process(c *call[T]) (v Verdict[T]) {
 		return v // a Flush passed by, nothing else
 	}
 	ctx := q.ctx
+	if ctx.Err() != nil {
+		return Verdict[T]{Err: ErrDropped} // I7: Shutdown has counted it, and may have returned
+	}
 	if q.cfg.ProcessTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, q.cfg.ProcessTimeout)
@@ -166,78 +182,37 @@ func (q *Queue[T]) process(c *call[T]) (v Verdict[T]) {
 	return q.cfg.Process(ctx, c.batch)
 }
 
-// settle does what the verdict says: accounts, room, the stream, and those who wait.
+// settle does what the verdict says: the accounts, the Rest, the stream, the room, and those who wait.
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	returned := c.heard(v.Err)
+	rest := q.weighRest(c, v.Rest)
 	l := s.lane
 	l.mu.Lock()
-	if l.mu.dead {
+	if l.mu.dead { // Shutdown has counted it as dropped, and told
 		l.mu.Unlock()
-		return // Shutdown has counted it as dropped, and told
+		for range rest.entries {
+			rest.origin.settle(ErrDropped)
+		}
+		return
 	}
+	l.mu.settle(c.batch.Weight, rest.weight, returned, v.Err != nil)
 	s.calls = slices.DeleteFunc(s.calls, func(o *call[T]) bool { return o == c })
-	var rest rest[T]
-	if len(v.Rest) > 0 {
-		l.mu.Unlock()
-		rest = q.weighRest(c, v.Rest) // I4: Weigh is not ours
-		l.mu.Lock()
-		if l.mu.dead {
-			l.mu.Unlock()
-			c.tell(ErrDropped)
-			settleAll(rest.origins, ErrDropped)
-			return
+	s.held -= c.room
+	switch {
+	case len(rest.entries) > 0:
+		for _, f := range c.flushes {
+			rest.origin.pass(f)
 		}
-	}
-	items := int64(c.batch.Weight.Items)
-	settled := items - int64(rest.weight.Items)
-	if settled < 0 { // a Rest with more items than there were
-		l.mu.accepted -= settled
-		settled = 0
-	}
-	l.mu.calls--
-	l.mu.inFlight -= items
-	l.mu.queued += int64(rest.weight.Items)
-	l.mu.retried += int64(rest.weight.Items)
-	if v.Err == nil {
-		l.mu.forwarded += settled
-	} else {
-		returned = min(returned, settled)
-		l.mu.returned += returned
-		l.mu.failed += settled - returned
-	}
-	room := c.room - rest.room
-	s.held -= room
-	target := s
-	if len(rest.entries) > 0 {
-		if !q.keepsOrder(s) {
-			target = newStream(l)
-			target.apart = true
-			target.held = rest.room
-			s.held -= rest.room
-			l.apart[target] = struct{}{}
-		}
-		target.putBack(chunk[T]{rest.entries, c.batch.Oldest})
-		target.queued = target.queued.plus(rest.weight)
-		target.left = target.left.plus(rest.weight)
-		for _, e := range rest.entries {
-			if e.origin.urgent() {
-				target.waited++
-			}
-		}
-	}
-	if target.place == busy || target != s {
-		if len(rest.entries) > 0 && v.After > 0 {
-			target.place = parked
-			q.sched.putParked(target, time.Now().Add(v.After))
-		} else {
-			q.place(target)
-		}
+		q.putBack(s, rest, c.batch.Oldest, v.After)
+	case s.place == busy:
+		q.place(s)
 	}
 	blocked := s.blocked
 	l.mu.Unlock()
 
+	line := q.gate.leave(c.room - rest.room) // before who waits is told: he may push again at once
 	c.tell(v.Err)
-	if q.gate.leave(room) {
+	if line {
 		q.line.mu.Lock()
 		q.serve()
 		q.line.mu.Unlock()
@@ -247,13 +222,62 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	}
 }
 
+// settle books a batch that is no longer in flight.
+func (c *counts) settle(batch, rest Weight, returned int64, failed bool) {
+	settled := int64(batch.Items - rest.Items)
+	if settled < 0 { // a Rest with more items than there were
+		c.accepted -= settled
+		settled = 0
+	}
+	c.calls--
+	c.inFlight -= int64(batch.Items)
+	c.queued += int64(rest.Items)
+	c.retried += int64(rest.Items)
+	if failed {
+		returned = min(returned, settled)
+		c.returned += returned
+		c.failed += settled - returned
+	} else {
+		c.forwarded += settled
+	}
+}
+
+// putBack puts a Rest before all else of s, or where there is no order to keep, in a stream of its own, so that it can
+// wait without the others. lane.mu held.
+func (q *Queue[T]) putBack(s *stream[T], r rest[T], oldest time.Time, after time.Duration) {
+	if !q.keepsOrder(s) {
+		s = newStream(s.lane)
+		s.apart = true
+		s.lane.apart[s] = struct{}{}
+	}
+	s.prepend(chunk[T]{r.entries, oldest})
+	s.queued = s.queued.plus(r.weight)
+	s.left = s.left.plus(r.weight)
+	s.held += r.room
+	if r.origin.urgent() {
+		s.waited += int32(len(r.entries))
+	}
+	if after > 0 {
+		s.place = parked
+		q.sched.putParked(s, time.Now().Add(after))
+	} else {
+		s.place = ready
+		q.sched.putReady(s)
+	}
+}
+
 // heard is how many items of a failed batch have somebody who hears of the error.
 func (c *call[T]) heard(err error) (items int64) {
 	if err == nil {
 		return 0
 	}
+	var last *origin
+	waits := false
 	for _, w := range c.waiting {
-		if w.origin.waits() {
+		if w.origin != last {
+			last, waits = w.origin, w.origin.waits()
+		}
+		if waits {
 			items += w.items
 		}
 	}
@@ -263,36 +287,36 @@ func (c *call[T]) heard(err error) (items int64) {
 // rest is a verdict's Rest, as entries.
 type rest[T any] struct {
 	entries []entry[T]
-	origins []*origin // of entries
+	origin  *origin // of all of them
 	weight  Weight
 	room    int64
 }
 
 // weighRest makes entries of what comes back. All who waited for the batch wait for each of them.
 func (q *Queue[T]) weighRest(c *call[T], items []T) (r rest[T]) {
-	var behind []*origin
-	add := func(origins ...*origin) {
-		for _, o := range origins {
-			if !slices.Contains(behind, o) {
-				behind = append(behind, o)
+	if len(items) == 0 {
+		return r
+	}
+	r.origin = &origin{rest: true}
+	r.origin.add(len(items))
+	seen := map[*origin]bool{}
+	for _, w := range c.waiting {
+		if seen[w.origin] {
+			continue
+		}
+		seen[w.origin] = true
+		for _, o := range w.origin.leaves() {
+			if o == w.origin || !seen[o] {
+				seen[o] = true
+				r.origin.pass(o)
 			}
 		}
 	}
-	for _, w := range c.waiting {
-		add(w.origin.leaves()...)
-	}
-	add(c.flushes...)
-	for i, item := range items {
-		o := &origin{rest: true, behind: behind}
-		if i == 0 {
-			o.room = c.room // where room is counted in requests, the first holds that of all
-		}
-		o.add(1)
+	for _, item := range items {
 		w := q.weigh(item)
-		r.entries = append(r.entries, entry[T]{item, o})
-		r.origins = append(r.origins, o)
+		r.entries = append(r.entries, entry[T]{item, r.origin})
 		r.weight = r.weight.plus(w)
-		r.room += q.entryRoom(w, o)
+		r.room += q.room(w)
 	}
 	return r
 }

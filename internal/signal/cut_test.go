@@ -170,7 +170,7 @@ func benchmarkCut[P any](b *testing.B, k kind[P]) {
 			b.ReportAllocs()
 			for b.Loop() {
 				b.StopTimer()
-				p := k.Own(shared)
+				p := k.Copy(shared)
 				b.StartTimer()
 				cutter := k.Cut(p)
 				for left := records; left > 0; left -= n {
@@ -198,9 +198,9 @@ func benchmarkMerge[P any](b *testing.B, k kind[P]) {
 		b.ReportAllocs()
 		for b.Loop() {
 			b.StopTimer()
-			dst := k.Own(shared)
+			dst := k.Copy(shared)
 			for i := range src {
-				src[i] = k.Own(shared)
+				src[i] = k.Copy(shared)
 			}
 			b.StartTimer()
 			k.Merge(dst, src...)

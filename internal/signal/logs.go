@@ -30,12 +30,12 @@ func (Logs) Ref(p plog.Logs) { pref.RefLogs(p) }
 // Unref implements [Signal].
 func (Logs) Unref(p plog.Logs) { pref.UnrefLogs(p) }
 
-// Own implements [Signal].
-func (Logs) Own(p plog.Logs) plog.Logs {
-	if !p.IsReadOnly() {
-		return p
-	}
-	own := plog.NewLogs()
+// Shared implements [Signal].
+func (Logs) Shared(p plog.Logs) bool { return p.IsReadOnly() }
+
+// Copy implements [Signal].
+func (Logs) Copy(p plog.Logs) plog.Logs {
+	own := newLogs()
 	p.CopyTo(own)
 	return own
 }
@@ -50,7 +50,7 @@ func (Logs) Cut(p plog.Logs) Cutter[plog.Logs] {
 	scope := newLeaf(copyScopeLogs, plog.ScopeLogs.LogRecords)
 	resource := newBranch(copyResourceLogs, plog.ResourceLogs.ScopeLogs, scope)
 	payload := newBranch(copyLogs, plog.Logs.ResourceLogs, resource)
-	return newCutter(p, payload, plog.NewLogs)
+	return newCutter(p, payload, newLogs)
 }
 
 // copyLogs has nothing to do: a payload has no fields beside its resources.
@@ -64,4 +64,11 @@ func copyResourceLogs(dst, src plog.ResourceLogs) {
 func copyScopeLogs(dst, src plog.ScopeLogs) {
 	src.Scope().CopyTo(dst.Scope())
 	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+// newLogs makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.
+func newLogs() plog.Logs {
+	p := plog.NewLogs()
+	pref.MarkPipelineOwnedLogs(p)
+	return p
 }

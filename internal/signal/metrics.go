@@ -31,12 +31,12 @@ func (Metrics) Ref(p pmetric.Metrics) { pref.RefMetrics(p) }
 // Unref implements [Signal].
 func (Metrics) Unref(p pmetric.Metrics) { pref.UnrefMetrics(p) }
 
-// Own implements [Signal].
-func (Metrics) Own(p pmetric.Metrics) pmetric.Metrics {
-	if !p.IsReadOnly() {
-		return p
-	}
-	own := pmetric.NewMetrics()
+// Shared implements [Signal].
+func (Metrics) Shared(p pmetric.Metrics) bool { return p.IsReadOnly() }
+
+// Copy implements [Signal].
+func (Metrics) Copy(p pmetric.Metrics) pmetric.Metrics {
+	own := newMetrics()
 	p.CopyTo(own)
 	return own
 }
@@ -51,7 +51,7 @@ func (Metrics) Cut(p pmetric.Metrics) Cutter[pmetric.Metrics] {
 	scope := newBranch(copyScopeMetrics, pmetric.ScopeMetrics.Metrics, &metricPart{})
 	resource := newBranch(copyResourceMetrics, pmetric.ResourceMetrics.ScopeMetrics, scope)
 	payload := newBranch(copyMetrics, pmetric.Metrics.ResourceMetrics, resource)
-	return newCutter(p, payload, pmetric.NewMetrics)
+	return newCutter(p, payload, newMetrics)
 }
 
 // copyMetrics has nothing to do: a payload has no fields beside its resources.
@@ -131,4 +131,11 @@ func (p *metricPart) trim(m pmetric.Metric) {
 		dropFirst(m.Summary().DataPoints(), p.next)
 	}
 	p.next = 0
+}
+
+// newMetrics makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.
+func newMetrics() pmetric.Metrics {
+	p := pmetric.NewMetrics()
+	pref.MarkPipelineOwnedMetrics(p)
+	return p
 }

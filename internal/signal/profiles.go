@@ -34,12 +34,12 @@ func (Profiles) Ref(p pprofile.Profiles) { pref.RefProfiles(p) }
 // Unref implements [Signal].
 func (Profiles) Unref(p pprofile.Profiles) { pref.UnrefProfiles(p) }
 
-// Own implements [Signal].
-func (Profiles) Own(p pprofile.Profiles) pprofile.Profiles {
-	if !p.IsReadOnly() {
-		return p
-	}
-	own := pprofile.NewProfiles()
+// Shared implements [Signal].
+func (Profiles) Shared(p pprofile.Profiles) bool { return p.IsReadOnly() }
+
+// Copy implements [Signal].
+func (Profiles) Copy(p pprofile.Profiles) pprofile.Profiles {
+	own := newProfiles()
 	p.CopyTo(own)
 	return own
 }
@@ -65,7 +65,7 @@ func (Profiles) Cut(p pprofile.Profiles) Cutter[pprofile.Profiles] {
 	scope := newBranch(copyScopeProfiles, pprofile.ScopeProfiles.Profiles, profile)
 	resource := newBranch(copyResourceProfiles, pprofile.ResourceProfiles.ScopeProfiles, scope)
 	payload := newBranch(copyProfiles, pprofile.Profiles.ResourceProfiles, resource)
-	return &profilesCutter{cutter: newCutter(p, payload, pprofile.NewProfiles)}
+	return &profilesCutter{cutter: newCutter(p, payload, newProfiles)}
 }
 
 // profilesCutter gives each part a dictionary of its own, with the entries that it uses and no others.
@@ -114,4 +114,11 @@ func copyProfile(dst, src pprofile.Profile) {
 	dst.SetOriginalPayloadFormat(src.OriginalPayloadFormat())
 	src.OriginalPayload().CopyTo(dst.OriginalPayload())
 	src.AttributeIndices().CopyTo(dst.AttributeIndices())
+}
+
+// newProfiles makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.
+func newProfiles() pprofile.Profiles {
+	p := pprofile.NewProfiles()
+	pref.MarkPipelineOwnedProfiles(p)
+	return p
 }

@@ -3,7 +3,9 @@
 // Package signal holds all that the processor has to know about each kind of telemetry: how to count, size, check, merge
 // and cut its payloads. It is pure code over pdata: no goroutine, no clock, no lock.
 //
-// Payloads that Merge and Cut touch must be mutable (see [Signal.Own]) and belong to the caller alone.
+// Payloads that Merge and Cut touch must not be shared (see [Signal.Shared]) and belong to the caller alone. Those that Copy and
+// [Cutter] make hold one reference, the caller's, and are marked as a pipeline's own: else the Collector's graph, which wraps
+// every consumer, would take that reference for its own to give back.
 package signal
 
 // Signal is what the processor has to know about one kind of telemetry.
@@ -26,8 +28,11 @@ type Signal[P any] interface {
 	// Unref gives back a reference taken by Ref.
 	Unref(p P)
 
-	// Own returns p if it may be altered, else (p is shared with others) a deep copy.
-	Own(p P) P
+	// Shared tells whether others may read p now, so that it must not be altered.
+	Shared(p P) bool
+
+	// Copy returns a deep copy.
+	Copy(p P) P
 
 	// Merge moves everything in each src, in order, behind what dst holds. No src holds an item afterwards, and none may
 	// be used for anything but Unref.

@@ -30,12 +30,12 @@ func (Traces) Ref(p ptrace.Traces) { pref.RefTraces(p) }
 // Unref implements [Signal].
 func (Traces) Unref(p ptrace.Traces) { pref.UnrefTraces(p) }
 
-// Own implements [Signal].
-func (Traces) Own(p ptrace.Traces) ptrace.Traces {
-	if !p.IsReadOnly() {
-		return p
-	}
-	own := ptrace.NewTraces()
+// Shared implements [Signal].
+func (Traces) Shared(p ptrace.Traces) bool { return p.IsReadOnly() }
+
+// Copy implements [Signal].
+func (Traces) Copy(p ptrace.Traces) ptrace.Traces {
+	own := newTraces()
 	p.CopyTo(own)
 	return own
 }
@@ -50,7 +50,7 @@ func (Traces) Cut(p ptrace.Traces) Cutter[ptrace.Traces] {
 	scope := newLeaf(copyScopeSpans, ptrace.ScopeSpans.Spans)
 	resource := newBranch(copyResourceSpans, ptrace.ResourceSpans.ScopeSpans, scope)
 	payload := newBranch(copyTraces, ptrace.Traces.ResourceSpans, resource)
-	return newCutter(p, payload, ptrace.NewTraces)
+	return newCutter(p, payload, newTraces)
 }
 
 // copyTraces has nothing to do: a payload has no fields beside its resources.
@@ -64,4 +64,11 @@ func copyResourceSpans(dst, src ptrace.ResourceSpans) {
 func copyScopeSpans(dst, src ptrace.ScopeSpans) {
 	src.Scope().CopyTo(dst.Scope())
 	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+// newTraces makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.
+func newTraces() ptrace.Traces {
+	p := ptrace.NewTraces()
+	pref.MarkPipelineOwnedTraces(p)
+	return p
 }

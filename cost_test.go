@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
+)
+
+// I5: neither producers nor keys have goroutines of their own, and a key without data leaves nothing.
+func TestGoroutinesDoNotGrowWithKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		p := anyLogs.start(t, func(c *Config) { c.MetadataKeys, c.NumConsumers = []string{"tenant"}, 4 }, nil)
+		for round := range 3 {
+			for i := range 1000 {
+				require.NoError(t, p.push(from("tenant", fmt.Sprint(round, i)), i, 1))
+			}
+			synctest.Wait()
+			require.LessOrEqual(t, runtime.NumGoroutine(), before+4+1, "pending")
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.LessOrEqual(t, runtime.NumGoroutine(), before+4+1, "sent")
+		}
+		require.NoError(t, p.Shutdown(context.Background()))
+		require.Len(t, p.batches(), 3000)
+	})
+}
+
+// Once its buffers have their size, accepting costs no allocation that is not the batch's.
+func TestConsumeAllocatesNothingThatGrows(t *testing.T) {
+	for name, test := range map[string]func(t *testing.T) float64{
+		"traces": allocations(traces), "metrics": allocations(metrics), "logs": allocations(logs),
+	} {
+		t.Run(name, func(t *testing.T) { require.LessOrEqual(t, test(t), 1.0) })
+	}
+}
+
+func allocations[P payload](k kind[P]) func(*testing.T) float64 {
+	return func(t *testing.T) float64 {
+		const runs = 5000
+		cfg := createDefaultConfig().(*Config)
+		cfg.SendBatchSize = 100
+		set := metadatatest.NewSettings(componenttest.NewTelemetry())
+		set.TelemetrySettings = componenttest.NewNopTelemetrySettings() // a span of the SDK allocates
+		p, consume, err := k.create(set, cfg, func(context.Context, P) error { return nil })
+		require.NoError(t, err)
+		require.NoError(t, p.Start(context.Background(), componenttest.NewNopHost()))
+		defer func() { require.NoError(t, p.Shutdown(context.Background())) }()
+		var payloads []P
+		for i := range 3*runs + 1 {
+			payloads = append(payloads, k.payload(i, 10))
+		}
+		push := func() {
+			if err := consume(context.Background(), payloads[0]); err != nil {
+				t.Error(err)
+			}
+			payloads = payloads[1:]
+		}
+		for range 2 * runs {
+			push()
+		}
+		return testing.AllocsPerRun(runs, push)
+	}
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
+)
+
+// anyKind is a kind with its payload's type hidden, so that one table holds all of them.
+type anyKind struct {
+	name string
+	list func(first, n int) []string // the items of such a push, as a sink lists them
+	make func(t *testing.T, set func(*Config), next nextFunc) *pipeline
+}
+
+// nextFunc is the next consumer, told how many items the batch has.
+type nextFunc func(ctx context.Context, items int) error
+
+var kinds = []anyKind{hide("traces", traces), hide("metrics", metrics), hide("logs", logs), hide("profiles", profiles)}
+
+// anyLogs is for tests in which the kind does not matter.
+var anyLogs = kinds[2]
+
+// pipeline is a processor between a test and a sink. What it reports of itself is kept.
+type pipeline struct {
+	component.Component
+	push      func(ctx context.Context, first, n int) error
+	telemetry *componenttest.Telemetry
+	log       *observer.ObservedLogs
+
+	begin time.Time
+	next  nextFunc // nil: all is taken
+	mu    sync.Mutex
+	sent  []batch // that next took
+}
+
+// batch is one call of the next consumer.
+type batch struct {
+	items []string
+	after time.Duration // since the pipeline was made
+	info  client.Info   // in the context
+}
+
+func hide[P payload](name string, k kind[P]) anyKind {
+	return anyKind{
+		name: name,
+		list: func(first, n int) []string { return k.items(k.payload(first, n)) },
+		make: func(t *testing.T, set func(*Config), next nextFunc) *pipeline {
+			return newPipeline(t, k, set, next)
+		},
+	}
+}
+
+func newPipeline[P payload](t *testing.T, k kind[P], set func(*Config), next nextFunc) *pipeline {
+	p := &pipeline{begin: time.Now(), next: next, telemetry: componenttest.NewTelemetry()}
+	settings := metadatatest.NewSettings(p.telemetry)
+	core, log := observer.New(zap.DebugLevel)
+	p.log = log
+	settings.Logger = zap.New(core)
+	cfg := createDefaultConfig().(*Config)
+	if set != nil {
+		set(cfg)
+	}
+	require.NoError(t, cfg.Validate())
+	c, consume, err := k.create(settings, cfg, func(ctx context.Context, payload P) error {
+		return p.receive(ctx, k.items(payload))
+	})
+	require.NoError(t, err)
+	p.Component = c
+	p.push = func(ctx context.Context, first, n int) error { return consume(ctx, k.payload(first, n)) }
+	t.Cleanup(func() { require.NoError(t, p.telemetry.Shutdown(context.Background())) })
+	return p
+}
+
+// start makes a pipeline that is shut down, without an error, when the test ends.
+func (k anyKind) start(t *testing.T, set func(*Config), next nextFunc) *pipeline {
+	p := k.make(t, set, next)
+	require.NoError(t, p.Start(context.Background(), componenttest.NewNopHost()))
+	t.Cleanup(func() { require.NoError(t, p.Shutdown(context.Background())) })
+	return p
+}
+
+func (p *pipeline) receive(ctx context.Context, items []string) error {
+	after := time.Since(p.begin)
+	if p.next != nil {
+		if err := p.next(ctx, len(items)); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, batch{items, after, client.FromContext(ctx)})
+	return nil
+}
+
+func (p *pipeline) batches() []batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.sent)
+}
+
+// sizes lists how many items the batches had.
+func (p *pipeline) sizes() (sizes []int) {
+	for _, b := range p.batches() {
+		sizes = append(sizes, len(b.items))
+	}
+	return sizes
+}
+
+// times lists when the batches were sent.
+func (p *pipeline) times() (times []time.Duration) {
+	for _, b := range p.batches() {
+		times = append(times, b.after)
+	}
+	return times
+}
+
+// items lists all that arrived, in order.
+func (p *pipeline) items() (items []string) {
+	for _, b := range p.batches() {
+		items = append(items, b.items...)
+	}
+	return items
+}
+
+// metric returns the sum of all points of a metric, over the values of its attribute reason if that is not named; 0 if
+// the processor does not report it.
+func (p *pipeline) metric(t *testing.T, name, reason string) int64 {
+	var all metricdata.ResourceMetrics
+	require.NoError(t, p.telemetry.Reader.Collect(context.Background(), &all))
+	var sum int64
+	add := func(points []metricdata.DataPoint[int64]) {
+		for _, point := range points {
+			if value, _ := point.Attributes.Value("reason"); reason == "" || value.AsString() == reason {
+				sum += point.Value
+			}
+		}
+	}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name != "otelcol_processor_partitionedbuffer_"+name {
+				continue
+			}
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				add(data.DataPoints)
+			case metricdata.Gauge[int64]:
+				add(data.DataPoints)
+			default:
+				t.Fatalf("%s is a %T", name, data)
+			}
+		}
+	}
+	return sum
+}
+
+// requireConserved checks I1 in the metrics, at rest: all that was accepted is accounted for.
+func (p *pipeline) requireConserved(t *testing.T) {
+	t.Helper()
+	require.Equal(t, p.metric(t, "items_accepted", ""),
+		p.metric(t, "items_forwarded", "")+p.metric(t, "items_dropped", "")+p.metric(t, "items_pending", ""), "I1")
+}
+
+// from returns a context with client metadata: names and values in turn.
+func from(pairs ...string) context.Context {
+	values := map[string][]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		values[pairs[i]] = append(values[pairs[i]], pairs[i+1])
+	}
+	return client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(values)})
+}

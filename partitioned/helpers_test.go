@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	bg      = context.Background()
+	errTest = errors.New("no")
+)
+
+// parcel is what most tests push: a name and a key, and how much it weighs.
+type parcel struct {
+	key  string
+	id   int
+	n    int // items; 0 counts as 1
+	size int // bytes
+}
+
+func parcelKey(u parcel) string   { return u.key }
+func weighParcel(u parcel) Weight { return Weight{Items: u.n, Bytes: u.size} }
+func ids(us []parcel) (id []int) {
+	for _, u := range us {
+		id = append(id, u.id)
+	}
+	return id
+}
+
+func splitParcel(u parcel, room Weight) (head, tail parcel, ok bool) {
+	if u.n <= room.Items {
+		return u, u, false
+	}
+	head, tail = u, u
+	head.n, tail.n = room.Items, u.n-room.Items
+	return head, tail, true
+}
+
+// recorder keeps what a Process got, and when. Its hold, if there is one, holds up each call until something is sent to it.
+type recorder struct {
+	mu      sync.Mutex
+	batches []Batch[parcel]
+	at      []time.Time
+	hold    chan struct{}
+	answer  func(Batch[parcel]) Verdict[parcel]
+}
+
+func (l *recorder) process(ctx context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+	kept := b
+	kept.Items = append([]parcel(nil), b.Items...)
+	l.mu.Lock()
+	l.batches = append(l.batches, kept)
+	l.at = append(l.at, time.Now())
+	l.mu.Unlock()
+	if l.hold != nil {
+		select {
+		case <-l.hold:
+		case <-ctx.Done():
+			return Verdict[parcel]{Err: context.Cause(ctx)}
+		}
+	}
+	if l.answer != nil {
+		return l.answer(kept)
+	}
+	return v
+}
+
+func (l *recorder) calls() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.batches)
+}
+
+// all is the ids of all items, batch by batch.
+func (l *recorder) all() (all [][]int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.batches {
+		all = append(all, ids(b.Items))
+	}
+	return all
+}
+
+func start[T any](t testing.TB, cfg QueueConfig[T]) *Queue[T] {
+	t.Helper()
+	q, err := NewQueue(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// conserved checks I1.
+func conserved(t testing.TB, st Stats) {
+	t.Helper()
+	if st.Accepted != st.Forwarded+st.Returned+st.Failed+st.Lost+st.Queued+st.InFlight {
+		t.Errorf("I1: %+v", st)
+	}
+}
+
+// nothingLeft checks I1, and that nothing is pending.
+func nothingLeft[T any](t testing.TB, q *Queue[T]) {
+	t.Helper()
+	st := q.Stats()
+	conserved(t, st)
+	if st.Queued != 0 || st.InFlight != 0 || st.Used != 0 || st.Keys != 0 || st.Calls != 0 || st.Callers != 0 {
+		t.Errorf("something is left: %+v", st)
+	}
+}
+
+func within(d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(bg, d)
+	_ = cancel // its timer ends it
+	return ctx
+}
+
+func cancelled() context.Context {
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	return ctx
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestNobodyWaitsForATimerWhileAConsumerIsFree: neither for room, nor for room of a key, nor for a result.
+func TestNobodyWaitsForATimerWhileAConsumerIsFree(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg    QueueConfig[parcel]
+		reason Reason
+		push   func(q *Queue[parcel]) error
+	}{
+		"room":          {QueueConfig[parcel]{Capacity: 10}, Waiting, func(q *Queue[parcel]) error { return q.Push(bg, parcel{}) }},
+		"room of a key": {QueueConfig[parcel]{Key: parcelKey, KeyCapacity: 10}, Waiting, func(q *Queue[parcel]) error { return q.Push(bg, parcel{}) }},
+		"result":        {QueueConfig[parcel]{}, Waiting, func(q *Queue[parcel]) error { return q.PushWait(bg, parcel{}) }},
+		"flush":         {QueueConfig[parcel]{}, Flush, func(q *Queue[parcel]) error { return q.Flush(bg) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &recorder{}
+				cfg := c.cfg
+				cfg.Process, cfg.Interval, cfg.BatchSize = l.process, time.Hour, Weight{Items: 1000}
+				q := start(t, cfg)
+				for id := range 10 {
+					if err := q.Push(bg, parcel{id: id}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Second)
+				if l.calls() != 0 {
+					t.Fatal("nobody waits yet")
+				}
+				begin := time.Now()
+				if err := c.push(q); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(begin); took != 0 {
+					t.Errorf("waited for %v", took)
+				}
+				synctest.Wait()
+				if l.calls() == 0 || len(l.batches[0].Items) < 10 || l.batches[0].Reason != c.reason {
+					t.Errorf("%d calls, %v", l.calls(), l.batches)
+				}
+				q.Shutdown(bg)
+				nothingLeft(t, q)
+			})
+		})
+	}
+}
+
+// TestStuckKeyHoldsUpNobodyElse: neither a stuck key's call nor its callers in line.
+func TestStuckKeyHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		q := start(t, QueueConfig[parcel]{
+			Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+				if b.Key == "stuck" {
+					<-stuck
+				}
+				return v
+			},
+			Key: parcelKey, Consumers: 2, Capacity: 20, KeyCapacity: 5,
+		})
+		var wg sync.WaitGroup
+		for range 30 {
+			wg.Go(func() {
+				if err := q.Push(bg, parcel{key: "stuck"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if st := q.Stats(); st.Used != 5 || st.Callers != 25 {
+			t.Errorf("%+v", st)
+		}
+		begin := time.Now()
+		for i := range 200 {
+			if err := q.PushWait(bg, parcel{key: fmt.Sprint(i)}, parcel{key: fmt.Sprint(i + 1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("others waited for %v", took)
+		}
+		time.Sleep(time.Minute)
+		close(stuck)
+		wg.Wait()
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+		if st := q.Stats(); st.Waited < 25*time.Minute || st.Forwarded != 430 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestWaitersAreServedInOrder: first come, first served, in the common line and in that of a key.
+func TestWaitersAreServedInOrder(t *testing.T) {
+	for name, cfg := range map[string]QueueConfig[parcel]{
+		"common": {Capacity: 1},
+		"key":    {Key: parcelKey, KeyCapacity: 1},
+		"both":   {Key: parcelKey, KeyCapacity: 1, Capacity: 1},
+		"three":  {Capacity: 3, BatchSize: Weight{Items: 3}, Interval: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 2000
+				l := &recorder{hold: make(chan struct{})}
+				cfg.Process = l.process
+				q := start(t, cfg)
+				for id := range n {
+					go func() {
+						if err := q.Push(bg, parcel{id: id}); err != nil {
+							t.Error(err)
+						}
+					}()
+					synctest.Wait()
+				}
+				close(l.hold)
+				synctest.Wait()
+				q.Shutdown(bg)
+				got := slices.Concat(l.all()...)
+				if len(got) != n || !slices.IsSorted(got) {
+					t.Errorf("%d, in order: %v", len(got), slices.IsSorted(got))
+				}
+				nothingLeft(t, q)
+			})
+		})
+	}
+}
+
+// TestCancelledWaiterLeavesNothing: wherever a caller stands, when it gives up those behind it go on as if it had never come.
+func TestCancelledWaiterLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Key: parcelKey, Consumers: 4, Capacity: 2, KeyCapacity: 1})
+		next := 0
+		errs := map[int]error{}
+		ended := map[int]bool{}
+		stand := func(keys ...string) (id int, giveUp func()) {
+			next++
+			id = next
+			ctx, cancel := context.WithCancel(bg)
+			var us []parcel
+			for _, k := range keys {
+				us = append(us, parcel{key: k, id: id})
+			}
+			go func() {
+				errs[id] = q.Push(ctx, us...)
+				ended[id] = true
+			}()
+			synctest.Wait()
+			return id, func() { cancel(); synctest.Wait() }
+		}
+		_, a := stand("a") // in flight
+		_, b := stand("b") // in flight: the queue is full
+		third, giveUp3 := stand("a")
+		fourth, giveUp4 := stand("a")
+		fifth, _ := stand("a")
+		head, giveUpHead := stand("x")
+		middle, giveUpMiddle := stand("y")
+		last, _ := stand("z")
+		if st := q.Stats(); st.Callers != 6 || st.Keys != 2 {
+			t.Errorf("%+v", st)
+		}
+		giveUp4() // in the middle of a key's line
+		giveUpMiddle()
+		l.hold <- struct{}{} // one of a and b ends: head is served, or the other
+		synctest.Wait()
+		giveUp3() // the head of its key's line, or called forward
+		giveUpHead()
+		for range 8 {
+			select {
+			case l.hold <- struct{}{}:
+			default:
+			}
+			synctest.Wait()
+		}
+		a()
+		b()
+		for _, id := range []int{fourth, middle} {
+			if !ended[id] || !errors.Is(errs[id], context.Canceled) {
+				t.Errorf("%d gave up: %v, %v", id, ended[id], errs[id])
+			}
+		}
+		for _, id := range []int{fifth, last} {
+			if !ended[id] || errs[id] != nil {
+				t.Errorf("%d was behind: %v, %v", id, ended[id], errs[id])
+			}
+		}
+		delivered := slices.Concat(l.all()...)
+		for _, id := range []int{third, head, fourth, middle} {
+			if slices.Contains(delivered, id) != (errs[id] == nil) {
+				t.Errorf("%d: %v, delivered: %v", id, errs[id], delivered)
+			}
+		}
+		close(l.hold)
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+		for _, lane := range q.lanes {
+			if len(lane.streams) > 0 {
+				t.Errorf("I5: %d streams", len(lane.streams))
+			}
+		}
+	})
+}
+
+// TestCancelledAfterItWasCalledForward: its turn goes to the next of its key; the last one's turn unblocks the key.
+func TestCancelledAfterItWasCalledForward(t *testing.T) {
+	for _, others := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			hold := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{}), "c": make(chan struct{})}
+			q := start(t, QueueConfig[parcel]{
+				Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+					<-hold[b.Key]
+					return v
+				},
+				Key: parcelKey, Capacity: 2, KeyCapacity: 1,
+			})
+			push := func(ctx context.Context, key string) chan error {
+				res := make(chan error, 1)
+				go func() { res <- q.Push(ctx, parcel{key: key}) }()
+				synctest.Wait()
+				return res
+			}
+			push(bg, "a")
+			push(bg, "b")
+			ctx, cancel := context.WithCancel(bg)
+			first := push(ctx, "a") // in the line of a
+			var behind []chan error
+			for range others {
+				behind = append(behind, push(bg, "a"))
+			}
+			c := push(bg, "c")      // in the common line
+			hold["a"] <- struct{}{} // c takes the room; first is called forward, and has to wait
+			synctest.Wait()
+			if err := <-c; err != nil {
+				t.Error(err)
+			}
+			cancel()
+			if err := <-first; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			synctest.Wait()
+			close(hold["b"])
+			close(hold["c"])
+			for _, res := range behind {
+				if err := <-res; err != nil {
+					t.Error(err)
+				}
+			}
+			close(hold["a"])
+			if err := <-push(bg, "a"); err != nil { // not blocked any more
+				t.Error(err)
+			}
+			q.Shutdown(bg)
+			nothingLeft(t, q)
+		})
+	}
+}
+
+// TestDoneContextIsRefusedOnlyWithoutRoom, and a caller that is served in the moment in which it gives up is served.
+func TestDoneContextIsRefusedOnlyWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Capacity: 1})
+		if err := q.Push(cancelled(), parcel{}); err != nil {
+			t.Errorf("there was room: %v", err)
+		}
+		if err := q.Push(cancelled(), parcel{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("there was none: %v", err)
+		}
+		if st := q.Stats(); st.Refused != 1 || st.Callers != 0 {
+			t.Errorf("%+v", st)
+		}
+		close(l.hold)
+		q.Shutdown(bg)
+	})
+}
+
+// TestRequestLargerThanCapacity: it is admitted while there is any room, cut as all are, and the next waits for it.
+func TestRequestLargerThanCapacity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Weigh: weighParcel, Split: splitParcel, Capacity: 10,
+			Interval: time.Hour, BatchSize: Weight{Items: 8}, MaxBatchSize: Weight{Items: 8},
+		})
+		if err := q.Push(bg, parcel{n: 50}); err != nil {
+			t.Fatal(err)
+		}
+		admitted := false
+		go func() {
+			if err := q.Push(bg, parcel{n: 1}); err != nil {
+				t.Error(err)
+			}
+			admitted = true
+		}()
+		for left := 50; left > 10; left -= 8 {
+			synctest.Wait()
+			if st := q.Stats(); admitted || st.Used != int64(left) {
+				t.Fatalf("admitted %v, %d left: %+v", admitted, left, st)
+			}
+			l.hold <- struct{}{}
+		}
+		l.hold <- struct{}{}
+		synctest.Wait()
+		if !admitted {
+			t.Error("it waits, though there is room")
+		}
+		close(l.hold)
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
