@@ -5,6 +5,7 @@ package partitionedbufferprocessor
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"go.opentelemetry.io/collector/component"
@@ -20,7 +21,8 @@ const (
 	sizerItems    = "items"
 	sizerRequests = "requests"
 
-	maxConsumers = 10_000 // each is a goroutine
+	maxConsumers = 10_000         // each is a goroutine
+	maxSize      = math.MaxUint32 // as in batch; what larger values mean would depend on the machine
 
 	defaultConsumersWithKeys = 10
 	defaultQueueItems        = 65_536
@@ -45,8 +47,21 @@ func validateConfig(c *Config) error {
 	if c.SendBatchMaxSize > 0 && c.SendBatchMaxSize < c.SendBatchSize {
 		fail("send_batch_max_size is %d; it must be 0 (no limit) or at least send_batch_size, which is %d", c.SendBatchMaxSize, c.SendBatchSize)
 	}
-	if c.NumConsumers > maxConsumers {
-		fail("num_consumers is %d; it must be at most %d", c.NumConsumers, maxConsumers)
+	for _, size := range []struct {
+		key   string
+		value int64
+		most  int64
+	}{
+		{"send_batch_size", c.SendBatchSize, maxSize},
+		{"send_batch_max_size", c.SendBatchMaxSize, maxSize},
+		{"metadata_cardinality_limit", c.MetadataCardinalityLimit, maxSize},
+		{"num_consumers", c.NumConsumers, maxConsumers},
+		{"queue_size", c.QueueSize, maxSize},
+		{"queue_size_per_key", c.QueueSizePerKey, maxSize},
+	} {
+		if size.value < 0 || size.value > size.most {
+			fail("%s is %d; it must be from 0 to %d", size.key, size.value, size.most)
+		}
 	}
 	seen := map[string]bool{}
 	for _, key := range c.MetadataKeys {
@@ -68,7 +83,7 @@ func validateConfig(c *Config) error {
 	if c.Sizer == sizerItems {
 		for _, q := range []struct {
 			key  string
-			size uint32
+			size int64
 		}{{"queue_size", c.QueueSize}, {"queue_size_per_key", c.QueueSizePerKey}} {
 			if q.size > 0 && q.size < c.SendBatchSize {
 				fail("%s is %d; it must be 0 (automatic) or at least send_batch_size, which is %d", q.key, q.size, c.SendBatchSize)
@@ -93,11 +108,11 @@ func (c *Config) consumers() int {
 func (c *Config) capacity() (queue, perKey int64) {
 	least := int64(2) // of one key: two of the largest batch
 	if c.Sizer == sizerItems {
-		least *= int64(max(c.SendBatchSize, c.SendBatchMaxSize))
+		least *= max(c.SendBatchSize, c.SendBatchMaxSize)
 	}
 	switch {
 	case c.QueueSize > 0:
-		queue = int64(c.QueueSize)
+		queue = c.QueueSize
 	case c.Sizer == sizerRequests:
 		queue = defaultQueueRequests
 	default:
@@ -109,7 +124,7 @@ func (c *Config) capacity() (queue, perKey int64) {
 	switch {
 	case len(c.MetadataKeys) == 0:
 	case c.QueueSizePerKey > 0:
-		perKey = int64(c.QueueSizePerKey)
+		perKey = c.QueueSizePerKey
 	default:
 		perKey = max(queue/8, least, 1)
 	}

@@ -104,6 +104,7 @@ func TestConfigErrorNamesKeyAndValue(t *testing.T) {
 		"unknown key":        {section{"sendbatchsize": 1}, []string{"sendbatchsize"}},
 		"key of a later day": {section{"wait_for_result": true}, []string{"wait_for_result"}},
 		"negative size":      {section{"send_batch_size": -1}, []string{"send_batch_size", "-1"}},
+		"beyond 32 bits":     {section{"queue_size": 1 << 33}, []string{"queue_size is 8589934592"}},
 		"size as text":       {section{"send_batch_size": "many"}, []string{"send_batch_size", "string"}},
 		"time without unit":  {section{"timeout": "soon"}, []string{"timeout", "duration"}},
 		"keys as a map":      {section{"metadata_keys": map[string]any{"a": 1}}, []string{"metadata_keys"}},

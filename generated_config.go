@@ -15,19 +15,19 @@ type Config struct {
 	// Deadline of one call of the next consumer. 0 is none.
 	ExportTimeout time.Duration `mapstructure:"export_timeout"`
 	// Most combinations of metadata values with something pending at a time. 0 is no limit.
-	MetadataCardinalityLimit uint32 `mapstructure:"metadata_cardinality_limit"`
+	MetadataCardinalityLimit int64 `mapstructure:"metadata_cardinality_limit"`
 	// Client metadata keys; each combination of their values is batched by itself. Case-insensitive.
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`
 	// Calls of the next consumer at once. 0 is automatic, 1 or 10 with metadata_keys.
-	NumConsumers uint32 `mapstructure:"num_consumers"`
+	NumConsumers int64 `mapstructure:"num_consumers"`
 	// Capacity in units of sizer. A request is admitted while less than this is pending. 0 is automatic.
-	QueueSize uint32 `mapstructure:"queue_size"`
+	QueueSize int64 `mapstructure:"queue_size"`
 	// Capacity of one combination of metadata values. 0 is automatic. Needs metadata_keys.
-	QueueSizePerKey uint32 `mapstructure:"queue_size_per_key"`
+	QueueSizePerKey int64 `mapstructure:"queue_size_per_key"`
 	// Most items in a batch; larger requests are split. 0 is no limit.
-	SendBatchMaxSize uint32 `mapstructure:"send_batch_max_size"`
+	SendBatchMaxSize int64 `mapstructure:"send_batch_max_size"`
 	// Number of items (spans, metric data points, log records, profile samples) that triggers a flush. 0 sends each request at once.
-	SendBatchSize uint32 `mapstructure:"send_batch_size"`
+	SendBatchSize int64 `mapstructure:"send_batch_size"`
 	// Bound of the drain at shutdown; what is left then is dropped and counted.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	// Unit of queue_size and queue_size_per_key, items or requests.

@@ -30,7 +30,7 @@ func sharedPayloadIsNotAltered[P payload](t *testing.T, k kind[P]) {
 		first.MarkReadOnly()
 		second.MarkReadOnly()
 		processors := map[component.Component]func(context.Context, P) error{}
-		for i, size := range []uint32{3, 100} {
+		for i, size := range []int64{3, 100} {
 			cfg := createDefaultConfig().(*Config)
 			cfg.SendBatchSize, cfg.SendBatchMaxSize = size, size
 			p, consume, err := k.create(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, func(_ context.Context, p P) error {
