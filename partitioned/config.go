@@ -55,6 +55,7 @@ func (w Weight) exceeds(limit Weight) bool {
 // Unit is what Capacity counts.
 type Unit int
 
+// The units of capacity.
 const (
 	Items    Unit = iota // the Items of each pushed item's weight
 	Bytes                // the Bytes of each pushed item's weight
@@ -64,6 +65,7 @@ const (
 // Reason is why a batch was sent.
 type Reason int
 
+// The reasons for a batch; where several hold, the first of them.
 const (
 	Size     Reason = iota // it reached BatchSize
 	Timeout                // its oldest item had waited for Interval

@@ -33,7 +33,7 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 			}
 			w := q.weigh(e.item)
 			if b.Weight.plus(w).exceeds(q.cfg.MaxBatchSize) {
-				if q.cutInto(s, c, e, w, &g) || len(b.Items) > 0 {
+				if q.cutInto(c, e, w, &g) || len(b.Items) > 0 {
 					return g
 				}
 				g.oversized = true
@@ -60,7 +60,7 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 }
 
 // cutInto splits the item of e, so that its head fills the batch, if it can. The tail stays where the item was.
-func (q *Queue[T]) cutInto(s *stream[T], c *call[T], e *entry[T], w Weight, g *growth[T]) bool {
+func (q *Queue[T]) cutInto(c *call[T], e *entry[T], w Weight, g *growth[T]) bool {
 	head, tail, ok := q.split(e.item, c.batch.Weight)
 	if !ok {
 		return false

@@ -4,6 +4,7 @@ package partitioned
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -87,12 +88,12 @@ func (q *Queue[T]) serve() {
 	common := &q.line.mu.common
 	for w := common.first; w != nil; w = common.first {
 		full, err := q.admit(w.parts, w.origin, w)
-		if err == errNoRoom && full == nil {
+		if errors.Is(err, errNoRoom) && full == nil {
 			break // the whole queue has none: w keeps its place
 		}
 		common.remove(w)
 		from := w.of
-		if err != errNoRoom {
+		if !errors.Is(err, errNoRoom) {
 			w.err = err
 			close(w.served)
 		} else if w.of = full; full == from {

@@ -15,7 +15,6 @@ type payload struct {
 	a, b  *int
 	items int
 	bytes int
-	link  *int
 }
 
 // BenchmarkQueuePush measures a push with its way through the queue: the drain is inside the measure. Its rivals are a

@@ -167,7 +167,7 @@ func (q *Queue[T]) pushOne(ctx context.Context, item T, o *origin) error {
 
 // notYet goes on with parts that were not admitted at once. It keeps them.
 func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], o *origin, err error) error {
-	if err == errNoRoom {
+	if errors.Is(err, errNoRoom) {
 		if q.cfg.Refuse {
 			err = ErrFull
 		} else {

@@ -247,11 +247,11 @@ func TestShutdownTwice(t *testing.T) {
 		synctest.Wait()
 		go func() { second <- q.Shutdown(bg) }()
 		begin := time.Now()
-		if err := q.Shutdown(within(time.Second)); err != context.DeadlineExceeded || time.Since(begin) != time.Second {
+		if err := q.Shutdown(within(time.Second)); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
 			t.Errorf("a third, with less time: %v after %v", err, time.Since(begin))
 		}
 		a, b := <-first, <-second
-		if !errors.Is(a, ErrDropped) || a != b || time.Since(begin) != time.Minute {
+		if !errors.Is(a, ErrDropped) || !errors.Is(b, a) || time.Since(begin) != time.Minute {
 			t.Errorf("%v and %v after %v", a, b, time.Since(begin))
 		}
 		if err := q.Start(); err == nil {

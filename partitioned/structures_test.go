@@ -157,14 +157,14 @@ func TestGate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := g.enter(1, true); err != errNoRoom || g.used() != 109 {
+	if err := g.enter(1, true); !errors.Is(err, errNoRoom) || g.used() != 109 {
 		t.Fatalf("full: %v, used %d", err, g.used())
 	}
 	if g.leave(100) {
 		t.Fatal("nobody is in line")
 	}
 	g.setLine(true)
-	if err := g.enter(1, false); err != errNoRoom {
+	if err := g.enter(1, false); !errors.Is(err, errNoRoom) {
 		t.Fatalf("passing by a line: %v", err)
 	}
 	if err := g.enter(1, true); err != nil || g.used() != 10 {

@@ -226,7 +226,7 @@ func TestRestWhereThereIsNoOrder(t *testing.T) {
 			if err := q.PushWait(bg, parcel{id: 5}); err != nil || time.Since(begin) > 0 {
 				t.Errorf("%v after %v", err, time.Since(begin))
 			}
-			if err := q.Flush(within(time.Second)); err != context.DeadlineExceeded {
+			if err := q.Flush(within(time.Second)); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Flush, with two parked: %v", err)
 			}
 			if err := <-told; !errors.Is(err, errTest) || time.Since(begin) != time.Minute {

@@ -1,0 +1,142 @@
+# Needs Go 1.26, make, git and, for the race detector, a C compiler. Every other tool is pinned in tools/ and run by
+# `go tool`, which builds it when it is first used.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO      ?= go
+BUILD   := build
+OTELCOL := $(BUILD)/otelcol-partitionedbuffer
+
+# $(call tool,NAME) is the command line that runs a tool, from any folder.
+tool = $(GO) tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
+
+# The modules that have code of ours. tools/ and build/ have none.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod e2e/go.mod))
+
+# What a collector is made of.
+SOURCES := builder-config.yaml go.mod $(wildcard go.sum) $(filter-out %_test.go,\
+	$(wildcard *.go) $(shell find partitioned internal -name '*.go' 2>/dev/null))
+
+# Go files that are written by hand; mdatagen's are as mdatagen makes them.
+GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go' | grep -v '\bgenerated_' | \
+	while read -r f; do if [ -f "$$f" ]; then echo "$$f"; fi; done)
+
+# A line that sends something to the collector of `make run`.
+SEND = $(GO) tool -modfile=tools/telemetrygen/go.mod telemetrygen traces --otlp-insecure --otlp-endpoint 127.0.0.1:4317 \
+	--traces 1000 --rate 0
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## The collector
+
+.PHONY: build
+build: $(OTELCOL) ## build a collector with the processor, into build/
+
+# Sources and go.mod of the collector. ocb resolves the modules anew, so that a change in our go.mod gets there.
+$(BUILD)/go.mod: builder-config.yaml go.mod $(wildcard go.sum) tools/builder/go.mod
+	$(call tool,builder) --config=builder-config.yaml --skip-compilation
+	@touch $@
+
+$(OTELCOL): $(BUILD)/go.mod $(SOURCES)
+	$(call tool,builder) --config=builder-config.yaml --skip-generate --skip-get-modules
+	@touch $@
+
+# The same collector with the race detector: what `cgo_enabled: true` and GOFLAGS=-race would make ocb do, in the sources that
+# it generated before.
+$(OTELCOL)-race: $(BUILD)/go.mod $(SOURCES)
+	cd $(BUILD) && CGO_ENABLED=1 $(GO) build -race -o $(notdir $@) .
+	@touch $@
+
+$(BUILD)/telemetrygen: tools/telemetrygen/go.mod
+	@mkdir -p $(BUILD)
+	$(GO) build -modfile=tools/telemetrygen/go.mod -o $@ \
+		github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen
+	@touch $@
+
+.PHONY: build-e2e
+build-e2e: $(OTELCOL) $(OTELCOL)-race $(BUILD)/telemetrygen ## build what the tests in e2e/ run
+
+.PHONY: run
+run: $(OTELCOL) ## run the collector on examples/quickstart.yaml, until Ctrl-C
+	@echo
+	@echo 'OTLP gRPC on 127.0.0.1:4317, HTTP on 127.0.0.1:4318, metrics on http://127.0.0.1:8888/metrics,'
+	@echo 'batches below and in $(BUILD)/quickstart/. To send 2000 spans, in another terminal:'
+	@echo
+	@echo '  $(SEND)'
+	@echo
+	@exec $(OTELCOL) --config=examples/quickstart.yaml
+
+.PHONY: demo
+demo: $(OTELCOL) $(BUILD)/telemetrygen ## run it, send traces, metrics and logs, count what arrives
+	@cd e2e && $(GO) run ./cmd/demo
+
+## Tests
+
+.PHONY: test
+test: build-e2e ## run all tests of all modules, with the race detector
+	@failed=; for m in $(MODULES); do \
+		echo "== go test -race ./... in $$m"; \
+		(cd $$m && $(GO) test -race $$([ $$m != e2e ] || echo -count=1) -timeout 10m ./...) || failed="$$failed $$m"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "tests failed in:$$failed"; exit 1; fi
+
+.PHONY: bench
+bench: ## run the benchmarks, see bench/
+	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
+
+## Form
+
+.PHONY: check
+check: fmt-check lint generate-check tidy-check test ## everything that has to be green before a commit
+
+.PHONY: fmt
+fmt: ## format the Go code
+	@$(call tool,gofumpt) -l -w $(GOFILES)
+
+.PHONY: fmt-check
+fmt-check:
+	@unformatted=$$($(call tool,gofumpt) -l $(GOFILES)); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: lint
+lint: ## lint the Go code
+	@failed=; for m in $(MODULES); do \
+		echo "== golangci-lint in $$m"; \
+		(cd $$m && $(call tool,golangci-lint) run --config=$(CURDIR)/.golangci.yml ./...) || failed="$$failed $$m"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "lint failed in:$$failed"; exit 1; fi
+
+# mdatagen takes the package's name from that of the folder, which is whatever somebody cloned into; hence the link.
+.PHONY: generate
+generate: ## generate code and documentation from metadata.yaml
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	ln -s $(CURDIR) "$$dir/partitionedbufferprocessor"; \
+	$(call tool,mdatagen) "$$dir/partitionedbufferprocessor/metadata.yaml"
+
+# Hashes of all files that git does not ignore: the same before and after, whether or not they were committed.
+FILE_HASHES = git ls-files --cached --others --exclude-standard | sort -u | \
+	while read -r f; do if [ -f "$$f" ]; then echo "$$(git hash-object "$$f") $$f"; fi; done
+
+.PHONY: generate-check
+generate-check:
+	@mkdir -p $(BUILD); $(FILE_HASHES) > $(BUILD)/generate-before
+	@$(MAKE) --no-print-directory generate
+	@$(FILE_HASHES) | diff $(BUILD)/generate-before - || \
+		{ echo "make generate changed these files: commit what it made"; exit 1; }
+
+.PHONY: tidy
+tidy: ## tidy the go.mod of every module
+	@for m in $(MODULES) $(wildcard tools/*); do (cd $$m && $(GO) mod tidy); done
+
+.PHONY: tidy-check
+tidy-check:
+	@for m in $(MODULES) $(wildcard tools/*); do (cd $$m && $(GO) mod tidy -diff); done
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf $(BUILD)
