@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// Signal is a telemetry signal as the harness sees it; T is its payload.
+type Signal[T any] struct {
+	Name string
+	// Make builds a request whose items carry the numbers first, first+1, … in order.
+	Make func(r Request, first int) T
+	// Count counts a payload's items.
+	Count func(T) int
+
+	open func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, T) error) (*Subject[T], error)
+}
+
+// Subject is one running (or not yet started) processor.
+type Subject[T any] struct {
+	component.Component
+	Consume func(context.Context, T) error
+}
+
+// Open creates a rival in front of next. It is not started yet.
+func (s Signal[T]) Open(r Rival, set Settings, t Telemetry, next func(context.Context, T) error) (*Subject[T], error) {
+	cfg, err := r.config(set)
+	if err != nil {
+		return nil, err
+	}
+	return s.open(r, cfg, t, next)
+}
+
+// mutating is what the next component says of itself: exporters that do not mutate would allow no more here, since no
+// rival shares a payload between two consumers.
+var mutating = consumer.WithCapabilities(consumer.Capabilities{MutatesData: true})
+
+// Traces are counted in spans.
+var Traces = Signal[ptrace.Traces]{
+	Name: "traces", Make: makeTraces, Count: ptrace.Traces.SpanCount,
+	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, ptrace.Traces) error) (*Subject[ptrace.Traces], error) {
+		c, err := consumer.NewTraces(next, mutating)
+		if err != nil {
+			return nil, err
+		}
+		p, err := r.Factory.CreateTraces(context.Background(), r.createSettings(t), cfg, c)
+		if err != nil {
+			return nil, err
+		}
+		return &Subject[ptrace.Traces]{Component: p, Consume: p.ConsumeTraces}, nil
+	},
+}
+
+// Metrics are counted in data points.
+var Metrics = Signal[pmetric.Metrics]{
+	Name: "metrics", Make: makeMetrics, Count: pmetric.Metrics.DataPointCount,
+	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, pmetric.Metrics) error) (*Subject[pmetric.Metrics], error) {
+		c, err := consumer.NewMetrics(next, mutating)
+		if err != nil {
+			return nil, err
+		}
+		p, err := r.Factory.CreateMetrics(context.Background(), r.createSettings(t), cfg, c)
+		if err != nil {
+			return nil, err
+		}
+		return &Subject[pmetric.Metrics]{Component: p, Consume: p.ConsumeMetrics}, nil
+	},
+}
+
+// Logs are counted in records.
+var Logs = Signal[plog.Logs]{
+	Name: "logs", Make: makeLogs, Count: plog.Logs.LogRecordCount,
+	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, plog.Logs) error) (*Subject[plog.Logs], error) {
+		c, err := consumer.NewLogs(next, mutating)
+		if err != nil {
+			return nil, err
+		}
+		p, err := r.Factory.CreateLogs(context.Background(), r.createSettings(t), cfg, c)
+		if err != nil {
+			return nil, err
+		}
+		return &Subject[plog.Logs]{Component: p, Consume: p.ConsumeLogs}, nil
+	},
+}
