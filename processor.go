@@ -244,7 +244,7 @@ func (b *buffer[P]) send(s *sending, requests []request[P]) (err error) {
 	}()
 	payload := b.merge(requests)
 	defer b.release(payload)
-	if s.wantsBytes() {
+	if b.telemetry.bytes {
 		s.bytes = b.signal.Size(payload)
 	}
 	defer s.timeCall()()

@@ -24,6 +24,7 @@ type telemetry struct {
 	tracer   trace.Tracer
 	spanName string
 	attrs    metric.MeasurementOption
+	bytes    bool // somebody looks at the encoded size of batches
 }
 
 // maxLinks bounds the links of a batch's span.
@@ -41,6 +42,7 @@ func newTelemetry(set processor.Settings, signalName string, stats func() partit
 		spanName: "processor/" + set.ID.String() + "/" + signalName,
 		attrs:    metric.WithAttributeSet(attribute.NewSet(processorAttr)),
 	}
+	t.bytes = t.wantsBytes(set)
 	observe := func(value func(partitioned.Stats) int64) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(value(stats()), t.attrs)
@@ -79,6 +81,20 @@ func newTelemetry(set processor.Settings, signalName string, stats func() partit
 	return t, nil
 }
 
+// wantsBytes tells whether the encoded size of batches goes anywhere: on the detailed level only, as with batch. No
+// component is told the level, but at others the Collector has a view that drops batch's instrument, so that shows.
+func (t *telemetry) wantsBytes(set processor.Settings) bool {
+	ofBatch, err := set.MeterProvider.Meter("go.opentelemetry.io/collector/processor/batchprocessor").Int64Histogram(
+		"otelcol_processor_batch_batch_send_size_bytes", metric.WithUnit("By"),
+		metric.WithDescription("Number of bytes in batch that was sent. Only available on detailed level. [Development]"))
+	return err == nil && enabled(ofBatch) && enabled(t.builder.ProcessorPartitionedbufferBatchSendSizeBytes)
+}
+
+func enabled(h metric.Int64Histogram) bool {
+	i, ok := h.(interface{ Enabled(context.Context) bool })
+	return !ok || i.Enabled(context.Background())
+}
+
 // shutdown ends the observations.
 func (t *telemetry) shutdown() { t.builder.Shutdown() }
 
@@ -97,12 +113,6 @@ type sending struct {
 func (t *telemetry) begin(ctx context.Context, links []trace.Link) *sending {
 	ctx, span := t.tracer.Start(ctx, t.spanName, trace.WithLinks(links...))
 	return &sending{t: t, ctx: ctx, span: span}
-}
-
-// wantsBytes tells whether somebody looks at the encoded size of batches.
-func (s *sending) wantsBytes() bool {
-	i, ok := s.t.builder.ProcessorPartitionedbufferBatchSendSizeBytes.(interface{ Enabled(context.Context) bool })
-	return !ok || i.Enabled(s.ctx)
 }
 
 // timeCall starts the clock, and returns what stops it.
@@ -130,7 +140,9 @@ func (s *sending) end(err error) {
 		b.ProcessorPartitionedbufferTimeoutTriggerSend.Add(s.ctx, 1, attrs)
 	}
 	b.ProcessorPartitionedbufferBatchSendSize.Record(s.ctx, int64(s.items), attrs)
-	b.ProcessorPartitionedbufferBatchSendSizeBytes.Record(s.ctx, int64(s.bytes), attrs)
+	if s.t.bytes {
+		b.ProcessorPartitionedbufferBatchSendSizeBytes.Record(s.ctx, int64(s.bytes), attrs)
+	}
 }
 
 // links leads to the spans that requests came from; nil when none was sampled.

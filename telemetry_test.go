@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
@@ -169,6 +170,13 @@ func TestBytesAreCountedOnlyForSomebody(t *testing.T) {
 	}{
 		"detailed": {nil, true},
 		"normal": {[]componenttest.TelemetryOption{componenttest.WithMetricOptions(sdkmetric.WithView(sdkmetric.NewView(
+			sdkmetric.Instrument{
+				Name:  "otelcol_processor_batch_batch_send_size_bytes",
+				Scope: instrumentation.Scope{Name: "go.opentelemetry.io/collector/processor/batchprocessor"},
+			},
+			sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}},
+		)))}, false},
+		"a view of one's own": {[]componenttest.TelemetryOption{componenttest.WithMetricOptions(sdkmetric.WithView(sdkmetric.NewView(
 			sdkmetric.Instrument{Name: "otelcol_processor_partitionedbuffer_batch_send_size_bytes"},
 			sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}},
 		)))}, false},
@@ -177,7 +185,7 @@ func TestBytesAreCountedOnlyForSomebody(t *testing.T) {
 			set := metadatatest.NewSettings(componenttest.NewTelemetry(test.options...))
 			b, err := newBuffer(set, createDefaultConfig().(*Config), "logs", logs.Signal, func(context.Context, plog.Logs) error { return nil })
 			require.NoError(t, err)
-			require.Equal(t, test.want, b.telemetry.begin(context.Background(), nil).wantsBytes())
+			require.Equal(t, test.want, b.telemetry.bytes)
 			require.NoError(t, b.Shutdown(context.Background()))
 		})
 	}

@@ -35,16 +35,42 @@ type waiter[T any] struct {
 	in         *waiters[T] // nil when served
 	prev, next *waiter[T]
 
-	served chan struct{} // closed when err is final
+	served chan struct{} // capacity 1, gets one value when err is final
 	err    error
+
+	one  [1]part[T] // room for parts of one item, so that to wait, which many do at once, allocates nothing
+	item [1]T
 }
 
-// standInLine waits until the parts are accepted or refused, or ctx is done.
-func (q *Queue[T]) standInLine(ctx context.Context, parts []part[T], o *origin) error {
+// newWaiter is for parts, which it keeps; withItem for one item.
+func (q *Queue[T]) newWaiter(parts []part[T], o *origin) *waiter[T] {
+	w, _ := q.waiters.Get().(*waiter[T])
+	if w == nil {
+		w = &waiter[T]{served: make(chan struct{}, 1)}
+	}
+	w.parts, w.origin = parts, o
+	return w
+}
+
+func (w *waiter[T]) withItem(p part[T], item T) *waiter[T] {
+	w.item[0] = item
+	p.items = w.item[:]
+	w.one[0] = p
+	w.parts = w.one[:]
+	return w
+}
+
+// done takes back a waiter that is in no line.
+func (q *Queue[T]) done(w *waiter[T]) {
+	*w = waiter[T]{served: w.served}
+	q.waiters.Put(w)
+}
+
+// standInLine waits until w is accepted or refused, or ctx is done.
+func (q *Queue[T]) standInLine(ctx context.Context, w *waiter[T]) error {
 	if ctx.Err() != nil {
 		return gaveUp(ctx)
 	}
-	w := &waiter[T]{parts: parts, origin: o, served: make(chan struct{})}
 	begin := time.Now()
 	defer func() {
 		q.line.mu.Lock()
@@ -68,6 +94,7 @@ func (q *Queue[T]) standInLine(ctx context.Context, parts []part[T], o *origin) 
 	q.line.mu.Lock()
 	defer q.line.mu.Unlock()
 	if w.in == nil {
+		<-w.served
 		return w.err // served just before: that stands
 	}
 	forward := w.in == &q.line.mu.common
@@ -95,7 +122,7 @@ func (q *Queue[T]) serve() {
 		from := w.of
 		if !errors.Is(err, errNoRoom) {
 			w.err = err
-			close(w.served)
+			w.served <- struct{}{}
 		} else if w.of = full; full == from {
 			full.line.pushFront(w) // filled again meanwhile: called forward again when there is room
 			full.called = false

@@ -21,6 +21,7 @@ type Queue[T any] struct {
 
 	gate    *gate // immutable
 	line    line[T]
+	waiters sync.Pool // of *waiter[T]
 	sched   sched[T]
 	keys    atomic.Int64  // streams by key that exist
 	turn    atomic.Uint32 // of the lanes, where items have no key
@@ -133,7 +134,11 @@ func (q *Queue[T]) push(ctx context.Context, items []T, o *origin) error {
 	if err == nil {
 		return nil
 	}
-	return q.notYet(ctx, parts, o, err)
+	var n int64
+	for i := range parts {
+		n += int64(parts[i].weight.Items)
+	}
+	return q.notYet(ctx, q.newWaiter(parts, o), n, err)
 }
 
 // pushOne is push for one item, as admit does it, without a slice of parts: half the time and no allocation.
@@ -162,23 +167,23 @@ func (q *Queue[T]) pushOne(ctx context.Context, item T, o *origin) error {
 	if err == nil {
 		return nil
 	}
-	return q.notYet(ctx, []part[T]{{lane: l, key: key, items: []T{item}, weight: w, room: room}}, o, err)
+	waiter := q.newWaiter(nil, o).withItem(part[T]{lane: l, key: key, weight: w, room: room}, item)
+	return q.notYet(ctx, waiter, int64(w.Items), err)
 }
 
-// notYet goes on with parts that were not admitted at once. It keeps them.
-func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], o *origin, err error) error {
+// notYet goes on with a push of so many items that was not admitted at once. w is not used any more when it returns.
+func (q *Queue[T]) notYet(ctx context.Context, w *waiter[T], items int64, err error) error {
 	if errors.Is(err, errNoRoom) {
 		if q.cfg.Refuse {
 			err = ErrFull
 		} else {
-			err = q.standInLine(ctx, parts, o)
+			err = q.standInLine(ctx, w)
 		}
 	}
 	if err != nil {
-		for i := range parts {
-			q.refused.Add(int64(parts[i].weight.Items))
-		}
+		q.refused.Add(items)
 	}
+	q.done(w)
 	return err
 }
 
