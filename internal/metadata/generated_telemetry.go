@@ -40,8 +40,8 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferItemsPending         metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferItemsRefused         metric.Int64ObservableCounter
 	ProcessorPartitionedbufferMetadataCardinality  metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferQueueCapacity        metric.Int64ObservableGauge
-	ProcessorPartitionedbufferQueueSize            metric.Int64ObservableGauge
+	ProcessorPartitionedbufferQueueCapacity        metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferQueueSize            metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferRoomWaitTime         metric.Float64ObservableCounter
 	ProcessorPartitionedbufferSendDuration         metric.Float64Histogram
 	ProcessorPartitionedbufferTimeoutTriggerSend   metric.Int64Counter
@@ -336,15 +336,15 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{combination}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ProcessorPartitionedbufferQueueCapacity, err = builder.meter.Int64ObservableGauge(
+	builder.ProcessorPartitionedbufferQueueCapacity, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_queue_capacity",
-		metric.WithDescription("Capacity, in the unit of the sizer. [Alpha]"),
+		metric.WithDescription("Capacity, in the unit of the sizer; of all pipelines with this processor. [Alpha]"),
 		metric.WithUnit("{unit}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ProcessorPartitionedbufferQueueSize, err = builder.meter.Int64ObservableGauge(
+	builder.ProcessorPartitionedbufferQueueSize, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_queue_size",
-		metric.WithDescription("What is pending, in the unit of the sizer. [Alpha]"),
+		metric.WithDescription("What is pending, in the unit of the sizer; of all pipelines with this processor. [Alpha]"),
 		metric.WithUnit("{unit}"),
 	)
 	errs = errors.Join(errs, err)

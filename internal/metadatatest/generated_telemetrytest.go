@@ -213,10 +213,12 @@ func AssertEqualProcessorPartitionedbufferMetadataCardinality(t *testing.T, tt *
 func AssertEqualProcessorPartitionedbufferQueueCapacity(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_queue_capacity",
-		Description: "Capacity, in the unit of the sizer. [Alpha]",
+		Description: "Capacity, in the unit of the sizer; of all pipelines with this processor. [Alpha]",
 		Unit:        "{unit}",
-		Data: metricdata.Gauge[int64]{
-			DataPoints: dps,
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: false,
+			DataPoints:  dps,
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_queue_capacity")
@@ -227,10 +229,12 @@ func AssertEqualProcessorPartitionedbufferQueueCapacity(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferQueueSize(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_queue_size",
-		Description: "What is pending, in the unit of the sizer. [Alpha]",
+		Description: "What is pending, in the unit of the sizer; of all pipelines with this processor. [Alpha]",
 		Unit:        "{unit}",
-		Data: metricdata.Gauge[int64]{
-			DataPoints: dps,
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: false,
+			DataPoints:  dps,
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_queue_size")
