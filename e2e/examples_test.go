@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otelcol"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otlpio"
+)
+
+// Every example starts as it is, ports aside, takes telemetry, delivers it to its backend if it has one, and stops.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	for _, file := range glob(t, "../examples/*.yaml") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			ctx := testContext(t)
+			path, err := filepath.Abs(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			backend, err := otlpio.NewBackend(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(backend.Close)
+			configs := []string{path, otelcol.AnyPort}
+			exporters := otlpExporters(t, path)
+			for _, id := range exporters {
+				configs = append(configs, fmt.Sprintf("yaml:{exporters: {%s: {endpoint: %s}}}", id, backend.Addr))
+			}
+			c := start(ctx, t, otelcol.Options{Binary: plainBinary(t), Configs: configs, Dir: t.TempDir()})
+			if c.GRPC == "" || c.HTTP == "" {
+				t.Errorf("listens on gRPC %q, HTTP %q; both are expected", c.GRPC, c.HTTP)
+			}
+
+			client := dial(t, c)
+			ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant", "acme")
+			var ledger otlpio.Ledger
+			for _, s := range otlpio.Stable {
+				ids := ledger.Next(100)
+				if err := client.Send(ctx, otlpio.Build(s, ids)); err != nil {
+					t.Fatal(err)
+				}
+				ledger.Ack(ids)
+			}
+			if err := c.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if len(exporters) != 0 {
+				if err := ledger.Audit(backend.Batches()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// Without a backend an example starts all the same, which nobody who tries it wants to find out otherwise.
+func TestExamplesStartWithoutBackend(t *testing.T) {
+	t.Parallel()
+	for _, file := range glob(t, "../examples/*.yaml") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			path, err := filepath.Abs(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, o := testContext(t), otelcol.Options{
+				Binary: plainBinary(t), Configs: []string{path, otelcol.AnyPort}, Dir: t.TempDir(),
+			}
+			err = start(ctx, t, o).Stop()
+			for range 10 {
+				if !errors.Is(err, otelcol.ErrTooEarly) {
+					break
+				}
+				err = start(ctx, t, o).Stop()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// otlpExporters gives the IDs of the exporters in a config that send OTLP over gRPC.
+func otlpExporters(t *testing.T, path string) []string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Exporters map[string]any `yaml:"exporters"`
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for id := range config.Exporters {
+		if typ, _, _ := strings.Cut(id, "/"); typ == "otlp" || typ == "otlp_grpc" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlpio
+
+import (
+	"context"
+	"net"
+	"sync"
+
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"go.opentelemetry.io/collector/pdata/pprofile/pprofileotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // the otlp exporter compresses
+)
+
+// Backend is an OTLP gRPC receiver that keeps what it gets. Safe for concurrent use.
+type Backend struct {
+	// Addr is where it listens, on loopback.
+	Addr string
+
+	server *grpc.Server
+	hold   chan struct{} // while it is open no call is answered; nil: each is answered at once
+	mu     struct {      // guards everything in it
+		sync.Mutex
+		batches []Payload
+	}
+}
+
+// NewBackend starts a backend. It must be closed. As long as hold is open, no call is answered; nil answers each at once.
+func NewBackend(hold chan struct{}) (*Backend, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{Addr: l.Addr().String(), server: grpc.NewServer(), hold: hold}
+	ptraceotlp.RegisterGRPCServer(b.server, &tracesBackend{b: b})
+	pmetricotlp.RegisterGRPCServer(b.server, &metricsBackend{b: b})
+	plogotlp.RegisterGRPCServer(b.server, &logsBackend{b: b})
+	pprofileotlp.RegisterGRPCServer(b.server, &profilesBackend{b: b})
+	go func() { _ = b.server.Serve(l) }() // ends with Close
+	return b, nil
+}
+
+// Close ends it; what it received stays.
+func (b *Backend) Close() {
+	b.server.Stop()
+}
+
+// Batches gives what was received so far.
+func (b *Backend) Batches() []Payload {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]Payload(nil), b.mu.batches...)
+}
+
+// receive keeps the payload, unless the caller gives up first.
+func (b *Backend) receive(ctx context.Context, p Payload) error {
+	if b.hold != nil {
+		select {
+		case <-b.hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.batches = append(b.mu.batches, p)
+	return nil
+}
+
+type tracesBackend struct {
+	ptraceotlp.UnimplementedGRPCServer
+	b *Backend
+}
+
+func (s *tracesBackend) Export(ctx context.Context, r ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
+	return ptraceotlp.NewExportResponse(), s.b.receive(ctx, Payload{Signal: Traces, Traces: r.Traces()})
+}
+
+type metricsBackend struct {
+	pmetricotlp.UnimplementedGRPCServer
+	b *Backend
+}
+
+func (s *metricsBackend) Export(ctx context.Context, r pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
+	return pmetricotlp.NewExportResponse(), s.b.receive(ctx, Payload{Signal: Metrics, Metrics: r.Metrics()})
+}
+
+type logsBackend struct {
+	plogotlp.UnimplementedGRPCServer
+	b *Backend
+}
+
+func (s *logsBackend) Export(ctx context.Context, r plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
+	return plogotlp.NewExportResponse(), s.b.receive(ctx, Payload{Signal: Logs, Logs: r.Logs()})
+}
+
+type profilesBackend struct {
+	pprofileotlp.UnimplementedGRPCServer
+	b *Backend
+}
+
+func (s *profilesBackend) Export(ctx context.Context, r pprofileotlp.ExportRequest) (pprofileotlp.ExportResponse, error) {
+	return pprofileotlp.NewExportResponse(), s.b.receive(ctx, Payload{Signal: Profiles, Profiles: r.Profiles()})
+}
