@@ -47,14 +47,15 @@ type request[P any] struct {
 
 type more[P any] struct {
 	key    string
-	size   int               // signal.Size, where it is limited; above the limit: not to be merged or cut
+	size   int               // signal.Size, where it is limited
+	whole  bool              // can be neither merged nor cut
 	origin trace.SpanContext // of the call, if it was sampled
 	left   signal.Cutter[P]  // set when a part of payload is gone: has what is left of it
 }
 
 // maxDictionary bounds the dictionary entries of the profiles that are merged into one batch: pdata looks each entry up
 // from the front, so that the cost of a merge grows with their square.
-const maxDictionary = 8192
+const maxDictionary = 4096
 
 func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, sig signal.Signal[P], next func(context.Context, P) error) (*buffer[P], error) {
 	b := &buffer[P]{cfg: cfg, signal: sig, next: next, keys: newKeyer(cfg.MetadataKeys), logger: set.Logger}
@@ -139,7 +140,9 @@ func (b *buffer[P]) describe(ctx context.Context, payload P) *more[P] {
 		m.origin = sc
 	}
 	if b.profiles {
-		if m.size = b.signal.Size(payload); b.signal.Check(payload) != nil {
+		m.size = b.signal.Size(payload)
+		if b.signal.Check(payload) != nil {
+			m.whole = true
 			m.size = maxDictionary + 1 // goes on alone, as it came: the next component may know better
 		}
 	}
@@ -183,13 +186,14 @@ func (b *buffer[P]) refusal(err error) error {
 	}
 }
 
-// split takes as many items off r as there is room for. A dictionary is not split: it ends the batch, or goes alone.
+// split takes as many items off r as there is room for. A dictionary cannot be split: without room for it the batch ends
+// before r, and one that is larger than any batch's gets batches of its own.
 func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail request[P], ok bool) {
-	if room.Items >= r.items || weigh(r).Bytes > room.Bytes {
-		return r, r, false
-	}
 	if r.more == nil {
 		r.more = &more[P]{}
+	}
+	if room.Items >= r.items || r.more.whole || r.more.size > room.Bytes && room.Bytes < maxDictionary {
+		return r, r, false
 	}
 	if r.more.left == nil {
 		r.payload = b.own(r.payload)

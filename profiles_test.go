@@ -46,7 +46,7 @@ func TestProfilesDictionaryBoundsBatches(t *testing.T) {
 		},
 		"cut before the bound": {
 			nil,
-			requests{entries(0, 1, 4000), entries(1, 1, 4000), entries(2, 1, 4000)},
+			requests{entries(0, 1, maxDictionary/2-10), entries(1, 1, maxDictionary/2-10), entries(2, 1, maxDictionary/2-10)},
 			[][]string{
 				slices.Concat(profiles.items(newProfiles(0, 1)), profiles.items(newProfiles(1, 1))),
 				profiles.items(newProfiles(2, 1)),
@@ -56,6 +56,15 @@ func TestProfilesDictionaryBoundsBatches(t *testing.T) {
 			nil,
 			requests{newProfiles(0, 1), entries(1, 2, maxDictionary+1), newProfiles(3, 1)},
 			[][]string{profiles.items(newProfiles(0, 1)), profiles.items(newProfiles(1, 2)), profiles.items(newProfiles(3, 1))},
+		},
+		"above the bound and over the cap": {
+			func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize = 4, 4 },
+			requests{newProfiles(0, 1), entries(1, 6, maxDictionary+1), newProfiles(7, 1)},
+			[][]string{
+				profiles.items(newProfiles(0, 1)),
+				profiles.items(newProfiles(1, 6))[:4], profiles.items(newProfiles(1, 6))[4:],
+				profiles.items(newProfiles(7, 1)),
+			},
 		},
 		"broken alone": {
 			nil,
@@ -98,7 +107,6 @@ func TestProfilesDictionaryBoundsBatches(t *testing.T) {
 func TestProfilesThatCannotBeMergedGoAsTheyCame(t *testing.T) {
 	for name, generate := range map[string]func() pprofile.Profiles{
 		"broken":       func() pprofile.Profiles { return broken(0, 3) },
-		"large":        func() pprofile.Profiles { return entries(0, 3, maxDictionary+1) },
 		"no zero item": func() pprofile.Profiles { p := newProfiles(0, 3); p.Dictionary().StringTable().SetAt(0, "x"); return p },
 	} {
 		t.Run(name, func(t *testing.T) {

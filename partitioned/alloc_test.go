@@ -23,7 +23,7 @@ func TestPushAllocatesNothing(t *testing.T) {
 					}
 				}
 			}
-			push() // buffers grow
+			push()                                             // buffers grow
 			if n := testing.AllocsPerRun(20, push); n > 1000 { // with the race detector, pools forget some
 				t.Errorf("%v allocations in 1000 pushes", n)
 			}
