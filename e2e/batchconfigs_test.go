@@ -92,7 +92,7 @@ func renamedConfig(t *testing.T, file, dir string) (config string, files []outpu
 			out := output{s, filepath.Join(dir, fmt.Sprintf("%s-%s.jsonl", s, name))}
 			files = append(files, out)
 			exporter := fmt.Sprintf("file/%s-%s", s, name)
-			exporters[exporter] = map[string]any{"path": out.path}
+			exporters[exporter] = map[string]any{"path": out.path, "flush_interval": otelcol.NeverFlush}
 			pipes[strings.TrimSuffix(fmt.Sprintf("%s/%s", s, name), "/")] = map[string]any{
 				"receivers": []string{"otlp"}, "processors": []string{id}, "exporters": []string{exporter},
 			}

@@ -80,7 +80,7 @@ func (p *pipelines) start(ctx context.Context, t *testing.T) *pipelines {
 	}
 	var exporters, services strings.Builder
 	for _, s := range p.signals {
-		fmt.Fprintf(&exporters, "  file/%s: {path: %s}\n", s, p.file(s))
+		fmt.Fprintf(&exporters, "  file/%s: {path: %s, flush_interval: %s}\n", s, p.file(s), otelcol.NeverFlush)
 		fmt.Fprintf(&services, "    %[1]s: {receivers: [otlp], processors: [partitionedbuffer], exporters: [file/%[1]s]}\n", s)
 	}
 	config := fmt.Sprintf(`

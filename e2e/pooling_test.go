@@ -20,13 +20,13 @@ func TestProtoPooling(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachSignal(t, otlpio.Stable, func(t *testing.T, s otlpio.Signal) {
+			eachSignal(t, otlpio.All, func(t *testing.T, s otlpio.Signal) {
 				ctx := testContext(t)
 				p := (&pipelines{
 					settings: settings,
 					signals:  []otlpio.Signal{s},
 					binary:   raceBinary(t),
-					gates:    "+pdata.useProtoPooling",
+					gates:    "+pdata.useProtoPooling,service.profilesSupport",
 				}).start(ctx, t)
 				client := dial(t, p.Collector)
 				var ledger otlpio.Ledger

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -63,7 +64,7 @@ func run(ctx context.Context) error {
 	fmt.Println("starting a collector on examples/quickstart.yaml, on ports of its own")
 	c, err := otelcol.Start(ctx, otelcol.Options{
 		Binary:       binary,
-		Configs:      []string{quickstart, otelcol.AnyPort},
+		Configs:      []string{quickstart, otelcol.AnyPort, fileSettings()},
 		Dir:          dir,        // where the paths in the config end up
 		MetricsLevel: "detailed", // where the number of requests is counted
 	})
@@ -86,6 +87,15 @@ func run(ctx context.Context) error {
 		rows[i].received, rows[i].batches = otlpio.Items(batches), len(batches)
 	}
 	return report(rows)
+}
+
+// fileSettings adds to those of the file exporters.
+func fileSettings() string {
+	var exporters []string
+	for _, s := range otlpio.Stable {
+		exporters = append(exporters, fmt.Sprintf("file/%s: {flush_interval: %s}", s, otelcol.NeverFlush))
+	}
+	return "yaml:{exporters: {" + strings.Join(exporters, ", ") + "}}"
 }
 
 // load sends everything and says what was sent.

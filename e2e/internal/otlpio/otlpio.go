@@ -25,8 +25,12 @@ const (
 	Profiles Signal = "profiles"
 )
 
-// Stable are the signals that telemetrygen and every collector know.
-var Stable = []Signal{Traces, Metrics, Logs}
+var (
+	// Stable are the signals that telemetrygen and every collector know.
+	Stable = []Signal{Traces, Metrics, Logs}
+	// All are also those that a collector knows only with the feature gate service.profilesSupport.
+	All = []Signal{Traces, Metrics, Logs, Profiles}
+)
 
 // Payload is one request or one batch. The field that Signal names is set, the others are not.
 type Payload struct {
