@@ -21,6 +21,8 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
+//go:generate make generate
+
 // NewFactory returns the factory of the partitionedbuffer processor.
 func NewFactory() xprocessor.Factory {
 	return xprocessor.NewFactory(
