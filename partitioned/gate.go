@@ -21,8 +21,8 @@ const (
 // nothing is.
 //
 // Room taken and both flags are one atomic word, so that entering is one compare-and-swap, exact under any number of
-// producers (I5): no add that has to be taken back, which others would see as a full queue. A mutex in its place was
-// tried: 1.3 times the cost of a push with one producer (BenchmarkGate).
+// producers (I5): no add that has to be taken back, which others would see as a full queue. A mutex of its own was tried:
+// 47 ns instead of 38 for a push's two locks, on two cores (BenchmarkGate).
 type gate struct {
 	empty    chan struct{} // closed when the gate is closed and all have left
 	once     sync.Once     // closes it
