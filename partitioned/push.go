@@ -35,6 +35,11 @@ func (q *Queue[T]) PushWait(ctx context.Context, items ...T) error {
 	case <-o.done:
 		return o.result()
 	case <-ctx.Done():
+	}
+	select {
+	case <-o.done: // of two things that are there, the result comes first
+		return o.result()
+	default:
 		o.leave()
 		return errors.Join(ErrAbandoned, context.Cause(ctx))
 	}
