@@ -8,8 +8,13 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // A panic is a failure of the batch like any other to those who watch: its span ends, its call has a duration.
@@ -22,5 +27,30 @@ func TestPanickedBatchIsReported(t *testing.T) {
 		require.Len(t, spans, 1)
 		require.Equal(t, codes.Error, spans[0].Status().Code)
 		require.EqualValues(t, 1, p.collect(t)["send_duration"].Data.(metricdata.Histogram[float64]).DataPoints[0].Count)
+	})
+}
+
+// uncuttable is a signal whose payloads cannot be cut, against its word.
+type uncuttable struct{ signal.Logs }
+
+func (uncuttable) Cut(plog.Logs) signal.Cutter[plog.Logs] { panic("cannot be cut") }
+
+// A payload that panics when it is cut goes on as it is; the processor goes on too.
+func TestPanickingCutIsNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		cfg.SendBatchSize, cfg.SendBatchMaxSize = 3, 3
+		var got []int
+		b, err := newBuffer(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, "logs", uncuttable{},
+			func(_ context.Context, ld plog.Logs) error {
+				got = append(got, ld.LogRecordCount())
+				return nil
+			})
+		require.NoError(t, err)
+		require.NoError(t, b.Start(context.Background(), componenttest.NewNopHost()))
+		require.NoError(t, b.consume(context.Background(), logs.payload(0, 5)))
+		require.NoError(t, b.consume(context.Background(), logs.payload(5, 2)))
+		require.NoError(t, b.Shutdown(context.Background()))
+		require.Equal(t, []int{5, 2}, got)
 	})
 }

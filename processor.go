@@ -195,6 +195,12 @@ func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail req
 	if room.Items >= r.items || r.more.whole || r.more.size > room.Bytes && room.Bytes < maxDictionary {
 		return r, r, false
 	}
+	defer func() {
+		if p := recover(); p != nil { // I8: on a worker it would end the process; like this it costs the request its cap
+			b.logger.Error("A request could not be cut", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			ok = false
+		}
+	}()
 	if r.more.left == nil {
 		r.payload = b.own(r.payload)
 		r.more.left = b.signal.Cut(r.payload)
