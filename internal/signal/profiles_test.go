@@ -18,7 +18,7 @@ func TestProfilesCutLeavesNothingUnusedInDictionaries(t *testing.T) {
 		rest := Profiles{}.Items(p)
 		before := (&usage{}).entries(p.Dictionary())
 		if rest < 2 {
-			t.Skip("nothing to cut")
+			return // nothing to cut
 		}
 		n := rapid.IntRange(1, rest-1).Draw(t, "n")
 		for cutter := (Profiles{}).Cut(p); rest > 0; rest -= n {
