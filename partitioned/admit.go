@@ -2,9 +2,7 @@
 
 package partitioned
 
-import (
-	"errors"
-)
+import "errors"
 
 // errNoRoom: not now. Never leaves the package.
 var errNoRoom = errors.New("no room")
@@ -76,13 +74,16 @@ func (q *Queue[T]) accept(l *lane[T], s *stream[T], w Weight, room int64) {
 	s.held += room
 	l.mu.accepted += int64(w.Items)
 	l.mu.queued += int64(w.Items)
-	switch s.place {
-	case idle:
+	q.moveOn(s)
+}
+
+// moveOn puts s where it belongs after something was appended. lane.mu held.
+func (q *Queue[T]) moveOn(s *stream[T]) {
+	switch {
+	case s.place == idle:
 		q.place(s)
-	case timed:
-		if q.due(s) {
-			q.makeReady(s)
-		}
+	case s.place == timed && q.due(s):
+		q.makeReady(s)
 	}
 }
 

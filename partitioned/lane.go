@@ -26,12 +26,13 @@ type lane[T any] struct {
 
 // counts are the accounts of a lane, in items. I1: accepted = forwarded + returned + failed + lost + queued + inFlight.
 type counts struct {
-	accepted, forwarded, returned int64
-	failed, lost                  int64 // dropped: nobody waited for the error; Shutdown's deadline was over
-	queued, inFlight              int64 // pending
-	retried, oversized            int64
-	calls                         int64 // batches in flight
-	batches                       [Shutdown + 1]int64
+	accepted, queued    int64 // first, beside the lock: what a push writes
+	inFlight            int64 // pending, with queued
+	forwarded, returned int64
+	failed, lost        int64 // dropped: nobody waited for the error; Shutdown's deadline was over
+	retried, oversized  int64
+	calls               int64 // batches in flight
+	batches             [Shutdown + 1]int64
 }
 
 // entry is an item on its way, and who waits for it.

@@ -104,12 +104,7 @@ func (q *Queue[T]) Flush(ctx context.Context) error {
 				var none T
 				o.add(1)
 				s.append(none, o)
-				switch s.place {
-				case idle:
-					q.place(s)
-				case timed:
-					q.makeReady(s)
-				}
+				q.moveOn(s)
 			})
 		}
 		l.mu.Unlock()

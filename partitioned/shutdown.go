@@ -74,11 +74,7 @@ func (q *Queue[T]) drop() (items int64) {
 			if s.place != cutting { // else its worker tells them, as soon as it asks for the lock
 				told = append(told, s.drainOrigins()...)
 			}
-			for _, e := range s.active {
-				if e.origin != nil {
-					told = append(told, e.origin)
-				}
-			}
+			told = appendOrigins(told, s.active)
 			s.active, s.spare, s.calls = nil, nil, nil
 		})
 		q.keys.Add(-int64(len(l.streams)))
@@ -97,12 +93,17 @@ func (s *stream[T]) drainOrigins() (all []*origin) {
 		if i == 0 {
 			entries = entries[s.cursor:]
 		}
-		for _, e := range entries {
-			if e.origin != nil {
-				all = append(all, e.origin)
-			}
-		}
+		all = appendOrigins(all, entries)
 	}
 	s.draining, s.cursor = nil, 0
+	return all
+}
+
+func appendOrigins[T any](all []*origin, entries []entry[T]) []*origin {
+	for _, e := range entries {
+		if e.origin != nil {
+			all = append(all, e.origin)
+		}
+	}
 	return all
 }
