@@ -2,6 +2,8 @@
 
 package signal
 
+import "go.opentelemetry.io/collector/pdata/pcommon"
+
 // A payload is a tree: resources, scopes, for metrics and profiles one level more, items. To cut it is one walk, written
 // down once here; the signals only name their levels.
 //
@@ -166,4 +168,30 @@ func dropFirst[E any, S slice[E]](s S, n int) {
 		n--
 		return n >= 0
 	})
+}
+
+// copyNothing is for payloads: they have no fields beside their resources, and the dictionary of profiles is made when the
+// content of a part is known.
+func copyNothing[P any](_, _ P) {}
+
+// withSchema is what the containers under a resource and under a scope have in common.
+type withSchema interface {
+	SchemaUrl() string
+	SetSchemaUrl(string)
+}
+
+func copyResource[C interface {
+	withSchema
+	Resource() pcommon.Resource
+}](dst, src C) {
+	src.Resource().CopyTo(dst.Resource())
+	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+func copyScope[C interface {
+	withSchema
+	Scope() pcommon.InstrumentationScope
+}](dst, src C) {
+	src.Scope().CopyTo(dst.Scope())
+	dst.SetSchemaUrl(src.SchemaUrl())
 }

@@ -47,23 +47,10 @@ func (Logs) Merge(dst plog.Logs, src ...plog.Logs) {
 
 // Cut implements [Signal].
 func (Logs) Cut(p plog.Logs) Cutter[plog.Logs] {
-	scope := newLeaf(copyScopeLogs, plog.ScopeLogs.LogRecords)
-	resource := newBranch(copyResourceLogs, plog.ResourceLogs.ScopeLogs, scope)
-	payload := newBranch(copyLogs, plog.Logs.ResourceLogs, resource)
+	scope := newLeaf(copyScope[plog.ScopeLogs], plog.ScopeLogs.LogRecords)
+	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope)
+	payload := newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource)
 	return newCutter(p, payload, newLogs)
-}
-
-// copyLogs has nothing to do: a payload has no fields beside its resources.
-func copyLogs(_, _ plog.Logs) {}
-
-func copyResourceLogs(dst, src plog.ResourceLogs) {
-	src.Resource().CopyTo(dst.Resource())
-	dst.SetSchemaUrl(src.SchemaUrl())
-}
-
-func copyScopeLogs(dst, src plog.ScopeLogs) {
-	src.Scope().CopyTo(dst.Scope())
-	dst.SetSchemaUrl(src.SchemaUrl())
 }
 
 // newLogs makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.

@@ -48,23 +48,10 @@ func (Metrics) Merge(dst pmetric.Metrics, src ...pmetric.Metrics) {
 
 // Cut implements [Signal].
 func (Metrics) Cut(p pmetric.Metrics) Cutter[pmetric.Metrics] {
-	scope := newBranch(copyScopeMetrics, pmetric.ScopeMetrics.Metrics, &metricPart{})
-	resource := newBranch(copyResourceMetrics, pmetric.ResourceMetrics.ScopeMetrics, scope)
-	payload := newBranch(copyMetrics, pmetric.Metrics.ResourceMetrics, resource)
+	scope := newBranch(copyScope[pmetric.ScopeMetrics], pmetric.ScopeMetrics.Metrics, &metricPart{})
+	resource := newBranch(copyResource[pmetric.ResourceMetrics], pmetric.ResourceMetrics.ScopeMetrics, scope)
+	payload := newBranch(copyNothing[pmetric.Metrics], pmetric.Metrics.ResourceMetrics, resource)
 	return newCutter(p, payload, newMetrics)
-}
-
-// copyMetrics has nothing to do: a payload has no fields beside its resources.
-func copyMetrics(_, _ pmetric.Metrics) {}
-
-func copyResourceMetrics(dst, src pmetric.ResourceMetrics) {
-	src.Resource().CopyTo(dst.Resource())
-	dst.SetSchemaUrl(src.SchemaUrl())
-}
-
-func copyScopeMetrics(dst, src pmetric.ScopeMetrics) {
-	src.Scope().CopyTo(dst.Scope())
-	dst.SetSchemaUrl(src.SchemaUrl())
 }
 
 // metricPart is a leaf whose slice of items has a Go type for each type of metric.

@@ -62,9 +62,9 @@ func (Profiles) Merge(dst pprofile.Profiles, src ...pprofile.Profiles) {
 // Cut implements [Signal].
 func (Profiles) Cut(p pprofile.Profiles) Cutter[pprofile.Profiles] {
 	profile := newLeaf(copyProfile, pprofile.Profile.Samples)
-	scope := newBranch(copyScopeProfiles, pprofile.ScopeProfiles.Profiles, profile)
-	resource := newBranch(copyResourceProfiles, pprofile.ResourceProfiles.ScopeProfiles, scope)
-	payload := newBranch(copyProfiles, pprofile.Profiles.ResourceProfiles, resource)
+	scope := newBranch(copyScope[pprofile.ScopeProfiles], pprofile.ScopeProfiles.Profiles, profile)
+	resource := newBranch(copyResource[pprofile.ResourceProfiles], pprofile.ResourceProfiles.ScopeProfiles, scope)
+	payload := newBranch(copyNothing[pprofile.Profiles], pprofile.Profiles.ResourceProfiles, resource)
 	return &profilesCutter{cutter: newCutter(p, payload, newProfiles)}
 }
 
@@ -88,19 +88,6 @@ func (c *profilesCutter) Take(n int) pprofile.Profiles {
 	head := c.cutter.Take(n)
 	moveDictionary(head, c.dictionary)
 	return head
-}
-
-// copyProfiles has nothing to do: the dictionary is made when the content of the part is known.
-func copyProfiles(_, _ pprofile.Profiles) {}
-
-func copyResourceProfiles(dst, src pprofile.ResourceProfiles) {
-	src.Resource().CopyTo(dst.Resource())
-	dst.SetSchemaUrl(src.SchemaUrl())
-}
-
-func copyScopeProfiles(dst, src pprofile.ScopeProfiles) {
-	src.Scope().CopyTo(dst.Scope())
-	dst.SetSchemaUrl(src.SchemaUrl())
 }
 
 func copyProfile(dst, src pprofile.Profile) {

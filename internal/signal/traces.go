@@ -47,23 +47,10 @@ func (Traces) Merge(dst ptrace.Traces, src ...ptrace.Traces) {
 
 // Cut implements [Signal].
 func (Traces) Cut(p ptrace.Traces) Cutter[ptrace.Traces] {
-	scope := newLeaf(copyScopeSpans, ptrace.ScopeSpans.Spans)
-	resource := newBranch(copyResourceSpans, ptrace.ResourceSpans.ScopeSpans, scope)
-	payload := newBranch(copyTraces, ptrace.Traces.ResourceSpans, resource)
+	scope := newLeaf(copyScope[ptrace.ScopeSpans], ptrace.ScopeSpans.Spans)
+	resource := newBranch(copyResource[ptrace.ResourceSpans], ptrace.ResourceSpans.ScopeSpans, scope)
+	payload := newBranch(copyNothing[ptrace.Traces], ptrace.Traces.ResourceSpans, resource)
 	return newCutter(p, payload, newTraces)
-}
-
-// copyTraces has nothing to do: a payload has no fields beside its resources.
-func copyTraces(_, _ ptrace.Traces) {}
-
-func copyResourceSpans(dst, src ptrace.ResourceSpans) {
-	src.Resource().CopyTo(dst.Resource())
-	dst.SetSchemaUrl(src.SchemaUrl())
-}
-
-func copyScopeSpans(dst, src ptrace.ScopeSpans) {
-	src.Scope().CopyTo(dst.Scope())
-	dst.SetSchemaUrl(src.SchemaUrl())
 }
 
 // newTraces makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.
