@@ -106,9 +106,9 @@ func (c *Config) consumers() int {
 
 // capacity is queue_size and queue_size_per_key with their automatic values filled in, in units of sizer.
 func (c *Config) capacity() (queue, perKey int64) {
-	least := int64(2) // of one key: two of the largest batch
+	largest := int64(1) // batch
 	if c.Sizer == sizerItems {
-		least *= max(c.SendBatchSize, c.SendBatchMaxSize)
+		largest = max(c.SendBatchSize, c.SendBatchMaxSize)
 	}
 	switch {
 	case c.QueueSize > 0:
@@ -116,7 +116,7 @@ func (c *Config) capacity() (queue, perKey int64) {
 	case c.Sizer == sizerRequests:
 		queue = defaultQueueRequests
 	default:
-		queue = max(defaultQueueItems, int64(c.consumers()+3)*least/2)
+		queue = max(defaultQueueItems, int64(c.consumers()+3)*largest)
 		if len(c.MetadataKeys) > 0 {
 			queue *= queueFactorWithKeys
 		}
@@ -126,7 +126,7 @@ func (c *Config) capacity() (queue, perKey int64) {
 	case c.QueueSizePerKey > 0:
 		perKey = c.QueueSizePerKey
 	default:
-		perKey = max(queue/8, least, 1)
+		perKey = max(queue/8, 2*largest, 1)
 	}
 	return queue, perKey
 }

@@ -108,8 +108,8 @@ func (b *buffer[P]) Shutdown(ctx context.Context) error {
 	defer cancel()
 	err := b.queue.Shutdown(ctx)
 	b.telemetry.shutdown()
-	// The metrics end here, so the last figures go to the log.
-	if st := b.queue.Stats(); err != nil {
+	if err != nil {
+		st := b.queue.Stats() // the metrics end here, so the last figures go to the log
 		b.logger.Error("Shutdown dropped what was pending", zap.Error(err), zap.Int64("accepted", st.Accepted),
 			zap.Int64("forwarded", st.Forwarded), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
 	}
@@ -122,9 +122,9 @@ func (b *buffer[P]) consume(ctx context.Context, payload P) error {
 	if r.items == 0 {
 		return nil
 	}
-	sc := trace.SpanContextFromContext(ctx)
-	if sc.IsSampled() || len(b.keys) > 0 || b.profiles {
-		r.more = b.describe(ctx, payload)
+	origin := trace.SpanContextFromContext(ctx)
+	if origin.IsSampled() || len(b.keys) > 0 || b.profiles {
+		r.more = b.describe(ctx, payload, origin)
 	}
 	b.hold(payload)
 	if err := b.queue.Push(ctx, r); err != nil {
@@ -134,10 +134,10 @@ func (b *buffer[P]) consume(ctx context.Context, payload P) error {
 	return nil
 }
 
-func (b *buffer[P]) describe(ctx context.Context, payload P) *more[P] {
+func (b *buffer[P]) describe(ctx context.Context, payload P, origin trace.SpanContext) *more[P] {
 	m := &more[P]{key: b.keys.key(ctx)}
-	if sc := trace.SpanContextFromContext(ctx); sc.IsSampled() {
-		m.origin = sc
+	if origin.IsSampled() {
+		m.origin = origin
 	}
 	if b.profiles {
 		m.size = b.signal.Size(payload)
