@@ -86,6 +86,16 @@ func (f *floor[T]) consume(_ context.Context, data T) error {
 	return f.ops.next(context.Background(), f.ops.merge(full))
 }
 
+// mergeBy makes a merge of what gives a payload's slice of resources.
+func mergeBy[T any, S interface{ MoveAndAppendTo(S) }](resources func(T) S) func([]T) T {
+	return func(all []T) T {
+		for _, data := range all[1:] {
+			resources(data).MoveAndAppendTo(resources(all[0]))
+		}
+		return all[0]
+	}
+}
+
 type floorTraces struct{ *floor[ptrace.Traces] }
 
 func (f floorTraces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
@@ -95,13 +105,8 @@ func (f floorTraces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error 
 func newFloorTraces(_ context.Context, _ processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
 	return floorTraces{newFloor(cfg, floorOps[ptrace.Traces]{
 		count: ptrace.Traces.SpanCount,
-		merge: func(all []ptrace.Traces) ptrace.Traces {
-			for _, td := range all[1:] {
-				td.ResourceSpans().MoveAndAppendTo(all[0].ResourceSpans())
-			}
-			return all[0]
-		},
-		next: next.ConsumeTraces,
+		merge: mergeBy(ptrace.Traces.ResourceSpans),
+		next:  next.ConsumeTraces,
 	})}, nil
 }
 
@@ -114,13 +119,8 @@ func (f floorMetrics) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) er
 func newFloorMetrics(_ context.Context, _ processor.Settings, cfg component.Config, next consumer.Metrics) (processor.Metrics, error) {
 	return floorMetrics{newFloor(cfg, floorOps[pmetric.Metrics]{
 		count: pmetric.Metrics.DataPointCount,
-		merge: func(all []pmetric.Metrics) pmetric.Metrics {
-			for _, md := range all[1:] {
-				md.ResourceMetrics().MoveAndAppendTo(all[0].ResourceMetrics())
-			}
-			return all[0]
-		},
-		next: next.ConsumeMetrics,
+		merge: mergeBy(pmetric.Metrics.ResourceMetrics),
+		next:  next.ConsumeMetrics,
 	})}, nil
 }
 
@@ -131,12 +131,7 @@ func (f floorLogs) ConsumeLogs(ctx context.Context, ld plog.Logs) error { return
 func newFloorLogs(_ context.Context, _ processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
 	return floorLogs{newFloor(cfg, floorOps[plog.Logs]{
 		count: plog.Logs.LogRecordCount,
-		merge: func(all []plog.Logs) plog.Logs {
-			for _, ld := range all[1:] {
-				ld.ResourceLogs().MoveAndAppendTo(all[0].ResourceLogs())
-			}
-			return all[0]
-		},
-		next: next.ConsumeLogs,
+		merge: mergeBy(plog.Logs.ResourceLogs),
+		next:  next.ConsumeLogs,
 	})}, nil
 }
