@@ -154,11 +154,14 @@ func TestFullQueueRefusesIfToldTo(t *testing.T) {
 func TestWaitingCallerGetsRoomAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, gate := full(t, func(c *Config) { c.Timeout = time.Hour })
-		time.AfterFunc(time.Second, func() { close(gate) })
+		time.AfterFunc(time.Second, func() { gate <- struct{}{} }) // ends one call; the next one is held again
 		require.NoError(t, p.push(context.Background(), 5, 4))
 		require.Equal(t, time.Second, time.Since(p.begin))
 		require.NoError(t, p.push(context.Background(), 9, 4), "below the capacity")
-		require.EqualValues(t, 8, p.metric(t, "queue_size", ""), "the next batch goes at its size")
+		require.EqualValues(t, 8, p.metric(t, "queue_size", ""))
+		close(gate)
+		synctest.Wait()
+		require.Equal(t, []int{5, 8}, p.sizes(), "the next batch goes at its size")
 	})
 }
 
