@@ -6,13 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
-	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/trace"
@@ -36,26 +33,6 @@ type buffer[P any] struct {
 	telemetry *telemetry
 	scratch   sync.Pool // of *[]P
 }
-
-// request is one Consume call's payload on its way through, or what is left of it. It is small, as it is copied in and out
-// of the queue: what most requests do without stands in more.
-type request[P any] struct {
-	payload P
-	items   int
-	more    *more[P]
-}
-
-type more[P any] struct {
-	key    string
-	size   int               // signal.Size, where it is limited
-	whole  bool              // can be neither merged nor cut
-	origin trace.SpanContext // of the call, if it was sampled
-	left   signal.Cutter[P]  // set when a part of payload is gone: has what is left of it
-}
-
-// maxDictionary bounds the dictionary entries of the profiles that are merged into one batch: pdata looks each entry up
-// from the front, so that the cost of a merge grows with their square.
-const maxDictionary = 4096
 
 func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, sig signal.Signal[P], next func(context.Context, P) error) (*buffer[P], error) {
 	b := &buffer[P]{cfg: cfg, signal: sig, next: next, keys: newKeyer(cfg.MetadataKeys), logger: set.Logger}
@@ -134,43 +111,6 @@ func (b *buffer[P]) consume(ctx context.Context, payload P) error {
 	return nil
 }
 
-func (b *buffer[P]) describe(ctx context.Context, payload P, origin trace.SpanContext) *more[P] {
-	m := &more[P]{key: b.keys.key(ctx)}
-	if origin.IsSampled() {
-		m.origin = origin
-	}
-	if b.profiles {
-		m.size = b.signal.Size(payload)
-		if b.signal.Check(payload) != nil {
-			m.whole = true
-			m.size = maxDictionary + 1 // goes on alone, as it came: the next component may know better
-		}
-	}
-	return m
-}
-
-func weigh[P any](r request[P]) partitioned.Weight {
-	w := partitioned.Weight{Items: r.items}
-	if r.more != nil {
-		w.Bytes = r.more.size
-	}
-	return w
-}
-
-// hold keeps payload from being recycled after Consume returned, until release. Without the gate pdata.useProtoPooling
-// references have no meaning, and two atomic operations on each payload's own cache line cost an eighth of Consume.
-func (b *buffer[P]) hold(payload P) {
-	if b.pooled {
-		b.signal.Ref(payload)
-	}
-}
-
-func (b *buffer[P]) release(payload P) {
-	if b.pooled {
-		b.signal.Unref(payload)
-	}
-}
-
 // refusal says what a user can do about a push that was refused. None is permanent: the sender may try again.
 func (b *buffer[P]) refusal(err error) error {
 	queue, perKey := b.cfg.capacity()
@@ -184,103 +124,4 @@ func (b *buffer[P]) refusal(err error) error {
 	default:
 		return err
 	}
-}
-
-// split takes as many items off r as there is room for. A dictionary cannot be split: without room for it the batch ends
-// before r, and one that is larger than any batch's gets batches of its own.
-func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail request[P], ok bool) {
-	if r.more == nil {
-		r.more = &more[P]{}
-	}
-	if room.Items >= r.items || r.more.whole || r.more.size > room.Bytes && room.Bytes < maxDictionary {
-		return r, r, false
-	}
-	defer func() {
-		if p := recover(); p != nil { // I8: on a worker it would end the process; like this it costs the request its cap
-			b.logger.Error("A request could not be cut", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-			ok = false
-		}
-	}()
-	if r.more.left == nil {
-		r.payload = b.own(r.payload)
-		r.more.left = b.signal.Cut(r.payload)
-	}
-	head, tail = r, r
-	head.payload = r.more.left.Take(room.Items)
-	head.items = room.Items
-	head.more = &more[P]{key: r.more.key, size: r.more.size, origin: r.more.origin}
-	tail.items -= room.Items
-	return head, tail, true
-}
-
-// take returns what r stands for, as a payload that is ours to change, and of which we hold a reference.
-func (b *buffer[P]) take(r *request[P]) P {
-	if r.more != nil && r.more.left != nil {
-		defer b.release(r.payload) // nothing is left of it
-		return r.more.left.Take(r.items)
-	}
-	return b.own(r.payload)
-}
-
-// own returns p, or a copy in its place if others may read it.
-func (b *buffer[P]) own(p P) P {
-	if !b.signal.Shared(p) {
-		return p
-	}
-	defer b.release(p)
-	return b.signal.Copy(p)
-}
-
-// process sends a batch as one payload.
-func (b *buffer[P]) process(ctx context.Context, batch partitioned.Batch[request[P]]) partitioned.Verdict[request[P]] {
-	s := b.telemetry.begin(b.keys.context(ctx, batch.Key), links(batch.Items))
-	s.items, s.bySize, s.age = batch.Weight.Items, batch.Reason == partitioned.Size, time.Since(batch.Oldest)
-	err := b.send(s, batch.Items)
-	s.end(err)
-	if err != nil {
-		b.logger.Warn("A batch could not be sent and is dropped", zap.Error(err), zap.Int("items", s.items))
-	}
-	return partitioned.Verdict[request[P]]{Err: err}
-}
-
-// send merges the requests and calls the next consumer. A panic of it is an error (I8).
-func (b *buffer[P]) send(s *sending, requests []request[P]) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			panicked := &partitioned.PanicError{Value: r, Stack: debug.Stack()}
-			b.logger.Error("The next consumer panicked", zap.Any("panic", r), zap.ByteString("stack", panicked.Stack))
-			err = consumererror.NewPermanent(panicked)
-		}
-	}()
-	payload := b.merge(requests)
-	defer b.release(payload)
-	if b.telemetry.bytes {
-		s.bytes = b.signal.Size(payload)
-	}
-	defer s.timeCall()()
-	return b.next(s.ctx, payload)
-}
-
-// merge moves all requests into the payload of the first.
-func (b *buffer[P]) merge(requests []request[P]) P {
-	first := b.take(&requests[0])
-	if len(requests) == 1 {
-		return first
-	}
-	scratch, _ := b.scratch.Get().(*[]P)
-	if scratch == nil {
-		scratch = new([]P)
-	}
-	others := (*scratch)[:0]
-	for i := range requests[1:] {
-		others = append(others, b.take(&requests[i+1]))
-	}
-	b.signal.Merge(first, others...)
-	for _, p := range others {
-		b.release(p)
-	}
-	clear(others)
-	*scratch = others
-	b.scratch.Put(scratch)
-	return first
 }

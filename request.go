@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"context"
+	"runtime/debug"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// request is one Consume call's payload on its way through, or what is left of it. It is small, as it is copied in and out
+// of the queue: what most requests do without stands in more.
+type request[P any] struct {
+	payload P
+	items   int
+	more    *more[P]
+}
+
+type more[P any] struct {
+	key    string
+	size   int               // signal.Size, where it is limited
+	whole  bool              // can be neither merged nor cut
+	origin trace.SpanContext // of the call, if it was sampled
+	left   signal.Cutter[P]  // set when a part of payload is gone: has what is left of it
+}
+
+// maxDictionary bounds the dictionary entries of the profiles that are merged into one batch: pdata looks each entry up
+// from the front, so that the cost of a merge grows with their square.
+const maxDictionary = 4096
+
+func (b *buffer[P]) describe(ctx context.Context, payload P, origin trace.SpanContext) *more[P] {
+	m := &more[P]{key: b.keys.key(ctx)}
+	if origin.IsSampled() {
+		m.origin = origin
+	}
+	if b.profiles {
+		m.size = b.signal.Size(payload)
+		if b.signal.Check(payload) != nil {
+			m.whole = true
+			m.size = maxDictionary + 1 // goes on alone, as it came: the next component may know better
+		}
+	}
+	return m
+}
+
+func weigh[P any](r request[P]) partitioned.Weight {
+	w := partitioned.Weight{Items: r.items}
+	if r.more != nil {
+		w.Bytes = r.more.size
+	}
+	return w
+}
+
+// hold keeps payload from being recycled after Consume returned, until release. Without the gate pdata.useProtoPooling
+// references have no meaning, and two atomic operations on each payload's own cache line cost an eighth of Consume.
+func (b *buffer[P]) hold(payload P) {
+	if b.pooled {
+		b.signal.Ref(payload)
+	}
+}
+
+func (b *buffer[P]) release(payload P) {
+	if b.pooled {
+		b.signal.Unref(payload)
+	}
+}
+
+// split takes as many items off r as there is room for. A dictionary cannot be split: without room for it the batch ends
+// before r, and one that is larger than any batch's gets batches of its own.
+func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail request[P], ok bool) {
+	if r.more == nil {
+		r.more = &more[P]{}
+	}
+	if room.Items >= r.items || r.more.whole || r.more.size > room.Bytes && room.Bytes < maxDictionary {
+		return r, r, false
+	}
+	defer func() {
+		if p := recover(); p != nil { // I8: on a worker it would end the process; like this it costs the request its cap
+			b.logger.Error("A request could not be cut", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			ok = false
+		}
+	}()
+	if r.more.left == nil {
+		r.payload = b.own(r.payload)
+		r.more.left = b.signal.Cut(r.payload)
+	}
+	head, tail = r, r
+	head.payload = r.more.left.Take(room.Items)
+	head.items = room.Items
+	head.more = &more[P]{key: r.more.key, size: r.more.size, origin: r.more.origin}
+	tail.items -= room.Items
+	return head, tail, true
+}
+
+// take returns what r stands for, as a payload that is ours to change, and of which we hold a reference.
+func (b *buffer[P]) take(r *request[P]) P {
+	if r.more != nil && r.more.left != nil {
+		defer b.release(r.payload) // nothing is left of it
+		return r.more.left.Take(r.items)
+	}
+	return b.own(r.payload)
+}
+
+// own returns p, or a copy in its place if others may read it.
+func (b *buffer[P]) own(p P) P {
+	if !b.signal.Shared(p) {
+		return p
+	}
+	defer b.release(p)
+	return b.signal.Copy(p)
+}
