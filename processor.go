@@ -49,8 +49,10 @@ func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, si
 		Split:          b.split,
 		Capacity:       queue,
 		Unit:           cfg.unit(),
-		Refuse:         !cfg.BlockOnOverflow,
 		ProcessTimeout: cfg.ExportTimeout,
+	}
+	if !cfg.BlockOnOverflow {
+		qc.Overflow = partitioned.Refuse
 	}
 	if len(b.keys) > 0 {
 		qc.Key = func(r request[P]) string { return r.more.key }

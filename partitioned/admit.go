@@ -34,10 +34,7 @@ func (q *Queue[T]) admit(parts []part[T], o *origin, w *waiter[T]) (full *stream
 	}
 	for i := range parts {
 		p := &parts[i]
-		for _, item := range p.items {
-			p.stream.append(item, o)
-		}
-		q.accept(p.lane, p.stream, p.weight, p.room)
+		q.write(p, o)
 	}
 	return nil, nil
 }
@@ -68,12 +65,30 @@ func (q *Queue[T]) find(l *lane[T], key string, w *waiter[T]) (*stream[T], error
 	return s, errNoRoom
 }
 
+// write puts p into its stream; the room is taken. lane.mu held.
+func (q *Queue[T]) write(p *part[T], o *origin) {
+	s := p.stream
+	if s.index == nil {
+		for _, item := range p.items {
+			s.append(item, o)
+		}
+		q.accept(s, p.weight, p.room)
+		return
+	}
+	for _, item := range p.items {
+		w := q.weigh(item)
+		if q.insert(s, item, w, q.room(w), p.how, o) {
+			p.freed = true
+		}
+	}
+}
+
 // accept books what was appended to s. lane.mu held.
-func (q *Queue[T]) accept(l *lane[T], s *stream[T], w Weight, room int64) {
+func (q *Queue[T]) accept(s *stream[T], w Weight, room int64) {
 	s.queued = s.queued.plus(w)
 	s.held += room
-	l.mu.accepted += int64(w.Items)
-	l.mu.queued += int64(w.Items)
+	s.lane.mu.accepted += int64(w.Items)
+	s.lane.mu.queued += int64(w.Items)
 	q.moveOn(s)
 }
 
@@ -101,7 +116,7 @@ func (q *Queue[T]) makeReady(s *stream[T]) {
 
 // due tells whether a flush of s has to wait for nothing but a worker. lane.mu held.
 func (q *Queue[T]) due(s *stream[T]) bool {
-	return s.queued.reaches(q.cfg.BatchSize) || s.waited > 0 || s.blocked
+	return s.queued.reaches(q.tuned.Load().size) || s.waited > 0 || s.blocked || q.cfg.Whole && len(s.draining) > 0
 }
 
 // place puts s where it belongs. lane.mu held; nobody else has s.
@@ -115,7 +130,7 @@ func (q *Queue[T]) place(s *stream[T]) {
 		q.sched.putReady(s)
 	default:
 		s.place = timed
-		q.sched.putTimed(s, s.oldest().Add(q.cfg.Interval))
+		q.sched.putTimed(s, s.oldest().Add(q.tuned.Load().interval))
 	}
 }
 

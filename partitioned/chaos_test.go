@@ -105,7 +105,7 @@ func drawChaos(t *rapid.T) *chaos {
 		Weigh:      func(t thing) Weight { return Weight{Items: t.to - t.from} },
 		Capacity:   rapid.SampledFrom([]int64{0, 1, 20, 100}).Draw(t, "capacity"),
 		Unit:       rapid.SampledFrom([]Unit{Items, Requests}).Draw(t, "unit"),
-		Refuse:     rapid.Bool().Draw(t, "refuse"),
+		Overflow:   rapid.SampledFrom([]Overflow{Wait, Refuse, DropOldest}).Draw(t, "overflow"),
 	}
 	if rapid.Bool().Draw(t, "capped") {
 		c.cfg.MaxBatchSize.Items = c.cfg.BatchSize.Items + rapid.SampledFrom([]int{1, 5}).Draw(t, "over")
@@ -250,7 +250,7 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 			err = q.Push(ctx, things...)
 		}
 		cancel()
-		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrDropped) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
+		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrDropped) || errors.Is(err, ErrEvicted) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
 		c.mu.Lock()
 		if !accepted {
 			delete(c.accepted, id)
@@ -338,7 +338,7 @@ func (c *chaos) run() {
 		if c.settled[id] > n {
 			c.fault("I1: push %d had %d, %d were delivered", id, n, c.settled[id])
 		}
-		if st.Lost == 0 && c.settled[id] != n {
+		if st.Lost+st.Evicted == 0 && c.settled[id] != n {
 			c.fault("I1: push %d had %d, %d were delivered, none was dropped", id, n, c.settled[id])
 		}
 	}
@@ -365,7 +365,7 @@ func (c *chaos) run() {
 func (c *chaos) checkStats(st Stats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if st.Accepted != st.Forwarded+st.Returned+st.Failed+st.Lost+st.Queued+st.InFlight {
+	if st.Accepted != st.Forwarded+st.Returned+st.Superseded+st.Failed+st.Evicted+st.Lost+st.Queued+st.InFlight {
 		c.fault("I1: %+v", st)
 	}
 	if c.cfg.Capacity > 0 && st.Used > c.cfg.Capacity+36 {

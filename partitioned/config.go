@@ -21,6 +21,8 @@ var (
 	ErrTooManyKeys = errors.New("partitioned: too many keys")
 	// ErrAbandoned: accepted, and the caller gave up waiting for the result. What was accepted is delivered all the same.
 	ErrAbandoned = errors.New("partitioned: accepted, result not awaited")
+	// ErrEvicted: accepted, and dropped to make room for a newer item, as DropOldest says. Waiting callers get it.
+	ErrEvicted = errors.New("partitioned: dropped to make room")
 	// ErrDropped: accepted, and given up when the deadline of Shutdown was over. Waiting callers get it.
 	ErrDropped = errors.New("partitioned: dropped at shutdown")
 )
@@ -62,6 +64,16 @@ const (
 	Requests             // pushed items, whatever they weigh
 )
 
+// Overflow is what happens to a push for which there is no room.
+type Overflow int
+
+// What happens to a push without room.
+const (
+	Wait       Overflow = iota // it waits in line
+	Refuse                     // it gets ErrFull
+	DropOldest                 // the oldest items make room for it
+)
+
 // Reason is why a batch was sent.
 type Reason int
 
@@ -81,7 +93,7 @@ func (r Reason) String() string {
 // Batch is what one call of Process receives.
 type Batch[T any] struct {
 	Key     string    // of the stream; "" where batches are not made by key
-	Items   []T       // in the order of their acceptance; valid until Process returns, the items themselves are the callee's
+	Items   []T       // in the order of their acceptance; the items are the callee's, the slice until Process returns, or with Whole for good
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
 	Oldest  time.Time // when the oldest buffer that Items came from got its first item
@@ -108,12 +120,16 @@ func Plain[T any](f func(ctx context.Context, items []T) error) func(context.Con
 
 // QueueConfig says how a Queue works. Only Process has to be set.
 type QueueConfig[T any] struct {
+	// Name is how the queue is called to the Observer. Default: none.
+	Name string
+
 	// Process takes one batch. It runs on one of Consumers goroutines, under no lock; its context ends with the deadline
 	// of Shutdown and with ProcessTimeout. A panic costs its batch (PanicError). Required.
 	Process func(ctx context.Context, batch Batch[T]) Verdict[T]
 
 	// Key names what an item is batched and ordered with. It runs in Push, before any lock. Nil: all items are of one
-	// kind; they stay in order with one partition and one consumer, and in each partition with several of both.
+	// kind; they stay in order with one partition and one consumer, and in each partition with several of both. Pushes
+	// spread over the partitions then, unless PushKey says where to.
 	Key func(item T) string
 	// PerLane makes Key choose only the partition: batches then mix the keys of their partition, whose order is kept.
 	PerLane bool
@@ -121,17 +137,22 @@ type QueueConfig[T any] struct {
 	// 0: no limit.
 	MaxKeys int
 
-	// Partitions is the number of locks that the streams are spread over. Default: 1 without Key, else 4 for each
-	// processor.
+	// Partitions is the number of locks that the streams are spread over, by a hash of the key that never changes.
+	// Default: 1 without Key, since order is worth more than a lock that costs 20 ns; else 4 for each processor.
 	Partitions int
 	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10.
 	Consumers int
 
-	// Interval is the longest that an item waits for its flush while a consumer is free. 0: each item at once.
+	// Interval is the longest that an item waits for its flush while a consumer is free. 0: each item at once. It has no
+	// other default, as how late is too late is nobody's guess.
 	Interval time.Duration
 	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its
 	// limit wins. The zero value: each item at once.
 	BatchSize Weight
+	// Whole makes a flush send all that its stream holds, in one batch or, with MaxBatchSize, in as few as it allows,
+	// instead of batches of BatchSize, which is only the trigger then. The slice of a batch's items is the callee's to
+	// keep.
+	Whole bool
 	// MaxBatchSize is what no batch exceeds, unless it is one item that cannot be split. 0 in a unit: no limit. If
 	// BatchSize is set, but not in a unit that is limited here, the limit is also the size at which a batch is sent.
 	MaxBatchSize Weight
@@ -150,11 +171,30 @@ type QueueConfig[T any] struct {
 	Unit Unit
 	// KeyCapacity bounds in the same way what is pending of one key. 0: no limit.
 	KeyCapacity int64
-	// Refuse makes a push without room return ErrFull instead of waiting for room.
-	Refuse bool
+	// Overflow says what a push does without room: Wait for it, Refuse, or DropOldest. The last drops, and counts, the
+	// oldest items that are in no batch yet; of its own key only, where items have keys, so that no key drops what
+	// another one pushed. If there are none, the push gets ErrFull. Default: Wait.
+	Overflow Overflow
 
-	// ProcessTimeout is the deadline of the context of one call of Process. 0: none.
+	// ProcessTimeout is the deadline of the context of one call of Process. 0: none, since only the caller knows what is
+	// too long. A call that goes on nevertheless holds its consumer, and nobody else; the Observer hears of it.
 	ProcessTimeout time.Duration
+	// Observer is told of what happens. Nil: nobody is, and that costs nothing.
+	Observer *Observer
+}
+
+// defaultPartitions is the number of locks where the order of all items does not hang on there being one.
+func defaultPartitions() int { return 4 * runtime.GOMAXPROCS(0) }
+
+// tuning is what Update can change of a running queue.
+type tuning struct {
+	interval       time.Duration
+	size, limit    Weight // BatchSize and MaxBatchSize
+	processTimeout time.Duration
+}
+
+func (c *QueueConfig[T]) tuning() *tuning {
+	return &tuning{c.Interval, c.BatchSize, c.MaxBatchSize, c.ProcessTimeout}
 }
 
 // withDefaults returns the configuration with its defaults filled in, or an error that names the field and its value.
@@ -185,6 +225,9 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 	if c.Unit < Items || c.Unit > Requests {
 		return c, fmt.Errorf("partitioned: unknown Unit: %d", c.Unit)
 	}
+	if c.Overflow < Wait || c.Overflow > DropOldest {
+		return c, fmt.Errorf("partitioned: unknown Overflow: %d", c.Overflow)
+	}
 	if c.Key == nil && c.PerLane {
 		return c, errors.New("partitioned: PerLane needs a Key")
 	}
@@ -193,7 +236,7 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 	}
 	lanes, consumers := 1, 1
 	if c.Key != nil {
-		lanes, consumers = 4*runtime.GOMAXPROCS(0), 10
+		lanes, consumers = defaultPartitions(), 10
 	}
 	if c.Partitions == 0 {
 		c.Partitions = lanes

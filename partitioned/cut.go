@@ -21,10 +21,16 @@ type growth[T any] struct {
 // entries alone, not on when they came or were swapped. s is the worker's.
 func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 	b := &c.batch
+	if s.index != nil {
+		s.index.clear()
+	}
 	for len(s.draining) > 0 {
 		entries := s.draining[0].entries
 		for ; s.cursor < len(entries); s.cursor++ {
 			e := &entries[s.cursor]
+			if e.origin == gone {
+				continue
+			}
 			if e.origin != nil && e.origin.flush {
 				c.flushes = append(c.flushes, e.origin)
 				g.waited++
@@ -32,7 +38,7 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 				continue
 			}
 			w := q.weigh(e.item)
-			if b.Weight.plus(w).exceeds(q.cfg.MaxBatchSize) {
+			if b.Weight.plus(w).exceeds(c.limit) {
 				if q.cutInto(c, e, w, &g) || len(b.Items) > 0 {
 					return g
 				}
@@ -48,7 +54,7 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 				}
 			}
 			*e = entry[T]{} // what is delivered is not kept
-			if b.Weight.reaches(q.cfg.BatchSize) || g.oversized {
+			if !q.cfg.Whole && b.Weight.reaches(c.size) || g.oversized {
 				s.cursor++
 				s.dropEmpty(&g)
 				return g
@@ -61,7 +67,7 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 
 // cutInto splits the item of e, so that its head fills the batch, if it can. The tail stays where the item was.
 func (q *Queue[T]) cutInto(c *call[T], e *entry[T], w Weight, g *growth[T]) bool {
-	head, tail, ok := q.split(e.item, c.batch.Weight)
+	head, tail, ok := q.split(e.item, c.batch.Weight, c.limit)
 	if !ok {
 		return false
 	}
@@ -82,12 +88,11 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], w Weight, g *growth[T]) bool
 	return true
 }
 
-// split divides item so that its head fits in a batch that weighs full already.
-func (q *Queue[T]) split(item T, full Weight) (head, tail T, ok bool) {
+// split divides item so that its head fits in a batch that weighs full already, below limit.
+func (q *Queue[T]) split(item T, full, limit Weight) (head, tail T, ok bool) {
 	if q.cfg.Split == nil {
 		return head, tail, false
 	}
-	limit := q.cfg.MaxBatchSize
 	room := Weight{math.MaxInt, math.MaxInt}
 	if limit.Items > 0 {
 		room.Items = limit.Items - full.Items

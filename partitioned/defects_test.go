@@ -196,7 +196,7 @@ func TestNoCallBeginsAfterShutdownByHand(t *testing.T) {
 	if err := q.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {
 		t.Fatal(err)
 	}
-	q.process(c)
+	q.process(s, c)
 	if l.calls() != 0 {
 		t.Error("I7: a call began after Shutdown returned")
 	}
@@ -411,7 +411,7 @@ func TestHugeWeight(t *testing.T) {
 			return v
 		},
 		Weigh:    func(n int) Weight { return Weight{Items: 1, Bytes: n} },
-		Capacity: 10, Unit: Bytes, Refuse: true,
+		Capacity: 10, Unit: Bytes, Overflow: Refuse,
 	})
 	if err := q.Push(bg, 1<<61); err != nil {
 		t.Fatal(err)

@@ -24,12 +24,15 @@ type lane[T any] struct {
 	unused  []*stream[T]            // to be used again
 }
 
-// counts are the accounts of a lane, in items. I1: accepted = forwarded + returned + failed + lost + queued + inFlight.
+// counts are the accounts of a lane, in items. I1: accepted = forwarded + returned + superseded + failed + evicted + lost +
+// queued + inFlight.
 type counts struct {
 	accepted, queued    int64 // first, beside the lock: what a push writes
 	inFlight            int64 // pending, with queued
 	forwarded, returned int64
+	superseded          int64 // replaced, or deleted, in a Map
 	failed, lost        int64 // dropped: nobody waited for the error; Shutdown's deadline was over
+	evicted             int64 // dropped: made room for newer ones
 	retried, oversized  int64
 	calls               int64 // batches in flight
 	batches             [Shutdown + 1]int64
@@ -40,6 +43,9 @@ type entry[T any] struct {
 	item   T
 	origin *origin // nil: nobody
 }
+
+// gone is the origin of an entry that was deleted or evicted, and that a cut passes over.
+var gone = &origin{}
 
 // chunk is a swapped-out buffer.
 type chunk[T any] struct {
@@ -73,8 +79,11 @@ type stream[T any] struct {
 	held    int64  // room taken: active, draining and in flight
 	waited  int32  // entries of active and draining that somebody waits for
 	place   place
-	blocked bool // callers stand in line for room of this key
-	apart   bool // made of a Rest, in the lane's apart; immutable
+	blocked bool     // callers stand in line for room of this key
+	apart   bool     // made of a Rest, in the lane's apart; immutable
+	holes   int32    // entries of active that are gone
+	front   int32    // entries at the beginning of active that are gone
+	index   index[T] // where in active a Map's entries stand; nil in a Queue
 
 	spare []entry[T] // an empty buffer for active to swap with
 	born  time.Time  // when active got its first entry
@@ -90,9 +99,9 @@ type stream[T any] struct {
 	called bool       // one of them has its turn in the common line
 
 	// Guarded by the scheduler's lock.
-	deadline time.Time
-	index    int // in a heap; -1: in none
-	next     *stream[T]
+	deadline  time.Time
+	heapIndex int // in a heap; -1: in none
+	next      *stream[T]
 
 	key  string
 	lane *lane[T]
@@ -120,6 +129,10 @@ func (s *stream[T]) swap() {
 	s.draining = append(s.draining, chunk[T]{s.active, s.born})
 	s.active, s.spare = s.spare, nil
 	s.left = s.queued
+	s.holes, s.front = 0, 0
+	if s.index != nil {
+		s.index.swap()
+	}
 }
 
 // oldest is when the buffer of the oldest entry was begun.
@@ -157,14 +170,22 @@ func (l *lane[T]) open(q *Queue[T], key string) (*stream[T], error) {
 	if n := len(l.unused); n > 0 {
 		s, l.unused = l.unused[n-1], l.unused[:n-1]
 	} else {
-		s = newStream(l)
+		s = q.newStream(l)
 	}
 	s.key = key
 	l.streams[key] = s
 	return s, nil
 }
 
-func newStream[T any](l *lane[T]) *stream[T] { return &stream[T]{lane: l, index: -1} }
+func newStream[T any](l *lane[T]) *stream[T] { return &stream[T]{lane: l, heapIndex: -1} }
+
+func (q *Queue[T]) newStream(l *lane[T]) *stream[T] {
+	s := newStream(l)
+	if q.newIndex != nil {
+		s.index = q.newIndex(l.number)
+	}
+	return s
+}
 
 // forget removes s if it holds nothing: a key without pending data costs nothing (I5). lane.mu held.
 func (l *lane[T]) forget(q *Queue[T], s *stream[T]) {
@@ -180,7 +201,7 @@ func (l *lane[T]) forget(q *Queue[T], s *stream[T]) {
 	}
 	delete(l.streams, s.key)
 	q.keys.Add(-1)
-	if len(l.unused) < maxUnused && cap(s.active)+cap(s.spare) <= maxUnusedEntries {
+	if s.index == nil && len(l.unused) < maxUnused && cap(s.active)+cap(s.spare) <= maxUnusedEntries {
 		s.key = ""
 		l.unused = append(l.unused, s)
 	}

@@ -138,15 +138,15 @@ func (q *Queue[T]) serve() {
 	q.sched.setCallers(common.len)
 }
 
-// roomOf goes on with the line of s, whose key has room again.
+// roomOf goes on with the lines after room of s was given back.
 func (q *Queue[T]) roomOf(s *stream[T]) {
 	q.line.mu.Lock()
 	defer q.line.mu.Unlock()
 	if !s.called {
 		q.gate.setLine(true)
 		q.callForward(s)
-		q.serve()
 	}
+	q.serve()
 }
 
 // callForward gives the next in the line of s its turn, or unblocks s if there is none. line.mu held.

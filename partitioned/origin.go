@@ -4,14 +4,15 @@ package partitioned
 
 import (
 	"errors"
+	"slices"
 	"sync"
 )
 
-// origin is who is told what became of entries: a caller that waits for its result, a Flush, or, behind the entries of a
-// Rest, all those who waited for the batch that it is left of.
+// origin is who is told what became of entries: a caller that waits for its result, a Flush, or several of them: behind the
+// entries of a Rest all those who waited for the batch that it is left of, behind a Map's entry all those who wrote to it.
 type origin struct {
 	flush bool          // its entries stand for no items
-	rest  bool          // behind is told when all entries are settled, and nobody waits at done
+	rest  bool          // stands for several: behind is told when all entries are settled, and nobody waits at done
 	done  chan struct{} // closed when all entries are settled
 
 	mu struct {
@@ -106,4 +107,23 @@ func (o *origin) result() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.mu.err
+}
+
+// join returns the origin of an entry that was held for one caller and is for another one too, whose entry it replaces.
+func join(held, added *origin) *origin {
+	if held == nil {
+		return added
+	}
+	if held == added || held.rest && slices.Contains(held.mu.behind, added) {
+		added.settle(nil) // it has one entry less to wait for
+		return held
+	}
+	if !held.rest {
+		first := held
+		held = &origin{rest: true}
+		held.mu.open = 1
+		held.mu.behind = []*origin{first}
+	}
+	held.mu.behind = append(held.mu.behind, added)
+	return held
 }

@@ -9,26 +9,36 @@ import (
 	"slices"
 )
 
-// Push accepts all items or none. Accepted items are delivered, or counted as dropped by Stats. Without room it waits,
-// unless Refuse is set, until there is some or ctx is done; a done ctx is not looked at while there is room.
+// Push accepts all items or none. Accepted items are delivered, or counted as dropped by Stats. Without room it does what
+// Overflow says: it waits until there is some or ctx is done, say; a done ctx is not looked at while there is room.
 //
 // Items with one key keep their order; those of one caller are accepted in the order of its calls. The items, not the
 // slice, belong to the queue from here on.
 //
 // Errors, all of which say that nothing was accepted: ErrFull, ErrTooManyKeys, ErrClosed, and the cause of ctx.
 func (q *Queue[T]) Push(ctx context.Context, items ...T) error {
-	return q.push(ctx, items, nil)
+	return q.push(ctx, nil, items, add, nil)
+}
+
+// PushKey is Push with a key of the call's own, in place of that of Key. Where streams are not made by key, it says which
+// partition the items go to.
+func (q *Queue[T]) PushKey(ctx context.Context, key string, items ...T) error {
+	return q.push(ctx, &key, items, add, nil)
 }
 
 // PushWait is Push that returns when each of the items is settled, with the joined errors of the batches they were in. It
 // makes their streams due at once: nobody waits for a timer while a consumer is free. When ctx is done it stops waiting
 // and returns its cause, joined with ErrAbandoned if the items were accepted: they are delivered all the same.
 func (q *Queue[T]) PushWait(ctx context.Context, items ...T) error {
+	return q.pushWait(ctx, items, add)
+}
+
+func (q *Queue[T]) pushWait(ctx context.Context, items []T, how write) error {
 	if len(items) == 0 {
 		return nil
 	}
 	o := newOrigin(len(items))
-	if err := q.push(ctx, items, o); err != nil {
+	if err := q.push(ctx, nil, items, how, o); err != nil {
 		return err
 	}
 	select {
@@ -45,16 +55,18 @@ func (q *Queue[T]) PushWait(ctx context.Context, items ...T) error {
 	}
 }
 
-func (q *Queue[T]) push(ctx context.Context, items []T, o *origin) error {
+// push is every push. key: of all items; nil: Key tells.
+func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, o *origin) error {
 	switch len(items) {
 	case 0:
 		return nil
 	case 1:
-		return q.pushOne(ctx, items[0], o)
+		return q.pushOne(ctx, key, items[0], how, o)
 	}
-	parts := q.divide(items)
+	parts := q.divide(key, items, how)
 	_, err := q.admit(parts, o, nil)
 	if err == nil {
+		q.served(parts)
 		return nil
 	}
 	var n int64
@@ -65,41 +77,61 @@ func (q *Queue[T]) push(ctx context.Context, items []T, o *origin) error {
 }
 
 // pushOne is push for one item, as admit does it, without a slice of parts: half the time and no allocation.
-func (q *Queue[T]) pushOne(ctx context.Context, item T, o *origin) error {
-	key := ""
-	var l *lane[T]
-	if q.cfg.Key != nil {
-		key = q.cfg.Key(item)
-		l = q.lane(key)
-	} else {
-		l = q.nextLane()
-	}
+func (q *Queue[T]) pushOne(ctx context.Context, key *string, item T, how write, o *origin) error {
+	name, l := q.route(key, item)
 	w := q.weigh(item)
 	room := q.room(w)
 	l.mu.Lock()
-	s, err := q.find(l, key, nil)
+	s, err := q.find(l, name, nil)
+	var freed bool
 	if err == nil {
-		if err = q.gate.enter(room, false); err == nil {
-			s.append(item, o)
-			q.accept(l, s, w, room)
-		} else {
+		if err = q.gate.enter(room, false); err != nil {
 			l.forget(q, s)
+		} else if s.index == nil {
+			s.append(item, o)
+			q.accept(s, w, room)
+		} else {
+			freed = q.insert(s, item, w, room, how, o)
 		}
 	}
 	l.mu.Unlock()
 	if err == nil {
+		if freed {
+			q.roomOf(s)
+		}
 		return nil
 	}
-	waiter := q.newWaiter(nil, o).withItem(part[T]{lane: l, key: key, weight: w, room: room}, item)
+	waiter := q.newWaiter(nil, o).withItem(part[T]{lane: l, key: name, how: how, weight: w, room: room}, item)
 	return q.notYet(ctx, waiter, int64(w.Items), err)
+}
+
+// route tells where item goes: the key of its stream, and the lane.
+func (q *Queue[T]) route(key *string, item T) (string, *lane[T]) {
+	switch {
+	case key != nil:
+		if q.byKey() {
+			return *key, q.lane(*key)
+		}
+		return "", q.lane(*key)
+	case q.cfg.Key != nil:
+		name := q.cfg.Key(item)
+		return name, q.lane(name)
+	case q.hash != nil && len(q.lanes) > 1:
+		return "", q.lanes[q.hash(item)%uint64(len(q.lanes))]
+	default:
+		return "", q.nextLane()
+	}
 }
 
 // notYet goes on with a push of so many items that was not admitted at once. w is not used any more when it returns.
 func (q *Queue[T]) notYet(ctx context.Context, w *waiter[T], items int64, err error) error {
 	if errors.Is(err, errNoRoom) {
-		if q.cfg.Refuse {
+		switch q.cfg.Overflow {
+		case Refuse:
 			err = ErrFull
-		} else {
+		case DropOldest:
+			err = q.displace(w)
+		default:
 			err = q.standInLine(ctx, w)
 		}
 	}
@@ -115,28 +147,50 @@ type part[T any] struct {
 	lane   *lane[T]
 	key    string
 	items  []T
+	how    write
 	weight Weight
 	room   int64
-	stream *stream[T] // while admit runs
+	stream *stream[T] // set by admit
+	freed  bool       // room that somebody waits for, as something was superseded
+}
+
+// served goes on with the lines after a push that superseded something.
+func (q *Queue[T]) served(parts []part[T]) {
+	for i := range parts {
+		if parts[i].freed {
+			q.roomOf(parts[i].stream)
+		}
+	}
 }
 
 // divide makes the parts of a push, in the order of their lanes. It copies the items, so that the caller's slice stays
 // his, and on his stack (with slices.Clone, or one name for both, it would not).
-func (q *Queue[T]) divide(pushed []T) (parts []part[T]) {
+func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) {
 	items := append([]T(nil), pushed...)
-	if q.cfg.Key == nil {
+	if key == nil && q.cfg.Key == nil && q.hash == nil {
 		runs := min(len(q.lanes), len(items)) // without a key, items spread evenly
 		for i := range runs {
 			run := items[i*len(items)/runs : (i+1)*len(items)/runs]
-			parts = append(parts, part[T]{lane: q.nextLane(), items: run})
+			parts = append(parts, part[T]{lane: q.nextLane(), items: run, how: how})
+		}
+	} else if !q.byKey() {
+		of := make([][]T, len(q.lanes))
+		for i := range items {
+			_, l := q.route(key, items[i])
+			of[l.number] = append(of[l.number], items[i])
+		}
+		for i, run := range of {
+			if len(run) > 0 {
+				parts = append(parts, part[T]{lane: q.lanes[i], items: run, how: how})
+			}
 		}
 	} else {
 		for i := range items {
-			key := q.cfg.Key(items[i])
-			if n := len(parts); n > 0 && parts[n-1].key == key {
+			name, l := q.route(key, items[i])
+			if n := len(parts); n > 0 && parts[n-1].key == name {
 				parts[n-1].items = items[i-len(parts[n-1].items) : i+1]
 			} else {
-				parts = append(parts, part[T]{lane: q.lane(key), key: key, items: items[i : i+1]})
+				parts = append(parts, part[T]{lane: l, key: name, items: items[i : i+1], how: how})
 			}
 		}
 	}

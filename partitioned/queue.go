@@ -12,10 +12,13 @@ import (
 
 // Queue buffers items and hands them on in batches. Make one with NewQueue; all its methods may be called at once.
 type Queue[T any] struct {
-	cfg     QueueConfig[T] // immutable
-	lanes   []*lane[T]     // immutable; a key's lane never changes
+	cfg     QueueConfig[T] // immutable; what Update changes of it is in tuned
+	tuned   atomic.Pointer[tuning]
+	lanes   []*lane[T] // immutable; a key's lane never changes
 	seed    maphash.Seed
 	ordered bool // streams have at most one batch in flight
+
+	keyed[T] // what a Map adds to a Queue
 
 	gate    *gate // immutable
 	line    line[T]
@@ -34,6 +37,7 @@ type Queue[T any] struct {
 		sync.Mutex
 		started, closed bool
 	}
+	config  QueueConfig[T] // as given, and then updated. Guarded by life
 	closing atomic.Bool
 	ended   chan struct{} // Shutdown is done
 	result  error         // its result; valid when ended is closed
@@ -41,17 +45,26 @@ type Queue[T any] struct {
 
 // NewQueue makes a queue that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
 func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
+	q := &Queue[T]{}
+	if err := q.init(cfg, keyed[T]{}); err != nil {
 		return nil, err
 	}
-	q := &Queue[T]{
-		cfg:     cfg,
-		seed:    maphash.MakeSeed(),
-		ordered: cfg.Key != nil || cfg.Partitions > 1 || cfg.Consumers == 1,
-		gone:    make(chan struct{}),
-		ended:   make(chan struct{}),
+	return q, nil
+}
+
+// init makes q a Queue, or with k what a Map stands on.
+func (q *Queue[T]) init(cfg QueueConfig[T], k keyed[T]) error {
+	q.config = cfg
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
 	}
+	q.cfg, q.keyed = cfg, k
+	q.tuned.Store(cfg.tuning())
+	q.seed = maphash.MakeSeed()
+	q.ordered = cfg.Key != nil || cfg.Partitions > 1 || cfg.Consumers == 1 || k.newIndex != nil
+	q.gone = make(chan struct{})
+	q.ended = make(chan struct{})
 	q.sched.free.L = &q.sched.mu
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	for i := range cfg.Partitions {
@@ -59,7 +72,7 @@ func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
 		if q.byKey() {
 			l.streams = map[string]*stream[T]{}
 		} else {
-			l.sole = newStream(l)
+			l.sole = q.newStream(l)
 		}
 		q.lanes = append(q.lanes, l)
 	}
@@ -68,7 +81,7 @@ func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
 		q.gate = &gate{}
 	}
 	q.gate.init(cfg.Capacity)
-	return q, nil
+	return nil
 }
 
 func (q *Queue[T]) byKey() bool { return q.cfg.Key != nil && !q.cfg.PerLane }
@@ -85,8 +98,15 @@ func (q *Queue[T]) Start() error {
 	for range q.cfg.Consumers {
 		go q.work()
 	}
+	q.cfg.Observer.started(q.cfg.Name, len(q.lanes))
 	q.gate.open()
 	return nil
+}
+
+func (q *Queue[T]) started() bool {
+	q.life.Lock()
+	defer q.life.Unlock()
+	return q.life.started
 }
 
 // Flush makes due whatever is pending, and returns when all of it is settled or ctx is done, whose cause it then returns.

@@ -152,7 +152,7 @@ func TestIdleKeyCostsNothing(t *testing.T) {
 				t.Errorf("I5: %d streams, %d unused", len(l.streams), len(l.unused))
 			}
 			for _, s := range l.unused {
-				if s.key != "" || s.queued != (Weight{}) || s.left != (Weight{}) || s.held != 0 || s.waited != 0 || len(s.calls) != 0 || s.index != -1 {
+				if s.key != "" || s.queued != (Weight{}) || s.left != (Weight{}) || s.held != 0 || s.waited != 0 || len(s.calls) != 0 || s.heapIndex != -1 {
 					t.Errorf("kept as %+v", s)
 				}
 			}
@@ -186,7 +186,7 @@ func TestBulkPushIsAllOrNothing(t *testing.T) {
 			for _, lanes := range []int{1, 7} {
 				l := &recorder{}
 				cfg := c.cfg
-				cfg.Process, cfg.Key, cfg.Weigh, cfg.Partitions, cfg.Refuse = l.process, parcelKey, weighParcel, lanes, true
+				cfg.Process, cfg.Key, cfg.Weigh, cfg.Partitions, cfg.Overflow = l.process, parcelKey, weighParcel, lanes, Refuse
 				cfg.Interval, cfg.BatchSize = time.Hour, Weight{Items: 1000}
 				q := start(t, cfg)
 				if err := q.Push(bg, c.before...); err != nil {

@@ -42,7 +42,7 @@ const (
 func (d *sched[T]) makeReady(s *stream[T]) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if s.index >= 0 {
+	if s.heapIndex >= 0 {
 		d.mu.timed.remove(s)
 		d.mu.ready.push(s)
 		d.nudge()
@@ -70,6 +70,18 @@ func (d *sched[T]) put(h *heap[T], s *stream[T], deadline time.Time) {
 		h.push(s)
 	}
 	d.nudge()
+}
+
+// retime gives a timed stream another deadline. As in makeReady, one that a worker has just taken out is left to it.
+func (d *sched[T]) retime(s *stream[T], deadline time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.heapIndex >= 0 {
+		d.mu.timed.remove(s)
+		s.deadline = deadline
+		d.mu.timed.push(s)
+		d.nudge()
+	}
 }
 
 // next waits for a stream. It returns nil when the worker has to end.
@@ -215,7 +227,7 @@ func (f *fifo[T]) pop() *stream[T] {
 }
 
 // heap is a binary heap of streams by deadline. A stream knows its place in it, so that any can be removed; a stream
-// outside has index -1.
+// outside has heapIndex -1.
 type heap[T any] struct{ all []*stream[T] }
 
 func (h *heap[T]) top() *stream[T] {
@@ -231,14 +243,14 @@ func (h *heap[T]) push(s *stream[T]) {
 }
 
 func (h *heap[T]) remove(s *stream[T]) {
-	i, n := s.index, len(h.all)-1
+	i, n := s.heapIndex, len(h.all)-1
 	last := h.all[n]
 	h.all[n] = nil
 	h.all = h.all[:n]
-	s.index = -1
+	s.heapIndex = -1
 	if i < n {
 		h.down(i, last)
-		if last.index == i {
+		if last.heapIndex == i {
 			h.up(i, last)
 		}
 	}
@@ -277,5 +289,5 @@ func (h *heap[T]) down(i int, s *stream[T]) {
 
 func (h *heap[T]) set(i int, s *stream[T]) {
 	h.all[i] = s
-	s.index = i
+	s.heapIndex = i
 }

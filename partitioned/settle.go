@@ -18,9 +18,10 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		for range rest.entries {
 			rest.origin.settle(ErrDropped)
 		}
+		q.settled(s, c, Outcome{Err: v.Err, Lost: int64(c.batch.Weight.Items)})
 		return
 	}
-	l.mu.settle(c.batch.Weight, rest.weight, returned, v.Err != nil)
+	out := l.mu.settle(c.batch.Weight, rest.weight, returned, v.Err != nil)
 	s.calls = slices.DeleteFunc(s.calls, func(o *call[T]) bool { return o == c })
 	s.held -= c.room
 	switch {
@@ -36,19 +37,21 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	l.mu.Unlock()
 
 	line := q.gate.leave(c.room - rest.room) // before who waits is told: he may push again at once
+	out.Err = v.Err
+	q.settled(s, c, out)
 	c.tell(v.Err)
-	if line {
+	switch {
+	case blocked:
+		q.roomOf(s)
+	case line:
 		q.line.mu.Lock()
 		q.serve()
 		q.line.mu.Unlock()
 	}
-	if blocked {
-		q.roomOf(s)
-	}
 }
 
 // settle books a batch that is no longer in flight.
-func (c *counts) settle(batch, rest Weight, returned int64, failed bool) {
+func (c *counts) settle(batch, rest Weight, returned int64, failed bool) (o Outcome) {
 	settled := int64(batch.Items - rest.Items)
 	if settled < 0 { // a Rest with more items than there were
 		c.accepted -= settled
@@ -58,13 +61,16 @@ func (c *counts) settle(batch, rest Weight, returned int64, failed bool) {
 	c.inFlight -= int64(batch.Items)
 	c.queued += int64(rest.Items)
 	c.retried += int64(rest.Items)
-	if failed {
-		returned = min(returned, settled)
-		c.returned += returned
-		c.failed += settled - returned
+	if o.Rest = int64(rest.Items); failed {
+		o.Returned = min(returned, settled)
+		o.Failed = settled - o.Returned
 	} else {
-		c.forwarded += settled
+		o.Forwarded = settled
 	}
+	c.forwarded += o.Forwarded
+	c.returned += o.Returned
+	c.failed += o.Failed
+	return o
 }
 
 // putBack puts a Rest before all else of s, or where there is no order to keep, in a stream of its own, so that it can

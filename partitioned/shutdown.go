@@ -57,11 +57,13 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 // drop counts what is left as lost, tells who waits for it, and returns its number of items.
 func (q *Queue[T]) drop() (items int64) {
 	var told []*origin
+	var lost []int64 // by lane
 	for _, l := range q.lanes {
 		l.mu.Lock()
 		l.mu.dead = true
 		n := l.mu.queued + l.mu.inFlight
 		l.mu.lost += n
+		lost = append(lost, n)
 		l.mu.queued, l.mu.inFlight, l.mu.calls = 0, 0, 0
 		items += n
 		l.all(func(s *stream[T]) {
@@ -83,6 +85,11 @@ func (q *Queue[T]) drop() (items int64) {
 		l.mu.Unlock()
 	}
 	settleAll(told, ErrDropped)
+	if q.started() {
+		for i, n := range lost {
+			q.cfg.Observer.stopped(q.cfg.Name, i, n)
+		}
+	}
 	return items
 }
 
@@ -101,7 +108,7 @@ func (s *stream[T]) drainOrigins() (all []*origin) {
 
 func appendOrigins[T any](all []*origin, entries []entry[T]) []*origin {
 	for _, e := range entries {
-		if e.origin != nil {
+		if e.origin != nil && e.origin != gone {
 			all = append(all, e.origin)
 		}
 	}

@@ -7,26 +7,29 @@ import "time"
 // Stats is what a queue has in it and what became of everything before, counted in items where nothing else is said. In
 // every snapshot
 //
-//	Accepted = Forwarded + Returned + Failed + Lost + Queued + InFlight
+//	Accepted = Forwarded + Returned + Superseded + Failed + Evicted + Lost + Queued + InFlight
 type Stats struct {
-	Accepted  int64 // by a push
-	Forwarded int64 // Process took them
-	Returned  int64 // Process failed, and the waiting caller was told
-	Failed    int64 // dropped: Process failed, and nobody waited
-	Lost      int64 // dropped: the deadline of Shutdown was over
-	Queued    int64 // pending: waiting for their batch, or for its next attempt
-	InFlight  int64 // pending: in a call of Process
+	Accepted   int64 // by a push
+	Forwarded  int64 // Process took them
+	Returned   int64 // Process failed, and the waiting caller was told
+	Superseded int64 // in a Map: replaced by a newer value of their key, folded into it, or deleted
+	Failed     int64 // dropped: Process failed, and nobody waited
+	Evicted    int64 // dropped: made room for newer ones
+	Lost       int64 // dropped: the deadline of Shutdown was over
+	Queued     int64 // pending: waiting for their batch, or for its next attempt
+	InFlight   int64 // pending: in a call of Process
 
 	Refused   int64 // not accepted: the caller was told, which Accepted does not count
 	Retried   int64 // came back as a Rest, each time counted
 	Oversized int64 // sent alone, over MaxBatchSize, since they could not be split
 
-	Used     int64         // pending, in the unit of Capacity
-	Capacity int64         // as configured
-	Keys     int64         // with something pending
-	Calls    int64         // of Process, now
-	Callers  int64         // that wait for room, now
-	Waited   time.Duration // that callers waited for room, those who wait no more, all together
+	Used       int64         // pending, in the unit of Capacity
+	Capacity   int64         // as configured
+	Keys       int64         // with something pending
+	Remembered int64         // versions that a Map remembers
+	Calls      int64         // of Process, now
+	Callers    int64         // that wait for room, now
+	Waited     time.Duration // that callers waited for room, those who wait no more, all together
 
 	Batches map[Reason]int64 // cut so far
 }
@@ -51,7 +54,9 @@ func (q *Queue[T]) Stats() Stats {
 		st.Accepted += c.accepted
 		st.Forwarded += c.forwarded
 		st.Returned += c.returned
+		st.Superseded += c.superseded
 		st.Failed += c.failed
+		st.Evicted += c.evicted
 		st.Lost += c.lost
 		st.Queued += c.queued
 		st.InFlight += c.inFlight

@@ -45,16 +45,16 @@ func TestHeapGivesTheEarliest(t *testing.T) {
 				rt.Fatalf("%d in the heap, %d were put in", len(h.all), len(in))
 			}
 			for i, s := range h.all {
-				if s.index != i || !in[s] {
-					rt.Fatalf("at %d: index %d, in: %v", i, s.index, in[s])
+				if s.heapIndex != i || !in[s] {
+					rt.Fatalf("at %d: index %d, in: %v", i, s.heapIndex, in[s])
 				}
 				if top := h.top(); s.deadline.Before(top.deadline) {
 					rt.Fatalf("%v is at the top, %v is in", top.deadline, s.deadline)
 				}
 			}
 			for _, s := range all {
-				if !in[s] && s.index != -1 {
-					rt.Fatalf("outside, but index is %d", s.index)
+				if !in[s] && s.heapIndex != -1 {
+					rt.Fatalf("outside, but index is %d", s.heapIndex)
 				}
 			}
 		}

@@ -6,14 +6,17 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"time"
 )
 
 // call is one batch, from its cut until it is settled. Each worker has one, which it uses again.
 type call[T any] struct {
 	batch   Batch[T]
-	waiting []waiting // of its entries, those that somebody waits for
-	flushes []*origin // that passed by
-	room    int64     // that it holds
+	waiting []waiting     // of its entries, those that somebody waits for
+	flushes []*origin     // that passed by
+	room    int64         // that it holds
+	tuning                // what it was cut by
+	took    time.Duration // that Process took; for an Observer only
 }
 
 // waiting is who waits for an entry.
@@ -23,8 +26,11 @@ type waiting struct {
 }
 
 // reset makes c ready for the next batch; it keeps no reference to the last one.
-func (c *call[T]) reset() {
+func (c *call[T]) reset(whole bool) {
 	items, waiting := c.batch.Items, c.waiting
+	if whole {
+		items = nil // the callee's
+	}
 	clear(items)
 	clear(waiting)
 	if cap(items) > maxSpare {
@@ -70,12 +76,15 @@ func (q *Queue[T]) work() {
 			return
 		}
 		if q.take(s, why, c) {
+			if q.flushed != nil {
+				q.flushed(s.lane, c.batch.Items)
+			}
 			in = s
-			v := q.process(c)
+			v := q.process(s, c)
 			in = nil
 			q.settle(s, c, v)
 		}
-		c.reset()
+		c.reset(q.cfg.Whole)
 	}
 }
 
@@ -93,7 +102,9 @@ func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 	c.batch.Oldest = s.oldest()
 	c.batch.Reason = q.reason(s, why)
 	c.batch.Closing = q.closing.Load()
-	if !s.left.reaches(q.cfg.BatchSize) {
+	c.tuning = *q.tuned.Load()
+	// What one flush of Whole sends is what one swap gave: so a batch of a Map has no key twice.
+	if q.cfg.Whole && len(s.draining) == 0 || !q.cfg.Whole && !s.left.reaches(c.size) {
 		s.swap()
 	}
 	s.place = cutting
@@ -147,7 +158,7 @@ func (q *Queue[T]) keepsOrder(s *stream[T]) bool { return q.ordered || s.apart }
 
 func (q *Queue[T]) reason(s *stream[T], why cause) Reason {
 	switch {
-	case s.queued.reaches(q.cfg.BatchSize):
+	case s.queued.reaches(q.tuned.Load().size), q.cfg.Whole && len(s.draining) > 0:
 		return Size
 	case q.closing.Load():
 		return Shutdown
@@ -159,7 +170,7 @@ func (q *Queue[T]) reason(s *stream[T], why cause) Reason {
 }
 
 // process calls Process. A panic is the batch's error (I8).
-func (q *Queue[T]) process(c *call[T]) (v Verdict[T]) {
+func (q *Queue[T]) process(s *stream[T], c *call[T]) (v Verdict[T]) {
 	if len(c.batch.Items) == 0 {
 		return v // a Flush passed by, nothing else
 	}
@@ -167,10 +178,13 @@ func (q *Queue[T]) process(c *call[T]) (v Verdict[T]) {
 	if ctx.Err() != nil {
 		return Verdict[T]{Err: ErrDropped} // I7: Shutdown has counted it, and may have returned
 	}
-	if q.cfg.ProcessTimeout > 0 {
+	if c.processTimeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, q.cfg.ProcessTimeout)
+		ctx, cancel = context.WithTimeout(ctx, c.processTimeout)
 		defer cancel()
+	}
+	if q.cfg.Observer != nil {
+		defer q.watch(s, c)()
 	}
 	defer func() {
 		if r := recover(); r != nil {

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"time"
+)
+
+// Entry is what a Map holds of a key, and what Process receives.
+type Entry[K comparable, V any] struct {
+	Key     K
+	Value   V
+	Version int64 // as given to PutNewer; 0 if it never was
+	Updates int64 // how often the key was written since the last flush, what was superseded at once not counted
+}
+
+// MapConfig says how a Map works. Only Process has to be set.
+type MapConfig[K comparable, V any] struct {
+	// QueueConfig is that of the Queue of entries which a Map is. Some fields mean a little more:
+	//
+	//   - Process: no batch, and no flush, has a key twice, unless Split divided its entry. Entries stand in the order in
+	//     which their keys were first written since the last flush.
+	//   - Key: must depend on the entry's Key alone. Nil: entries spread over the partitions by a hash of it, each of
+	//     which makes batches of its own.
+	//   - Partitions: default 4 for each processor. Consumers: default 1, or 10 with a Key.
+	//   - Whole: always; a flush sends all that is held. So BatchSize is only a trigger, MaxBatchSize bounds batches.
+	//   - Weigh: runs under the partition's lock too, like Merge. What is superseded weighs nothing any more.
+	//   - Order: of one key, always.
+	QueueConfig[Entry[K, V]]
+
+	// Merge folds an added entry into the one that is held, and returns the value to hold. It runs under the partition's
+	// lock, so it must be quick, must not panic, and must not call the Map. Needed by the methods of that name.
+	Merge func(held, added Entry[K, V]) V
+
+	// Remember is for how long the version of a key is remembered after it was flushed, so that PutNewer supersedes what
+	// is older by then too. 0: not at all; versions are compared within one flush.
+	Remember time.Duration
+	// MaxRemembered bounds the number of versions that are remembered after their flush, over all partitions; beyond it
+	// the ones flushed first are forgotten. Default: 100 000.
+	MaxRemembered int
+}
+
+// Map is a Queue of entries in which each key is held once: what is written to a key that is pending replaces it, or is
+// folded into it. Its room is that of what is held, given back at once when something is superseded.
+//
+// A flush takes what a partition, or with Key a stream, holds. From then on its entries are out of reach: Get does not see
+// them, Delete does not undo them, and a write to their key begins a new entry, which is processed after them.
+//
+// All of a Queue's promises hold. All methods may be called at once.
+type Map[K comparable, V any] struct {
+	queue  Queue[Entry[K, V]]
+	memory []*memory[K] // by lane, whose lock guards it; nil without Remember
+	merge  func(held, added Entry[K, V]) V
+}
+
+// NewMap makes a Map that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
+func NewMap[K comparable, V any](cfg MapConfig[K, V]) (*Map[K, V], error) {
+	if cfg.Remember < 0 || cfg.MaxRemembered < 0 {
+		return nil, fmt.Errorf("partitioned: Remember %v and MaxRemembered %d must not be negative", cfg.Remember, cfg.MaxRemembered)
+	}
+	if cfg.PerLane {
+		return nil, errors.New("partitioned: PerLane is not for a Map: without Key, batches are made by partition")
+	}
+	if cfg.Key == nil && cfg.Partitions == 0 {
+		cfg.Partitions = defaultPartitions()
+	}
+	if cfg.MaxRemembered == 0 {
+		cfg.MaxRemembered = 100_000
+	}
+	cfg.Whole = true
+	m := &Map[K, V]{merge: cfg.Merge}
+	seed := maphash.MakeSeed()
+	k := keyed[Entry[K, V]]{
+		newIndex: func(lane int) index[Entry[K, V]] {
+			g := &generation[K, V]{merge: cfg.Merge}
+			if m.memory != nil {
+				g.memory = m.memory[lane]
+			}
+			return g
+		},
+	}
+	if cfg.Key == nil {
+		k.hash = func(e Entry[K, V]) uint64 { return maphash.Comparable(seed, e.Key) }
+	}
+	if cfg.Remember > 0 {
+		lanes := cfg.Partitions
+		if lanes == 0 {
+			lanes = defaultPartitions()
+		}
+		for range lanes {
+			m.memory = append(m.memory, &memory[K]{keep: cfg.Remember, limit: (cfg.MaxRemembered + lanes - 1) / lanes, of: map[K]stamp{}})
+		}
+		k.flushed = m.flushed
+	}
+	if err := m.queue.init(cfg.QueueConfig, k); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Start begins to accept and to process, on Consumers goroutines. It fails after Shutdown, and if called twice.
+func (m *Map[K, V]) Start() error { return m.queue.Start() }
+
+// Put makes value what is held of key, whatever its version, which the key keeps. It waits for room, and fails, as
+// [Queue.Push] does.
+func (m *Map[K, V]) Put(ctx context.Context, key K, value V) error {
+	return m.queue.pushOne(ctx, nil, Entry[K, V]{Key: key, Value: value}, put, nil)
+}
+
+// PutAll is Put for the keys and values of all entries, in order: all of them are accepted or none.
+func (m *Map[K, V]) PutAll(ctx context.Context, entries ...Entry[K, V]) error {
+	return m.queue.push(ctx, nil, entries, put, nil)
+}
+
+// PutNewer makes value what is held of key if version is greater than that of the key, and is superseded at once, and
+// counted, if it is not: of two equal versions the first stays. It returns nil in both cases. A key that has not been put
+// with a version since its last flush, or since it was remembered, is of version 0 while it is held, and else of none.
+func (m *Map[K, V]) PutNewer(ctx context.Context, key K, value V, version int64) error {
+	return m.queue.pushOne(ctx, nil, Entry[K, V]{Key: key, Value: value, Version: version}, newer, nil)
+}
+
+// PutAllNewer is PutNewer for all entries, in order: all of them are accepted or none.
+func (m *Map[K, V]) PutAllNewer(ctx context.Context, entries ...Entry[K, V]) error {
+	return m.queue.push(ctx, nil, entries, newer, nil)
+}
+
+// Merge folds value into what is held of key, by the Merge of the config, or makes it what is held. It panics if the config
+// has none.
+func (m *Map[K, V]) Merge(ctx context.Context, key K, value V) error {
+	m.needMerge()
+	return m.queue.pushOne(ctx, nil, Entry[K, V]{Key: key, Value: value}, merge, nil)
+}
+
+// MergeAll is Merge for all entries, in order: all of them are accepted or none.
+func (m *Map[K, V]) MergeAll(ctx context.Context, entries ...Entry[K, V]) error {
+	m.needMerge()
+	return m.queue.push(ctx, nil, entries, merge, nil)
+}
+
+// MergeAllWait is MergeAll that returns when the entries that the values were folded into are settled, as
+// [Queue.PushWait] does: with the errors of the batches that they were in, whoever else wrote to them.
+func (m *Map[K, V]) MergeAllWait(ctx context.Context, entries ...Entry[K, V]) error {
+	m.needMerge()
+	return m.queue.pushWait(ctx, entries, merge)
+}
+
+func (m *Map[K, V]) needMerge() {
+	if m.merge == nil {
+		panic("partitioned: the config of the Map has no Merge")
+	}
+}
+
+// Get returns what is held of key and would be sent by the next flush. What a flush has taken is not seen any more,
+// whether it is being processed or waits for its turn.
+func (m *Map[K, V]) Get(key K) (value V, ok bool) {
+	m.held(key, func(s *stream[Entry[K, V]], at int) { value, ok = s.active[at].item.Value, true })
+	return value, ok
+}
+
+// Delete takes key out, if Get would see it, and tells whether it did. Its items are counted as superseded, those who wait
+// for it are told that all is well, and its version is remembered as if it had been flushed.
+func (m *Map[K, V]) Delete(key K) (ok bool) {
+	q := &m.queue
+	var e entry[Entry[K, V]]
+	var of *stream[Entry[K, V]]
+	blocked := false
+	m.held(key, func(s *stream[Entry[K, V]], at int) {
+		e, ok = s.active[at], true
+		s.active[at] = entry[Entry[K, V]]{origin: gone}
+		s.holes++
+		s.index.moved(e.item, -1)
+		s.lane.mu.superseded += int64(q.weigh(e.item).Items)
+		q.remove(s, e)
+		s.compact()
+		of, blocked = s, s.blocked
+	})
+	if !ok {
+		return false
+	}
+	if e.origin != nil {
+		e.origin.settle(nil)
+	}
+	if blocked || q.gate.word.Load()&gateLine != 0 {
+		q.roomOf(of)
+	}
+	return true
+}
+
+// held calls f, under the lane's lock, with the stream of key and where its entry stands in active, if it does.
+func (m *Map[K, V]) held(key K, f func(s *stream[Entry[K, V]], at int)) {
+	item := Entry[K, V]{Key: key}
+	name, l := m.queue.route(nil, item)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.sole
+	if s == nil {
+		s = l.streams[name]
+	}
+	if s == nil {
+		return
+	}
+	if at := s.index.find(item); at >= 0 {
+		f(s, at)
+	}
+}
+
+// Len is the number of items that are pending: those that wait, and those in a call of Process.
+func (m *Map[K, V]) Len() (queued, inFlight int) { return m.queue.Len() }
+
+// Stats returns a snapshot, taken under the locks of all partitions.
+func (m *Map[K, V]) Stats() Stats {
+	st := m.queue.Stats()
+	for i, mem := range m.memory {
+		l := m.queue.lanes[i]
+		l.mu.Lock()
+		st.Remembered += int64(len(mem.of))
+		l.mu.Unlock()
+	}
+	return st
+}
+
+// Update changes the map as [Queue.Update] does.
+func (m *Map[K, V]) Update(c Change) error { return m.queue.Update(c) }
+
+// Flush makes due whatever is held, and returns when all of it is settled or ctx is done, whose cause it then returns.
+func (m *Map[K, V]) Flush(ctx context.Context) error { return m.queue.Flush(ctx) }
+
+// Shutdown stops accepting and delivers what is pending, as [Queue.Shutdown] does.
+func (m *Map[K, V]) Shutdown(ctx context.Context) error { return m.queue.Shutdown(ctx) }
+
+// flushed remembers the versions of a batch, some at a time, so that no writer waits long. Until it has, what is not
+// flushed is never forgotten, so there is no gap.
+func (m *Map[K, V]) flushed(l *lane[Entry[K, V]], batch []Entry[K, V]) {
+	const some = 256
+	now := time.Now()
+	for len(batch) > 0 {
+		n := min(some, len(batch))
+		l.mu.Lock()
+		for i := range n {
+			m.memory[l.number].flushed(batch[i].Key, now)
+		}
+		l.mu.Unlock()
+		batch = batch[n:]
+	}
+}
+
+// generation is the index of a Map's stream: where the keys stand that were written since the last flush.
+type generation[K comparable, V any] struct {
+	merge   func(held, added Entry[K, V]) V
+	memory  *memory[K] // of the lane; nil: none
+	at      map[K]int32
+	retired map[K]int32 // that of the last flush, cleared by the worker, then at again
+}
+
+func (g *generation[K, V]) find(item Entry[K, V]) int {
+	if at, ok := g.at[item.Key]; ok {
+		return int(at)
+	}
+	return -1
+}
+
+func (g *generation[K, V]) fold(active []entry[Entry[K, V]], item Entry[K, V], how write) (made Entry[K, V], at int, old Entry[K, V], stale bool) {
+	i, ok := g.at[item.Key]
+	if !ok {
+		return g.first(len(active), item, how)
+	}
+	held := &active[i].item
+	old = *held
+	switch how {
+	case newer: // I3
+		if item.Version <= held.Version {
+			return item, -1, old, true
+		}
+		held.Value, held.Version = item.Value, item.Version
+		if g.memory != nil {
+			g.memory.of[item.Key] = stamp{version: item.Version}
+		}
+	case merge:
+		held.Value = g.merge(old, item)
+	default:
+		held.Value = item.Value
+	}
+	held.Updates++
+	return item, int(i), old, false
+}
+
+// first is fold for a key of which nothing is held.
+func (g *generation[K, V]) first(at int, item Entry[K, V], how write) (made Entry[K, V], _ int, none Entry[K, V], stale bool) {
+	if how != newer {
+		item.Version = 0 // only PutNewer gives one
+	}
+	if g.memory != nil {
+		switch known, ok := g.memory.version(item.Key); {
+		case how == newer && ok && item.Version <= known: // I3
+			return item, -1, none, true
+		case how == newer:
+			g.memory.of[item.Key] = stamp{version: item.Version}
+		case ok:
+			item.Version = known
+			g.memory.of[item.Key] = stamp{version: known}
+		}
+	}
+	if g.at == nil {
+		g.at = map[K]int32{}
+	}
+	g.at[item.Key] = int32(at)
+	item.Updates = 1
+	return item, -1, none, false
+}
+
+func (g *generation[K, V]) moved(item Entry[K, V], at int) {
+	if at >= 0 {
+		g.at[item.Key] = int32(at)
+		return
+	}
+	delete(g.at, item.Key)
+	if g.memory != nil {
+		g.memory.flushed(item.Key, time.Now())
+	}
+}
+
+func (g *generation[K, V]) swap() { g.at, g.retired = g.retired, g.at }
+
+func (g *generation[K, V]) clear() {
+	if len(g.retired) > maxSpare {
+		g.retired = nil
+	}
+	clear(g.retired)
+}

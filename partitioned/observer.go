@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import "time"
+
+// Observer is told of what a queue does, as a ClientTrace of net/http is: each func that is not nil is called, under no
+// lock, on the goroutine to which it happens. It holds that up for as long as it takes, and must not panic. What it is told
+// of a batch is in Stats already when BatchEnd is called.
+type Observer struct {
+	// PartitionStart and PartitionStop enclose all else of a partition. lost: items that Shutdown dropped there.
+	PartitionStart func(queue string, partition int)
+	PartitionStop  func(queue string, partition int, lost int64)
+
+	// BatchStart is called before Process, BatchEnd when the batch is settled, before those who wait for it are told.
+	BatchStart func(BatchInfo)
+	BatchEnd   func(BatchInfo, Outcome)
+	// BatchOverdue is called once, on a goroutine of its own, when a call of Process goes on although its ProcessTimeout
+	// is over.
+	BatchOverdue func(BatchInfo)
+
+	// Evicted is called when DropOldest has dropped items.
+	Evicted func(queue string, partition int, items int)
+}
+
+// BatchInfo is what an Observer learns of a batch.
+type BatchInfo struct {
+	Queue     string // its Name
+	Partition int
+	Key       string // of the stream; "" where batches are not made by key
+	Reason    Reason
+	Weight    Weight
+	Oldest    time.Time // as in Batch
+}
+
+// Outcome is what became of a batch. Its items are Forwarded, Returned, Failed, Lost or Rest.
+type Outcome struct {
+	Duration  time.Duration // of Process
+	Err       error         // of its Verdict; a *PanicError if it panicked
+	Forwarded int64         // items that were taken
+	Returned  int64         // items that failed, and whose waiting callers are told
+	Failed    int64         // items that failed, and nobody waited
+	Lost      int64         // items that Shutdown had counted as dropped before the call was over
+	Rest      int64         // items that come again
+}
+
+func (o *Observer) started(queue string, partitions int) {
+	if o == nil || o.PartitionStart == nil {
+		return
+	}
+	for i := range partitions {
+		o.PartitionStart(queue, i)
+	}
+}
+
+func (o *Observer) stopped(queue string, partition int, lost int64) {
+	if o != nil && o.PartitionStop != nil {
+		o.PartitionStop(queue, partition, lost)
+	}
+}
+
+func (o *Observer) evicted(queue string, partition, items int) {
+	if o != nil && o.Evicted != nil {
+		o.Evicted(queue, partition, items)
+	}
+}
+
+// watch tells the Observer, which there is, of a call that begins, and returns what ends the watch.
+func (q *Queue[T]) watch(s *stream[T], c *call[T]) (end func()) {
+	o := q.cfg.Observer
+	info := q.info(s, c)
+	if o.BatchStart != nil {
+		o.BatchStart(info)
+	}
+	begin := time.Now()
+	var overdue *time.Timer
+	if o.BatchOverdue != nil && c.processTimeout > 0 {
+		overdue = time.AfterFunc(c.processTimeout, func() { o.BatchOverdue(info) })
+	}
+	return func() {
+		c.took = time.Since(begin)
+		if overdue != nil {
+			overdue.Stop()
+		}
+	}
+}
+
+// settled tells what became of a batch.
+func (q *Queue[T]) settled(s *stream[T], c *call[T], o Outcome) {
+	if q.cfg.Observer == nil || q.cfg.Observer.BatchEnd == nil || len(c.batch.Items) == 0 {
+		return
+	}
+	o.Duration = c.took
+	q.cfg.Observer.BatchEnd(q.info(s, c), o)
+}
+
+func (q *Queue[T]) info(s *stream[T], c *call[T]) BatchInfo {
+	b := &c.batch
+	return BatchInfo{Queue: q.cfg.Name, Partition: s.lane.number, Key: b.Key, Reason: b.Reason, Weight: b.Weight, Oldest: b.Oldest}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import "time"
+
+// Change names what Update changes. A nil field stays as it is.
+type Change struct {
+	Interval       *time.Duration // as in QueueConfig, like all of them
+	BatchSize      *Weight
+	MaxBatchSize   *Weight
+	ProcessTimeout *time.Duration
+}
+
+// Update changes a queue, running or not, for all partitions, and from the next batch on. Deadlines run on: an item that
+// has waited for longer than a new Interval is due at once. It is all or nothing: an error names the field, as NewQueue's.
+func (q *Queue[T]) Update(c Change) error {
+	q.life.Lock()
+	defer q.life.Unlock()
+	changed := q.config
+	set(&changed.Interval, c.Interval)
+	set(&changed.BatchSize, c.BatchSize)
+	set(&changed.MaxBatchSize, c.MaxBatchSize)
+	set(&changed.ProcessTimeout, c.ProcessTimeout)
+	full, err := changed.withDefaults()
+	if err != nil {
+		return err
+	}
+	q.config = changed
+	// Whoever takes a lane's lock after this goes by the new one; who had it before is looked after here.
+	q.tuned.Store(full.tuning())
+	for _, l := range q.lanes {
+		l.mu.Lock()
+		l.all(func(s *stream[T]) {
+			switch {
+			case s.place != timed:
+			case q.due(s):
+				q.makeReady(s)
+			default:
+				q.sched.retime(s, s.oldest().Add(full.Interval))
+			}
+		})
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+func set[V any](to, from *V) {
+	if from != nil {
+		*to = *from
+	}
+}
