@@ -70,6 +70,7 @@ const (
 	panics
 	returnsRest
 	returnsRestLater
+	takesSome
 	hangs
 )
 
@@ -82,7 +83,7 @@ func drawChaos(t *rapid.T) *chaos {
 		producers: rapid.IntRange(1, 6).Draw(t, "producers"),
 		pushes:    rapid.IntRange(1, 30).Draw(t, "pushes"),
 		keys:      rapid.SampledFrom([]int{0, 0, 1, 3, 20}).Draw(t, "keys"),
-		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, hangs}), 1, 4).Draw(t, "behaviour"),
+		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, takesSome, hangs}), 1, 4).Draw(t, "behaviour"),
 		waiting:   rapid.Bool().Draw(t, "waiting"),
 		cancels:   rapid.Bool().Draw(t, "cancels"),
 		flushes:   rapid.Bool().Draw(t, "flushes"),
@@ -177,6 +178,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 
 	delay := time.Duration(rng.IntN(200)) * time.Millisecond
 	var rest []thing
+	took := 0 // of a failed batch
 	switch how {
 	case takes:
 	case takesSlowly:
@@ -187,12 +189,17 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	case returnsRest, returnsRestLater:
 		rest = items[rng.IntN(len(items)):]
 		v.Rest = rest
+		v.Alone = rng.IntN(2) == 0
 		if how == returnsRestLater {
 			v.After = delay
 		}
 		if rng.IntN(2) == 0 {
 			v.Err = errChaos
 		}
+	case takesSome:
+		v.Err = errChaos
+		took = rng.IntN(weight.Items + 1)
+		v.Taken = took
 	case hangs:
 		select {
 		case <-ctx.Done():
@@ -210,6 +217,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 			c.ok += t.to - t.from
 		}
 	}
+	c.ok += took
 	for i := len(rest) - 1; i >= 0; i-- { // they come again
 		name := fmt.Sprint(lane, "/", rest[i].producer)
 		c.last[name] = thing{id: rest[i].id, to: rest[i].from}

@@ -105,9 +105,13 @@ type Verdict[T any] struct {
 	// Err is why the batch failed, without what is in Rest; nil: it was taken. Callers that wait for one of its items
 	// get it.
 	Err error
+	// Taken is how many of the batch's Items, of those not in Rest, were taken though Err is set; without Err all were.
+	Taken int
 	// Rest is what has not been settled and is to come again, before everything else of its stream. It is weighed anew;
 	// callers that wait for an item of the batch now wait for all of Rest.
 	Rest []T
+	// Alone makes each item of Rest come again as a batch of its own, and not with others up to a size.
+	Alone bool
 	// After is how long the stream is left alone before Rest comes again. It holds no consumer meanwhile, and Shutdown
 	// cuts it short.
 	After time.Duration

@@ -37,6 +37,10 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 				*e = entry[T]{}
 				continue
 			}
+			alone := e.origin != nil && e.origin.alone
+			if alone && len(b.Items) > 0 {
+				return g
+			}
 			w := q.weigh(e.item)
 			if b.Weight.plus(w).exceeds(c.limit) {
 				if q.cutInto(c, e, w, &g) || len(b.Items) > 0 {
@@ -54,7 +58,7 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 				}
 			}
 			*e = entry[T]{} // what is delivered is not kept
-			if !q.cfg.Whole && b.Weight.reaches(c.size) || g.oversized {
+			if !q.cfg.Whole && b.Weight.reaches(c.size) || g.oversized || alone {
 				s.cursor++
 				s.dropEmpty(&g)
 				return g

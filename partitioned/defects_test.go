@@ -239,7 +239,7 @@ func TestRestOfManyWaiters(t *testing.T) {
 	}
 	callers := slices.Clone(c.waiting)
 	for range 3 {
-		r := q.weighRest(c, make([]int, n))
+		r := q.weighRest(c, Verdict[int]{Rest: make([]int, n)})
 		if got := len(r.origin.mu.behind); got != n {
 			t.Fatalf("%d to tell behind a Rest of %d callers", got, n)
 		}

@@ -31,6 +31,7 @@ type waiter[T any] struct {
 	parts  []part[T]
 	origin *origin
 	of     *stream[T] // whose line it stands in, or was called forward from; nil: neither
+	begin  time.Time  // of its wait
 
 	in         *waiters[T] // nil when served
 	prev, next *waiter[T]
@@ -71,11 +72,11 @@ func (q *Queue[T]) standInLine(ctx context.Context, w *waiter[T]) error {
 	if ctx.Err() != nil {
 		return gaveUp(ctx)
 	}
-	begin := time.Now()
+	w.begin = time.Now()
 	defer func() {
 		q.line.mu.Lock()
 		q.line.mu.callers--
-		q.line.mu.waited += time.Since(begin)
+		q.line.mu.waited += time.Since(w.begin)
 		q.line.mu.Unlock()
 	}()
 	q.line.mu.Lock()
@@ -108,6 +109,30 @@ func (q *Queue[T]) standInLine(ctx context.Context, w *waiter[T]) error {
 
 func gaveUp(ctx context.Context) error {
 	return fmt.Errorf("partitioned: nothing accepted, gave up waiting for room: %w", context.Cause(ctx))
+}
+
+// LongestWait is how long the one has waited for room, of those who wait for it now, who has waited longest; 0: nobody waits.
+func (q *Queue[T]) LongestWait() time.Duration {
+	var first time.Time
+	q.line.mu.Lock()
+	defer q.line.mu.Unlock()
+	all := func(l *waiters[T]) {
+		for w := l.first; w != nil; w = w.next {
+			if first.IsZero() || w.begin.Before(first) {
+				first = w.begin
+			}
+		}
+	}
+	all(&q.line.mu.common)
+	for _, l := range q.lanes {
+		l.mu.Lock()
+		l.all(func(s *stream[T]) { all(&s.line) })
+		l.mu.Unlock()
+	}
+	if first.IsZero() {
+		return 0
+	}
+	return time.Since(first)
 }
 
 // serve admits those at the head of the common line while there is room. line.mu held.

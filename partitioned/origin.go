@@ -3,6 +3,7 @@
 package partitioned
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 type origin struct {
 	flush bool          // its entries stand for no items
 	rest  bool          // stands for several: behind is told when all entries are settled, and nobody waits at done
+	alone bool          // each entry is a batch of its own
 	done  chan struct{} // closed when all entries are settled
 
 	mu struct {
@@ -31,6 +33,30 @@ func newOrigin(entries int) *origin {
 	return o
 }
 
+// Result is what will be known of the items of one push.
+type Result struct{ origin *origin }
+
+// Wait returns when each of the items is settled, with the joined errors of the batches they were in: if it is one error,
+// that. When ctx is done first it returns its cause, joined with ErrAbandoned, and nobody waits for the items any more.
+func (r Result) Wait(ctx context.Context) error {
+	o := r.origin
+	if o == nil {
+		return nil // of no items
+	}
+	select {
+	case <-o.done:
+		return o.result()
+	case <-ctx.Done():
+	}
+	select {
+	case <-o.done: // of two things that are there, the result comes first
+		return o.result()
+	default:
+		o.leave()
+		return errors.Join(ErrAbandoned, context.Cause(ctx))
+	}
+}
+
 // add says that n more entries have this origin, before one that it has now is settled.
 func (o *origin) add(n int) {
 	o.mu.Lock()
@@ -41,7 +67,9 @@ func (o *origin) add(n int) {
 // settle says what became of one entry.
 func (o *origin) settle(err error) {
 	o.mu.Lock()
-	if err != nil {
+	if o.mu.err == nil {
+		o.mu.err = err // a single one stays as it is
+	} else if err != nil {
 		o.mu.err = errors.Join(o.mu.err, err)
 	}
 	o.mu.open--
@@ -81,7 +109,7 @@ func (o *origin) leaves() []*origin {
 
 // urgent tells whether an entry with this origin makes its stream due.
 func (o *origin) urgent() bool {
-	return o != nil && (!o.rest || len(o.leaves()) > 0)
+	return o != nil && (!o.rest || o.alone || len(o.leaves()) > 0)
 }
 
 // waits tells whether somebody will hear of an error.

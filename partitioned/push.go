@@ -33,26 +33,26 @@ func (q *Queue[T]) PushWait(ctx context.Context, items ...T) error {
 	return q.pushWait(ctx, items, add)
 }
 
-func (q *Queue[T]) pushWait(ctx context.Context, items []T, how write) error {
+// PushResult is PushWait in two steps: it returns when the items are accepted, or with an error of Push, and its Result
+// waits for what becomes of them. So the one error is told from the other.
+func (q *Queue[T]) PushResult(ctx context.Context, items ...T) (Result, error) {
+	return q.pushResult(ctx, items, add)
+}
+
+func (q *Queue[T]) pushResult(ctx context.Context, items []T, how write) (Result, error) {
 	if len(items) == 0 {
-		return nil
+		return Result{}, nil
 	}
 	o := newOrigin(len(items))
-	if err := q.push(ctx, nil, items, how, o); err != nil {
+	return Result{o}, q.push(ctx, nil, items, how, o)
+}
+
+func (q *Queue[T]) pushWait(ctx context.Context, items []T, how write) error {
+	r, err := q.pushResult(ctx, items, how)
+	if err != nil {
 		return err
 	}
-	select {
-	case <-o.done:
-		return o.result()
-	case <-ctx.Done():
-	}
-	select {
-	case <-o.done: // of two things that are there, the result comes first
-		return o.result()
-	default:
-		o.leave()
-		return errors.Join(ErrAbandoned, context.Cause(ctx))
-	}
+	return r.Wait(ctx)
 }
 
 // push is every push. key: of all items; nil: Key tells.

@@ -10,7 +10,7 @@ import (
 // settle does what the verdict says: the accounts, the Rest, the stream, the room, and those who wait.
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	returned := c.heard(v.Err)
-	rest := q.weighRest(c, v.Rest)
+	rest := q.weighRest(c, v)
 	l := s.lane
 	l.mu.Lock()
 	if l.mu.dead { // Shutdown has counted it as dropped, and told
@@ -21,7 +21,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		q.settled(s, c, Outcome{Err: v.Err, Lost: int64(c.batch.Weight.Items)})
 		return
 	}
-	out := l.mu.settle(c.batch.Weight, rest.weight, returned, v.Err != nil)
+	out := l.mu.settle(c.batch.Weight, rest.weight, returned, v.Taken, v.Err != nil)
 	s.calls = slices.DeleteFunc(s.calls, func(o *call[T]) bool { return o == c })
 	s.held -= c.room
 	switch {
@@ -50,8 +50,8 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	}
 }
 
-// settle books a batch that is no longer in flight.
-func (c *counts) settle(batch, rest Weight, returned int64, failed bool) (o Outcome) {
+// settle books a batch that is no longer in flight. returned and taken are of a failed one.
+func (c *counts) settle(batch, rest Weight, returned int64, taken int, failed bool) (o Outcome) {
 	settled := int64(batch.Items - rest.Items)
 	if settled < 0 { // a Rest with more items than there were
 		c.accepted -= settled
@@ -61,11 +61,11 @@ func (c *counts) settle(batch, rest Weight, returned int64, failed bool) (o Outc
 	c.inFlight -= int64(batch.Items)
 	c.queued += int64(rest.Items)
 	c.retried += int64(rest.Items)
-	if o.Rest = int64(rest.Items); failed {
-		o.Returned = min(returned, settled)
-		o.Failed = settled - o.Returned
-	} else {
-		o.Forwarded = settled
+	o.Rest, o.Forwarded = int64(rest.Items), settled
+	if failed {
+		o.Forwarded = min(max(int64(taken), 0), settled)
+		o.Returned = min(returned, settled-o.Forwarded)
+		o.Failed = settled - o.Forwarded - o.Returned
 	}
 	c.forwarded += o.Forwarded
 	c.returned += o.Returned
@@ -124,12 +124,12 @@ type rest[T any] struct {
 }
 
 // weighRest makes entries of what comes back. All who waited for the batch wait for each of them.
-func (q *Queue[T]) weighRest(c *call[T], items []T) (r rest[T]) {
-	if len(items) == 0 {
+func (q *Queue[T]) weighRest(c *call[T], v Verdict[T]) (r rest[T]) {
+	if len(v.Rest) == 0 {
 		return r
 	}
-	r.origin = &origin{rest: true}
-	r.origin.add(len(items))
+	r.origin = &origin{rest: true, alone: v.Alone}
+	r.origin.add(len(v.Rest))
 	seen := map[*origin]bool{}
 	for _, w := range c.waiting {
 		if seen[w.origin] {
@@ -143,7 +143,7 @@ func (q *Queue[T]) weighRest(c *call[T], items []T) (r rest[T]) {
 			}
 		}
 	}
-	for _, item := range items {
+	for _, item := range v.Rest {
 		w := q.weigh(item)
 		r.entries = append(r.entries, entry[T]{item, r.origin})
 		r.weight = r.weight.plus(w)
