@@ -69,6 +69,7 @@ func (o *Observer) evicted(queue string, partition, items int) {
 func (q *Queue[T]) watch(s *stream[T], c *call[T]) (end func()) {
 	o := q.cfg.Observer
 	info := q.info(s, c)
+	c.watched = true
 	if o.BatchStart != nil {
 		o.BatchStart(info)
 	}
@@ -87,7 +88,7 @@ func (q *Queue[T]) watch(s *stream[T], c *call[T]) (end func()) {
 
 // settled tells what became of a batch.
 func (q *Queue[T]) settled(s *stream[T], c *call[T], o Outcome) {
-	if q.cfg.Observer == nil || q.cfg.Observer.BatchEnd == nil || len(c.batch.Items) == 0 {
+	if !c.watched || q.cfg.Observer.BatchEnd == nil {
 		return
 	}
 	o.Duration = c.took

@@ -89,8 +89,8 @@ func (q *Queue[T]) byKey() bool { return q.cfg.Key != nil && !q.cfg.PerLane }
 // Start begins to accept and to process, on Consumers goroutines. It fails after Shutdown, and if called twice.
 func (q *Queue[T]) Start() error {
 	q.life.Lock()
-	defer q.life.Unlock()
 	if q.life.started || q.life.closed {
+		q.life.Unlock()
 		return errors.New("partitioned: a queue starts once")
 	}
 	q.life.started = true
@@ -98,8 +98,13 @@ func (q *Queue[T]) Start() error {
 	for range q.cfg.Consumers {
 		go q.work()
 	}
-	q.cfg.Observer.started(q.cfg.Name, len(q.lanes))
-	q.gate.open()
+	q.life.Unlock()
+	q.cfg.Observer.started(q.cfg.Name, len(q.lanes)) // I4, and before anything can happen in a partition
+	q.life.Lock()
+	defer q.life.Unlock()
+	if !q.life.closed { // meanwhile
+		q.gate.open()
+	}
 	return nil
 }
 

@@ -16,6 +16,7 @@ type call[T any] struct {
 	flushes []*origin     // that passed by
 	room    int64         // that it holds
 	tuning                // what it was cut by
+	watched bool          // the Observer heard of it
 	took    time.Duration // that Process took; for an Observer only
 }
 
