@@ -36,6 +36,9 @@ func (q *Queue[T]) admit(parts []part[T], o *origin, w *waiter[T]) (full *stream
 		p := &parts[i]
 		q.write(p, o)
 	}
+	if q.newIndex != nil {
+		q.undo(parts) // of which all may have been superseded
+	}
 	return nil, nil
 }
 

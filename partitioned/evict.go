@@ -2,10 +2,17 @@
 
 package partitioned
 
-import "errors"
+import (
+	"errors"
+	"slices"
+	"time"
+)
 
-// displace is a push without room that drops the oldest items until it has some.
+// displace is a push without room that drops the oldest items until it has some. It drops none if all of them would not do.
 func (q *Queue[T]) displace(w *waiter[T]) error {
+	if !q.canDisplace(w.parts) {
+		return ErrFull
+	}
 	for {
 		_, err := q.admit(w.parts, w.origin, nil)
 		if err == nil {
@@ -45,11 +52,68 @@ func (q *Queue[T]) evictFor(parts []part[T]) bool {
 		return false
 	}
 	for _, l := range q.lanes {
-		if q.evictIn(l, func() *stream[T] { return l.sole }) {
+		if q.evictIn(l, l.longestThere) {
 			return true
 		}
 	}
 	return false
+}
+
+// canDisplace tells whether parts would find room if all that may be dropped for them were. Others come and go meanwhile,
+// so it may be wrong by what they do.
+func (q *Queue[T]) canDisplace(parts []part[T]) bool {
+	var dropped int64
+	var seen []*stream[T]
+	look := func(s *stream[T]) (fits bool) {
+		if s == nil || slices.Contains(seen, s) {
+			return true
+		}
+		seen = append(seen, s)
+		var inFlight int64
+		for _, c := range s.calls {
+			inFlight += c.room
+		}
+		dropped += s.held - inFlight
+		return inFlight < q.cfg.KeyCapacity
+	}
+	for i := range parts {
+		l := parts[i].lane
+		l.mu.Lock()
+		s := l.sole
+		if s == nil {
+			s = l.streams[parts[i].key]
+		}
+		fits := look(s)
+		l.mu.Unlock()
+		if !fits {
+			return false
+		}
+	}
+	if q.cfg.Key == nil {
+		for _, l := range q.lanes {
+			l.mu.Lock()
+			l.all(func(s *stream[T]) { look(s) })
+			l.mu.Unlock()
+		}
+	}
+	return q.gate.used()-dropped < q.gate.capacity
+}
+
+// longestThere is the stream whose oldest item that no worker holds is the oldest. lane.mu held.
+func (l *lane[T]) longestThere() (oldest *stream[T]) {
+	var since time.Time
+	l.all(func(s *stream[T]) {
+		born := s.born
+		if s.place != cutting && len(s.draining) > 0 {
+			born = s.draining[0].born
+		} else if len(s.active) == int(s.holes) {
+			return
+		}
+		if oldest == nil || born.Before(since) {
+			oldest, since = s, born
+		}
+	})
+	return oldest
 }
 
 func (q *Queue[T]) evictIn(l *lane[T], choose func() *stream[T]) bool {
@@ -73,30 +137,47 @@ func (q *Queue[T]) evictIn(l *lane[T], choose func() *stream[T]) bool {
 
 // evict drops the oldest item of s that no worker holds. lane.mu held.
 func (q *Queue[T]) evict(s *stream[T]) (e entry[T], ok bool) {
-	if s.place != cutting && len(s.draining) > 0 {
-		if e, ok = oldestOf(s.draining[0].entries[s.cursor:]); ok {
-			s.cursor++
-			s.left = s.left.minus(q.weigh(e.item))
-		}
-		var g growth[T]
-		s.dropEmpty(&g)
+	if s.place != cutting {
+		e, ok = q.evictDrained(s)
 	}
 	if !ok {
-		if e, ok = oldestOf(s.active[s.front:]); ok {
-			s.front++
-			s.holes++
-			if s.index != nil {
-				s.index.moved(e.item, -1)
-			}
-			defer s.compact()
+		if e, ok = oldestOf(s.active[s.front:]); !ok {
+			return e, false
 		}
-	}
-	if !ok {
-		return e, false
+		s.front++
+		s.holes++
+		if s.index != nil {
+			s.index.moved(e.item, -1)
+		}
 	}
 	s.lane.mu.evicted += int64(q.weigh(e.item).Items)
 	q.remove(s, e)
+	q.tidy(s)
 	return e, true
+}
+
+// evictDrained is evict for what was swapped out.
+func (q *Queue[T]) evictDrained(s *stream[T]) (e entry[T], ok bool) {
+	for i, c := range s.draining {
+		from := 0
+		if i == 0 {
+			from = s.cursor
+		}
+		if e, ok = oldestOf(c.entries[from:]); !ok {
+			continue
+		}
+		s.left = s.left.minus(q.weigh(e.item))
+		if s.index != nil {
+			s.index.gone(e.item, time.Now())
+		}
+		if i == 0 {
+			s.cursor++
+			var g growth[T]
+			s.dropEmpty(&g)
+		}
+		return e, true
+	}
+	return e, false
 }
 
 // oldestOf takes the first item out of entries, whose first becomes a hole. What is no item and stands before it moves up
@@ -120,10 +201,23 @@ func (q *Queue[T]) remove(s *stream[T], e entry[T]) {
 	s.queued = s.queued.minus(w)
 	s.lane.mu.queued -= int64(w.Items)
 	s.held -= q.room(w)
-	if e.origin != nil {
+	if e.origin.urgent() {
 		s.waited--
 	}
 	q.gate.leave(q.room(w))
+}
+
+// tidy goes on after an entry was taken out of s: with nothing left but holes, s is no stream any more. lane.mu held.
+func (q *Queue[T]) tidy(s *stream[T]) {
+	if s.place == timed && len(s.draining) == 0 && int(s.holes) == len(s.active) && q.sched.takeOut(s) {
+		clear(s.active)
+		s.active = s.active[:0]
+		s.holes, s.front = 0, 0
+		s.place = idle
+		s.lane.forget(q, s)
+		return
+	}
+	s.compact()
 }
 
 // compact closes the holes in active when they are the greater part of it, so that they cost O(1) each. lane.mu held.

@@ -2,6 +2,8 @@
 
 package partitioned
 
+import "time"
+
 // write is how an item gets into its stream.
 type write int8
 
@@ -14,9 +16,9 @@ const (
 
 // keyed is what a Map adds to a Queue of its entries. All nil in a Queue.
 type keyed[T any] struct {
-	newIndex func(lane int) index[T]        // of a stream; called under no lock or that of the lane
-	hash     func(item T) uint64            // of its key: chooses the lane where no Key does
-	flushed  func(lane *lane[T], items []T) // remembers the versions of a batch; nil: not asked for. Called under no lock
+	newIndex func(lane int) index[T]       // of a stream; called under no lock or that of the lane
+	hash     func(item T) uint64           // of its key: chooses the lane where no Key does
+	flushed  func(s *stream[T], items []T) // remembers the versions of a batch; nil: not asked for. Called under no lock
 }
 
 // index finds the entries of a Map in active, by their key. It is guarded by lane.mu, but for clear.
@@ -31,6 +33,9 @@ type index[T any] interface {
 	// moved says that an entry stands somewhere else in active now; -1: nowhere, it was deleted or evicted.
 	moved(item T, at int)
 
+	// gone says that an entry of an earlier active is pending no more: it is in its batch, or was evicted.
+	gone(item T, now time.Time)
+
 	// swap begins a new active, in O(1). What stood in the old one is cleared by the worker, under no lock, before it
 	// swaps again.
 	swap()
@@ -38,7 +43,8 @@ type index[T any] interface {
 }
 
 // insert puts an item of weight w into the stream of a Map, and gives back at once the room of what it supersedes; it tells
-// whether somebody may wait for that. The room of item is taken. lane.mu held.
+// whether somebody may wait for that. The room of item is taken. Who calls it forgets s if that is still empty, after all
+// items for it. lane.mu held.
 func (q *Queue[T]) insert(s *stream[T], item T, w Weight, room int64, how write, o *origin) (freed bool) {
 	c := &s.lane.mu.counts
 	item, at, old, stale := s.index.fold(s.active, item, how)
@@ -49,7 +55,6 @@ func (q *Queue[T]) insert(s *stream[T], item T, w Weight, room int64, how write,
 		if o != nil {
 			o.settle(nil)
 		}
-		s.lane.forget(q, s)
 	case at < 0:
 		s.append(item, o)
 		q.accept(s, w, room)

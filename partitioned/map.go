@@ -175,8 +175,8 @@ func (m *Map[K, V]) Delete(key K) (ok bool) {
 		s.index.moved(e.item, -1)
 		s.lane.mu.superseded += int64(q.weigh(e.item).Items)
 		q.remove(s, e)
-		s.compact()
 		of, blocked = s, s.blocked
+		q.tidy(s)
 	})
 	if !ok {
 		return false
@@ -200,7 +200,7 @@ func (m *Map[K, V]) held(key K, f func(s *stream[Entry[K, V]], at int)) {
 	if s == nil {
 		s = l.streams[name]
 	}
-	if s == nil {
+	if s == nil || l.mu.dead {
 		return
 	}
 	if at := s.index.find(item); at >= 0 {
@@ -234,14 +234,15 @@ func (m *Map[K, V]) Shutdown(ctx context.Context) error { return m.queue.Shutdow
 
 // flushed remembers the versions of a batch, some at a time, so that no writer waits long. Until it has, what is not
 // flushed is never forgotten, so there is no gap.
-func (m *Map[K, V]) flushed(l *lane[Entry[K, V]], batch []Entry[K, V]) {
+func (m *Map[K, V]) flushed(s *stream[Entry[K, V]], batch []Entry[K, V]) {
 	const some = 256
+	l := s.lane
 	now := time.Now()
 	for len(batch) > 0 {
 		n := min(some, len(batch))
 		l.mu.Lock()
 		for i := range n {
-			m.memory[l.number].flushed(batch[i].Key, now)
+			s.index.gone(batch[i], now)
 		}
 		l.mu.Unlock()
 		batch = batch[n:]
@@ -320,6 +321,13 @@ func (g *generation[K, V]) moved(item Entry[K, V], at int) {
 	delete(g.at, item.Key)
 	if g.memory != nil {
 		g.memory.flushed(item.Key, time.Now())
+	}
+}
+
+// gone leaves alone a version that is pending again: that one is remembered from its own flush on.
+func (g *generation[K, V]) gone(item Entry[K, V], now time.Time) {
+	if _, again := g.at[item.Key]; !again && g.memory != nil {
+		g.memory.flushed(item.Key, now)
 	}
 }
 

@@ -36,9 +36,9 @@ func (m *memory[K]) version(key K) (version int64, ok bool) {
 	return s.version, ok
 }
 
-// flushed says that key is not pending any more, and forgets what it is time to forget.
+// flushed says that key is not pending any more, as of now, and forgets what it is time to forget.
 func (m *memory[K]) flushed(key K, now time.Time) {
-	if s, ok := m.of[key]; ok && s.flushed.IsZero() {
+	if s, ok := m.of[key]; ok {
 		m.of[key] = stamp{s.version, now}
 		m.queue = append(m.queue, flushedKey[K]{key, now})
 	}

@@ -92,6 +92,7 @@ func (q *Queue[T]) pushOne(ctx context.Context, key *string, item T, how write, 
 			q.accept(s, w, room)
 		} else {
 			freed = q.insert(s, item, w, room, how, o)
+			l.forget(q, s)
 		}
 	}
 	l.mu.Unlock()

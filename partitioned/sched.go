@@ -84,6 +84,17 @@ func (d *sched[T]) retime(s *stream[T], deadline time.Time) {
 	}
 }
 
+// takeOut takes a timed stream out, unless a worker just has.
+func (d *sched[T]) takeOut(s *stream[T]) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.heapIndex < 0 {
+		return false
+	}
+	d.mu.timed.remove(s)
+	return true
+}
+
 // next waits for a stream. It returns nil when the worker has to end.
 func (d *sched[T]) next() (*stream[T], cause) {
 	d.mu.Lock()

@@ -78,7 +78,7 @@ func (q *Queue[T]) work() {
 		}
 		if q.take(s, why, c) {
 			if q.flushed != nil {
-				q.flushed(s.lane, c.batch.Items)
+				q.flushed(s, c.batch.Items)
 			}
 			in = s
 			v := q.process(s, c)

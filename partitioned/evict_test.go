@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestDropOldestDropsTheOldest, counts them, tells who waits for them, and takes no key's items for another's.
+func TestDropOldestDropsTheOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{}
+		evicted := map[string]int{}
+		q := start(t, QueueConfig[parcel]{
+			Name: "q", Process: l.process, Key: parcelKey, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100},
+			Capacity: 5, Overflow: DropOldest,
+			Observer: &Observer{Evicted: func(queue string, partition, items int) { evicted[fmt.Sprint(queue, partition)] += items }},
+		})
+		for id := range 4 {
+			if err := q.Push(bg, parcel{key: "a", id: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := q.Push(bg, parcel{key: "b", id: 10}); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Push(bg, parcel{key: "c", id: 20}); !errors.Is(err, ErrFull) {
+			t.Errorf("a key without items of its own drops another's: %v", err)
+		}
+		if err := q.Push(bg, parcel{key: "a", id: 4}, parcel{key: "a", id: 5}); err != nil {
+			t.Error(err)
+		}
+		if st := q.Stats(); st.Evicted != 1 || st.Refused != 1 || st.Used != 6 || st.Keys != 2 {
+			t.Errorf("%+v", st)
+		}
+		q.Shutdown(bg)
+		got := l.all()
+		slices.SortFunc(got, slices.Compare)
+		if want := "[[1 2 3 4 5] [10]]"; fmt.Sprint(got) != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+		if evicted["q0"] != 1 || len(evicted) != 1 {
+			t.Errorf("the Observer heard of %v", evicted)
+		}
+		nothingLeft(t, q)
+	})
+}
+
+// TestEvictedCallerIsTold, and only he.
+func TestEvictedCallerIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Capacity: 3, Overflow: DropOldest})
+		if err := q.Push(bg, parcel{id: 1}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // in flight
+		var told [2]error
+		for i := range told {
+			go func() { told[i] = q.PushWait(bg, parcel{id: 2 + i}) }()
+			synctest.Wait()
+		}
+		if err := q.Push(bg, parcel{id: 4}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if !errors.Is(told[0], ErrEvicted) {
+			t.Errorf("told %v", told[0])
+		}
+		close(l.hold)
+		q.Shutdown(bg)
+		synctest.Wait()
+		if told[1] != nil {
+			t.Error(told[1])
+		}
+		if got := fmt.Sprint(l.all()); got != "[[1] [3] [4]]" {
+			t.Error(got)
+		}
+		nothingLeft(t, q)
+	})
+}
+
+// TestEvictedRestWakesNobody: a Rest that nobody waits for does not count as one that somebody waits for. Were it taken off
+// the account nevertheless, the next caller would wait for the timer.
+func TestEvictedRestWakesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		q := start(t, QueueConfig[parcel]{
+			Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+				if first {
+					first = false
+					v.Rest, v.After = slices.Clone(b.Items), time.Minute
+				}
+				return v
+			},
+			Interval: time.Hour, BatchSize: Weight{Items: 2}, Capacity: 3, Overflow: DropOldest,
+		})
+		if err := q.Push(bg, parcel{id: 1}, parcel{id: 2}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // parked
+		if err := q.Push(bg, parcel{id: 3}, parcel{id: 4}); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Push(bg, parcel{id: 5}, parcel{id: 6}, parcel{id: 7}); err != nil {
+			t.Fatal(err)
+		}
+		if st := q.Stats(); st.Evicted != 2 {
+			t.Errorf("%+v", st)
+		}
+		time.Sleep(2 * time.Minute) // what is left has gone, or waits for a whole batch
+		q.Flush(bg)
+		begin := time.Now()
+		if err := q.PushWait(bg, parcel{id: 8}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("waited for %v, while the consumer was free", took)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
+
+// TestEvictTakesWhatWasSwappedOutFirst, which is older than what is in active, and what a Flush stands in front of.
+func TestEvictTakesWhatWasSwappedOutFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 2}, Capacity: 7, Overflow: DropOldest,
+		})
+		push := func(ids ...int) {
+			t.Helper()
+			for _, id := range ids {
+				if err := q.Push(bg, parcel{id: id}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		push(1, 2)
+		synctest.Wait() // in flight
+		push(3)
+		go q.Flush(bg)
+		synctest.Wait()
+		push(4, 5, 6)        // behind the mark
+		l.hold <- struct{}{} // 1 and 2 are taken, 3 and 4 are in flight
+		synctest.Wait()      // 5 and 6 were swapped out with them
+		push(7, 8, 9)        // full
+		push(10)             // for 5
+		push(11)             // for 6
+		push(12)             // for 7
+		close(l.hold)
+		q.Shutdown(bg)
+		if got := fmt.Sprint(l.all()); got != "[[1 2] [3 4] [8 9] [10 11] [12]]" {
+			t.Error(got)
+		}
+		nothingLeft(t, q)
+	})
+}
+
+// TestRefusedDropsNothing: if all that is not in a batch would not be room enough, it stays, and the push is refused.
+func TestRefusedDropsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Key: parcelKey, Partitions: 1, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 4},
+			Capacity: 100, KeyCapacity: 5, Overflow: DropOldest,
+		})
+		for _, u := range []parcel{{key: "a", n: 4}, {key: "b", n: 1}} {
+			if err := q.Push(bg, u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait() // the first is in flight
+		if err := q.Push(bg, parcel{key: "a", n: 1}); err != nil {
+			t.Fatal(err)
+		}
+		l.answer = func(b Batch[parcel]) (v Verdict[parcel]) { return v }
+		if err := q.Push(bg, parcel{key: "a", n: 2}, parcel{key: "b", n: 2}); err != nil { // for the one of a
+			t.Error(err)
+		}
+		if st := q.Stats(); st.Evicted != 1 {
+			t.Errorf("%+v", st)
+		}
+		close(l.hold)
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Key: parcelKey, Partitions: 1, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 4},
+			Capacity: 100, KeyCapacity: 5, Overflow: DropOldest,
+		})
+		for _, u := range []parcel{{key: "a", n: 5}, {key: "b", n: 1}} {
+			if err := q.Push(bg, u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait() // a is full, and all of it is in flight
+		if err := q.Push(bg, parcel{key: "a", n: 1}, parcel{key: "b", n: 1}); !errors.Is(err, ErrFull) {
+			t.Error(err)
+		}
+		if st := q.Stats(); st.Evicted != 0 || st.Queued != 1 {
+			t.Errorf("refused, and dropped: %+v", st)
+		}
+		close(l.hold)
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
+
+// TestRestWithoutOrderMakesRoomToo: it is in no batch while it waits for its next attempt.
+func TestRestWithoutOrderMakesRoomToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{}
+		l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+			if b.Items[0].id < 3 && !b.Closing {
+				v.Rest, v.After = b.Items, time.Hour
+			}
+			return v
+		}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Consumers: 2, Capacity: 2, Overflow: DropOldest})
+		for id := range 6 {
+			if err := q.Push(bg, parcel{id: id}); err != nil {
+				t.Errorf("%d: %v", id, err)
+			}
+			time.Sleep(time.Second)
+		}
+		if st := q.Stats(); st.Evicted != 2 || st.Forwarded != 3 || st.Queued != 1 {
+			t.Errorf("%+v", st)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
+
+// TestEmptiedKeyIsNoKey: a key whose items were all dropped or deleted has nothing pending, and takes no slot of MaxKeys.
+func TestEmptiedKeyIsNoKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		cfg := one(r)
+		cfg.Key = func(e kv) string { return e.Key[:1] }
+		cfg.MaxKeys = 1
+		m := startMap(t, cfg)
+		for range 3 {
+			for _, key := range []string{"a1", "b1", "c1"} {
+				if err := m.Put(bg, key, 1); err != nil {
+					t.Fatal(err)
+				}
+				if !m.Delete(key) {
+					t.Error("nothing to delete")
+				}
+				if st := m.Stats(); st.Keys != 0 || st.Used != 0 {
+					t.Errorf("%+v", st)
+				}
+			}
+		}
+		m.Put(bg, "d1", 1)
+		m.Put(bg, "d2", 2)
+		m.Delete("d1")
+		m.Shutdown(bg)
+		if want := [][]kv{{{"d2", 2, 0, 1}}}; !slices.EqualFunc(r.batches, want, slices.Equal) {
+			t.Errorf("sent %v, want %v", r.batches, want)
+		}
+	})
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestStaleEntryOfAPushThatOpensAStream: what comes behind it in the same push stands in the same stream, where Get, and
+// later pushes, and the end find it.
+func TestStaleEntryOfAPushThatOpensAStream(t *testing.T) {
+	for name, entries := range map[string][]kv{
+		"one part":      {{Key: "a1", Version: 1}, {Key: "a2", Value: 2, Version: 1}},
+		"several parts": {{Key: "a1", Version: 1}, {Key: "b1", Version: 1}, {Key: "a2", Value: 2, Version: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &mapRecorder{}
+				cfg := one(r)
+				cfg.Key = func(e kv) string { return e.Key[:1] }
+				cfg.MaxKeys, cfg.Consumers = 2, 1
+				cfg.Remember = time.Minute
+				m := startMap(t, cfg)
+				m.PutNewer(bg, "a1", 1, 500)
+				m.Flush(bg)
+				if err := m.PutAllNewer(bg, entries...); err != nil {
+					t.Fatal(err)
+				}
+				if v, ok := m.Get("a2"); v != 2 || !ok {
+					t.Errorf("Get: %v, %v", v, ok)
+				}
+				if st := m.Stats(); int(st.Keys) != len(entries)-1 || st.Superseded != 1 {
+					t.Errorf("%+v", st)
+				}
+				m.PutNewer(bg, "a2", 3, 2)
+				m.Shutdown(bg)
+				if got := r.batches[len(r.batches)-1]; got[0].Key == "a2" && got[0] != (kv{"a2", 3, 2, 2}) {
+					t.Errorf("sent %v", r.batches)
+				}
+				st := m.Stats()
+				conserved(t, st)
+				if st.Keys != 0 || st.Superseded != 2 {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+}
+
+// TestStalePutIsNoKey: a write that is superseded at once leaves no stream behind.
+func TestStalePutIsNoKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := one(&mapRecorder{})
+		cfg.Key = func(e kv) string { return e.Key[:1] }
+		cfg.MaxKeys = 1
+		cfg.Remember = time.Minute
+		m := startMap(t, cfg)
+		m.PutNewer(bg, "a", 1, 500)
+		m.Flush(bg)
+		m.PutNewer(bg, "a", 1, 499)
+		m.PutAllNewer(bg, kv{Key: "a", Version: 1}, kv{Key: "a", Version: 2})
+		if st := m.Stats(); st.Keys != 0 || st.Used != 0 || st.Superseded != 3 {
+			t.Errorf("%+v", st)
+		}
+		if err := m.Put(bg, "b", 1); err != nil {
+			t.Error(err)
+		}
+		m.Shutdown(bg)
+	})
+}
+
+// TestVersionPutWhileTheOlderIsFlushed is remembered from its own flush on, not from that of the older.
+func TestVersionPutWhileTheOlderIsFlushed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		cfg := one(r)
+		cfg.Remember = 10 * time.Second
+		cfg.MaxBatchSize, cfg.BatchSize = Weight{Items: 2}, Weight{Items: 2}
+		r.answer = func(Batch[kv]) Verdict[kv] {
+			time.Sleep(time.Second)
+			return Verdict[kv]{}
+		}
+		cfg.Process = r.process
+		m := startMap(t, cfg)
+		m.PutAllNewer(bg, kv{Key: "a", Version: 1}, kv{Key: "a2", Version: 1}, kv{Key: "b", Version: 5})
+		synctest.Wait() // the first two are in flight, b was swapped out, and waits
+		m.PutNewer(bg, "b", 2, 9)
+		time.Sleep(time.Minute) // the flush of 5 is over for longer than Remember
+		m.Flush(bg)
+		m.PutNewer(bg, "b", 3, 7)
+		if st := m.Stats(); st.Superseded != 1 || st.Queued != 0 {
+			t.Errorf("I3: 7 is accepted just after 9: %+v", st)
+		}
+		m.Shutdown(bg)
+	})
+}
+
+// TestEveryVersionIsForgottenInTheEnd, however its entry left: in a batch, by Delete, or to make room, from either buffer.
+func TestEveryVersionIsForgottenInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		cfg := one(r)
+		cfg.Remember, cfg.Capacity, cfg.Overflow = time.Minute, 4, DropOldest
+		cfg.MaxBatchSize, cfg.BatchSize = Weight{Items: 1}, Weight{Bytes: 1}
+		hold := make(chan struct{})
+		r.answer = func(Batch[kv]) Verdict[kv] {
+			<-hold
+			return Verdict[kv]{}
+		}
+		cfg.Process = r.process
+		m := startMap(t, cfg)
+		m.PutAllNewer(bg, kv{Key: "a", Version: 1}, kv{Key: "b", Version: 1}, kv{Key: "c", Version: 1})
+		go m.Flush(bg)
+		synctest.Wait() // a is in flight, b and c were swapped out
+		for i := range 5 {
+			m.PutNewer(bg, fmt.Sprint(i), 0, 1)
+		}
+		m.Delete("4")
+		if st := m.Stats(); st.Evicted != 4 || st.Superseded != 1 || st.Remembered != 8 {
+			t.Errorf("%+v", st)
+		}
+		close(hold)
+		m.Flush(bg)
+		time.Sleep(time.Minute)
+		m.Put(bg, "last", 1)
+		m.Flush(bg)
+		if st := m.Stats(); st.Remembered != 0 {
+			t.Errorf("%d versions are kept for ever", st.Remembered)
+		}
+		m.Shutdown(bg)
+		conserved(t, m.Stats())
+	})
+}
+
+// TestMapAfterTheDeadlineOfShutdown holds nothing, and says so.
+func TestMapAfterTheDeadlineOfShutdown(t *testing.T) {
+	for _, byKey := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := one(&mapRecorder{})
+			cfg.Remember = time.Minute
+			if byKey {
+				cfg.Key = func(e kv) string { return e.Key }
+			}
+			cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
+			m := startMap(t, cfg)
+			m.PutAll(bg, kv{Key: "a"}, kv{Key: "b"})
+			if err := m.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {
+				t.Error(err)
+			}
+			if _, ok := m.Get("a"); ok {
+				t.Error("Get finds what was dropped")
+			}
+			if m.Delete("b") {
+				t.Error("Delete finds what was dropped")
+			}
+			interval := time.Second
+			for what, err := range map[string]error{
+				"Put": m.Put(bg, "a", 1), "PutAll": m.PutAll(bg, kv{}, kv{}), "PutNewer": m.PutNewer(bg, "a", 1, 1),
+				"PutAllNewer": m.PutAllNewer(bg, kv{}, kv{}), "Merge": m.Merge(bg, "a", 1), "MergeAll": m.MergeAll(bg, kv{}, kv{}),
+				"MergeAllWait": m.MergeAllWait(bg, kv{}),
+			} {
+				if !errors.Is(err, ErrClosed) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			if err := errors.Join(m.Flush(bg), m.Update(Change{Interval: &interval})); err != nil {
+				t.Error(err)
+			}
+			st := m.Stats()
+			conserved(t, st)
+			if st.Lost != 2 || st.Used != 0 || st.Keys != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
+// TestRememberedAgainFromTheLastCall: what comes back as a Rest is remembered from its last call on.
+func TestRememberedAgainFromTheLastCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		r.answer = func(b Batch[kv]) (v Verdict[kv]) {
+			if len(r.batches) < 3 {
+				v.Rest, v.After = slices.Clone(b.Items), 30*time.Second
+			}
+			return v
+		}
+		cfg := one(r)
+		cfg.Remember = time.Minute
+		m := startMap(t, cfg)
+		m.PutNewer(bg, "k", 1, 500)
+		m.Flush(bg)                  // the last call is after 60 s
+		time.Sleep(59 * time.Second) // 119 s
+		m.PutNewer(bg, "k", 2, 3)
+		if st := m.Stats(); st.Superseded != 1 {
+			t.Errorf("%+v", st)
+		}
+		time.Sleep(time.Second)
+		m.PutNewer(bg, "k", 3, 3)
+		if st := m.Stats(); st.Superseded != 1 || st.Queued != 1 {
+			t.Errorf("%+v", st)
+		}
+		m.Shutdown(bg)
+	})
+}
