@@ -44,8 +44,8 @@ func Cases() []Case {
 	cases = append(cases, consumeCases(Traces, 0.35)...)
 	cases = append(cases, consumeCases(Logs, 0.35)...)
 	cases = append(cases, consumeCases(Metrics, 0.5)...)
-	cases = append(cases, slowCase(5*time.Millisecond, 100), slowCase(50*time.Millisecond, 20))
-	return append(cases, latencyCase(), stallsCase(), tenantsCase())
+	cases = append(cases, slowCase(5*time.Millisecond, 100), slowCase(50*time.Millisecond, 20), latencyCase(), stallsCase(), tenantsCase())
+	return append(cases, libraryCases()...)
 }
 
 // consumeCases have a next consumer that does nothing, so that only the batching itself is left.

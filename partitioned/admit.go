@@ -71,16 +71,16 @@ func (q *Queue[T]) find(l *lane[T], key string, w *waiter[T]) (*stream[T], error
 // write puts p into its stream; the room is taken. lane.mu held.
 func (q *Queue[T]) write(p *part[T], o *origin) {
 	s := p.stream
-	if s.index == nil {
+	if q.newIndex == nil {
 		for _, item := range p.items {
 			s.append(item, o)
 		}
 		q.accept(s, p.weight, p.room)
 		return
 	}
-	for _, item := range p.items {
+	for i, item := range p.items {
 		w := q.weigh(item)
-		if q.insert(s, item, w, q.room(w), p.how, o) {
+		if q.insert(s, item, p.hashes[i], w, q.room(w), p.how, o) {
 			p.freed = true
 		}
 	}

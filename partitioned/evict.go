@@ -35,10 +35,7 @@ func (q *Queue[T]) evictFor(parts []part[T]) bool {
 		for i := range parts {
 			l := parts[i].lane
 			if q.evictIn(l, func() *stream[T] {
-				s := l.sole
-				if s == nil {
-					s = l.streams[parts[i].key]
-				}
+				s := l.existing(parts[i].key)
 				if s == nil || full && s.held < q.cfg.KeyCapacity {
 					return nil
 				}
@@ -79,11 +76,7 @@ func (q *Queue[T]) canDisplace(parts []part[T]) bool {
 	for i := range parts {
 		l := parts[i].lane
 		l.mu.Lock()
-		s := l.sole
-		if s == nil {
-			s = l.streams[parts[i].key]
-		}
-		fits := look(s)
+		fits := look(l.existing(parts[i].key))
 		l.mu.Unlock()
 		if !fits {
 			return false
@@ -141,14 +134,15 @@ func (q *Queue[T]) evict(s *stream[T]) (e entry[T], ok bool) {
 		e, ok = q.evictDrained(s)
 	}
 	if !ok {
-		if e, ok = oldestOf(s.active[s.front:]); !ok {
+		var at int
+		if e, at, ok = oldestOf(s.active[s.front:]); !ok {
 			return e, false
+		}
+		if s.index != nil {
+			s.index.moved(e.item, int(s.front)+at, -1)
 		}
 		s.front++
 		s.holes++
-		if s.index != nil {
-			s.index.moved(e.item, -1)
-		}
 	}
 	s.lane.mu.evicted += int64(q.weigh(e.item).Items)
 	q.remove(s, e)
@@ -163,12 +157,12 @@ func (q *Queue[T]) evictDrained(s *stream[T]) (e entry[T], ok bool) {
 		if i == 0 {
 			from = s.cursor
 		}
-		if e, ok = oldestOf(c.entries[from:]); !ok {
+		if e, _, ok = oldestOf(c.entries[from:]); !ok {
 			continue
 		}
 		s.left = s.left.minus(q.weigh(e.item))
 		if s.index != nil {
-			s.index.gone(e.item, time.Now())
+			s.index.gone(s.active, e.item, time.Now())
 		}
 		if i == 0 {
 			s.cursor++
@@ -180,9 +174,9 @@ func (q *Queue[T]) evictDrained(s *stream[T]) (e entry[T], ok bool) {
 	return e, false
 }
 
-// oldestOf takes the first item out of entries, whose first becomes a hole. What is no item and stands before it moves up
+// oldestOf takes the first item, which stood at at, out of entries, whose first becomes a hole. What is no item and stands before it moves up
 // by one place: a Flush stays in front of what came after it.
-func oldestOf[T any](entries []entry[T]) (e entry[T], ok bool) {
+func oldestOf[T any](entries []entry[T]) (e entry[T], at int, ok bool) {
 	for i := range entries {
 		if o := entries[i].origin; o == gone || o != nil && o.flush {
 			continue
@@ -190,9 +184,9 @@ func oldestOf[T any](entries []entry[T]) (e entry[T], ok bool) {
 		e = entries[i]
 		copy(entries[1:i+1], entries[:i])
 		entries[0] = entry[T]{origin: gone}
-		return e, true
+		return e, i, true
 	}
-	return e, false
+	return e, 0, false
 }
 
 // remove books that e is pending no more. lane.mu held.
@@ -227,12 +221,12 @@ func (s *stream[T]) compact() {
 		return
 	}
 	kept := s.active[:0]
-	for _, e := range s.active {
+	for at, e := range s.active {
 		if e.origin == gone {
 			continue
 		}
-		if s.index != nil && (e.origin == nil || !e.origin.flush) {
-			s.index.moved(e.item, len(kept))
+		if s.index != nil && len(kept) != at && (e.origin == nil || !e.origin.flush) {
+			s.index.moved(e.item, at, len(kept))
 		}
 		kept = append(kept, e)
 	}

@@ -10,13 +10,16 @@ import (
 // lane is one partition: a lock and the streams behind it. Appends and swaps happen under the lock, and the accounts are
 // kept; no foreign code runs there (I4).
 type lane[T any] struct {
-	gate gate // of the queue if this is its only lane: beside the lock, which is held when room is taken
-
+	// What a push writes stands in one cache line, up to gate.word: where the lock goes from processor to processor, each
+	// line more that it takes along shows.
 	mu struct { // before the scheduler's lock; several lanes in the order of their numbers
 		sync.Mutex
-		counts
+		pushed
+		*counts
 		dead bool // the deadline of Shutdown is over, all has been counted: nothing moves any more
 	}
+	gate gate // of the queue if this is its only lane: beside the lock, which is held when room is taken
+
 	number  int
 	streams map[string]*stream[T]   // by key; empty where streams are not by key
 	sole    *stream[T]              // the one stream of a lane without keys; nil with keys
@@ -24,13 +27,16 @@ type lane[T any] struct {
 	unused  []*stream[T]            // to be used again
 }
 
-// counts are the accounts of a lane, in items. I1: accepted = forwarded + returned + superseded + failed + evicted + lost +
-// queued + inFlight.
+// pushed and counts are the accounts of a lane, in items. I1: accepted = forwarded + returned + superseded + failed +
+// evicted + lost + queued + inFlight.
+type pushed struct {
+	accepted, queued int64
+	superseded       int64 // replaced, or deleted, in a Map
+}
+
 type counts struct {
-	accepted, queued    int64 // first, beside the lock: what a push writes
 	inFlight            int64 // pending, with queued
 	forwarded, returned int64
-	superseded          int64 // replaced, or deleted, in a Map
 	failed, lost        int64 // dropped: nobody waited for the error; Shutdown's deadline was over
 	evicted             int64 // dropped: made room for newer ones
 	retried, oversized  int64
@@ -72,8 +78,7 @@ const (
 //	                                     ▲                          │
 //	                                     └───────── Rest ───────────┘
 type stream[T any] struct {
-	// Guarded by lane.mu. The first are what a push touches, in one cache line: where the lock goes from processor to
-	// processor, each line more that it takes along shows.
+	// Guarded by lane.mu. The first are what a push touches, in one cache line.
 	active  []entry[T]
 	queued  Weight // of active and draining
 	held    int64  // room taken: active, draining and in flight
@@ -150,6 +155,14 @@ func (s *stream[T]) prepend(c chunk[T]) {
 		s.cursor = 0
 	}
 	s.draining = append([]chunk[T]{c}, s.draining...)
+}
+
+// existing is the stream of key; nil: there is none. lane.mu held.
+func (l *lane[T]) existing(key string) *stream[T] {
+	if l.sole != nil {
+		return l.sole
+	}
+	return l.streams[key]
 }
 
 // open finds the stream of key, or makes it if q's number of keys allows. lane.mu held.

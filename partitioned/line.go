@@ -41,6 +41,7 @@ type waiter[T any] struct {
 
 	one  [1]part[T] // room for parts of one item, so that to wait, which many do at once, allocates nothing
 	item [1]T
+	hash [1]uint64
 }
 
 // newWaiter is for parts, which it keeps; withItem for one item.
@@ -53,9 +54,9 @@ func (q *Queue[T]) newWaiter(parts []part[T], o *origin) *waiter[T] {
 	return w
 }
 
-func (w *waiter[T]) withItem(p part[T], item T) *waiter[T] {
-	w.item[0] = item
-	p.items = w.item[:]
+func (w *waiter[T]) withItem(p part[T], item T, hash uint64) *waiter[T] {
+	w.item[0], w.hash[0] = item, hash
+	p.items, p.hashes = w.item[:], w.hash[:]
 	w.one[0] = p
 	w.parts = w.one[:]
 	return w

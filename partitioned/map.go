@@ -74,17 +74,16 @@ func NewMap[K comparable, V any](cfg MapConfig[K, V]) (*Map[K, V], error) {
 	cfg.Whole = true
 	m := &Map[K, V]{merge: cfg.Merge}
 	seed := maphash.MakeSeed()
+	hash := func(e Entry[K, V]) uint64 { return maphash.Comparable(seed, e.Key) }
 	k := keyed[Entry[K, V]]{
+		hash: hash,
 		newIndex: func(lane int) index[Entry[K, V]] {
-			g := &generation[K, V]{merge: cfg.Merge}
+			g := &generation[K, V]{merge: cfg.Merge, hash: hash}
 			if m.memory != nil {
 				g.memory = m.memory[lane]
 			}
 			return g
 		},
-	}
-	if cfg.Key == nil {
-		k.hash = func(e Entry[K, V]) uint64 { return maphash.Comparable(seed, e.Key) }
 	}
 	if cfg.Remember > 0 {
 		lanes := cfg.Partitions
@@ -172,7 +171,7 @@ func (m *Map[K, V]) Delete(key K) (ok bool) {
 		e, ok = s.active[at], true
 		s.active[at] = entry[Entry[K, V]]{origin: gone}
 		s.holes++
-		s.index.moved(e.item, -1)
+		s.index.moved(e.item, at, -1)
 		s.lane.mu.superseded += int64(q.weigh(e.item).Items)
 		q.remove(s, e)
 		of, blocked = s, s.blocked
@@ -193,17 +192,14 @@ func (m *Map[K, V]) Delete(key K) (ok bool) {
 // held calls f, under the lane's lock, with the stream of key and where its entry stands in active, if it does.
 func (m *Map[K, V]) held(key K, f func(s *stream[Entry[K, V]], at int)) {
 	item := Entry[K, V]{Key: key}
-	name, l := m.queue.route(nil, item)
+	name, l, hash := m.queue.route(nil, item)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.sole
-	if s == nil {
-		s = l.streams[name]
-	}
+	s := l.existing(name)
 	if s == nil || l.mu.dead {
 		return
 	}
-	if at := s.index.find(item); at >= 0 {
+	if at := s.index.find(s.active, item, hash); at >= 0 {
 		f(s, at)
 	}
 }
@@ -242,62 +238,58 @@ func (m *Map[K, V]) flushed(s *stream[Entry[K, V]], batch []Entry[K, V]) {
 		n := min(some, len(batch))
 		l.mu.Lock()
 		for i := range n {
-			s.index.gone(batch[i], now)
+			s.index.gone(s.active, batch[i], now)
 		}
 		l.mu.Unlock()
 		batch = batch[n:]
 	}
 }
 
-// generation is the index of a Map's stream: where the keys stand that were written since the last flush.
+// generation is the index of a Map's stream: what was written since the last flush.
 type generation[K comparable, V any] struct {
 	merge   func(held, added Entry[K, V]) V
+	hash    func(Entry[K, V]) uint64
 	memory  *memory[K] // of the lane; nil: none
-	at      map[K]int32
-	retired map[K]int32 // that of the last flush, cleared by the worker, then at again
+	at      table
+	retired table // that of the last flush, cleared by the worker, then at again
 }
 
-func (g *generation[K, V]) find(item Entry[K, V]) int {
-	if at, ok := g.at[item.Key]; ok {
-		return int(at)
+func (g *generation[K, V]) find(active []entry[Entry[K, V]], item Entry[K, V], hash uint64) int {
+	for p := g.at.probe(hash); p.next(); {
+		if at := p.at(); active[at].item.Key == item.Key {
+			return at
+		}
 	}
 	return -1
 }
 
-func (g *generation[K, V]) fold(active []entry[Entry[K, V]], item Entry[K, V], how write) (made Entry[K, V], at int, old Entry[K, V], stale bool) {
-	i, ok := g.at[item.Key]
-	if !ok {
-		return g.first(len(active), item, how)
-	}
-	held := &active[i].item
-	old = *held
+func (g *generation[K, V]) fold(held *Entry[K, V], item Entry[K, V], how write) bool {
 	switch how {
-	case newer: // I3
-		if item.Version <= held.Version {
-			return item, -1, old, true
+	case newer:
+		if item.Version <= held.Version { // I3
+			return false
 		}
 		held.Value, held.Version = item.Value, item.Version
 		if g.memory != nil {
 			g.memory.of[item.Key] = stamp{version: item.Version}
 		}
 	case merge:
-		held.Value = g.merge(old, item)
+		held.Value = g.merge(*held, item)
 	default:
 		held.Value = item.Value
 	}
 	held.Updates++
-	return item, int(i), old, false
+	return true
 }
 
-// first is fold for a key of which nothing is held.
-func (g *generation[K, V]) first(at int, item Entry[K, V], how write) (made Entry[K, V], _ int, none Entry[K, V], stale bool) {
+func (g *generation[K, V]) first(item Entry[K, V], hash uint64, how write, at int) (Entry[K, V], bool) {
 	if how != newer {
 		item.Version = 0 // only PutNewer gives one
 	}
 	if g.memory != nil {
 		switch known, ok := g.memory.version(item.Key); {
 		case how == newer && ok && item.Version <= known: // I3
-			return item, -1, none, true
+			return item, false
 		case how == newer:
 			g.memory.of[item.Key] = stamp{version: item.Version}
 		case ok:
@@ -305,37 +297,30 @@ func (g *generation[K, V]) first(at int, item Entry[K, V], how write) (made Entr
 			g.memory.of[item.Key] = stamp{version: known}
 		}
 	}
-	if g.at == nil {
-		g.at = map[K]int32{}
-	}
-	g.at[item.Key] = int32(at)
+	g.at.insert(hash, at)
 	item.Updates = 1
-	return item, -1, none, false
+	return item, true
 }
 
-func (g *generation[K, V]) moved(item Entry[K, V], at int) {
-	if at >= 0 {
-		g.at[item.Key] = int32(at)
+func (g *generation[K, V]) moved(item Entry[K, V], from, to int) {
+	hash := g.hash(item)
+	if to >= 0 {
+		g.at.move(hash, from, to)
 		return
 	}
-	delete(g.at, item.Key)
+	g.at.remove(hash, from)
 	if g.memory != nil {
 		g.memory.flushed(item.Key, time.Now())
 	}
 }
 
 // gone leaves alone a version that is pending again: that one is remembered from its own flush on.
-func (g *generation[K, V]) gone(item Entry[K, V], now time.Time) {
-	if _, again := g.at[item.Key]; !again && g.memory != nil {
+func (g *generation[K, V]) gone(active []entry[Entry[K, V]], item Entry[K, V], now time.Time) {
+	if g.memory != nil && g.find(active, item, g.hash(item)) < 0 {
 		g.memory.flushed(item.Key, now)
 	}
 }
 
 func (g *generation[K, V]) swap() { g.at, g.retired = g.retired, g.at }
 
-func (g *generation[K, V]) clear() {
-	if len(g.retired) > maxSpare {
-		g.retired = nil
-	}
-	clear(g.retired)
-}
+func (g *generation[K, V]) clear() { g.retired.clear() }

@@ -78,20 +78,29 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 
 // pushOne is push for one item, as admit does it, without a slice of parts: half the time and no allocation.
 func (q *Queue[T]) pushOne(ctx context.Context, key *string, item T, how write, o *origin) error {
-	name, l := q.route(key, item)
+	name, l, hash := q.route(key, item)
 	w := q.weigh(item)
 	room := q.room(w)
 	l.mu.Lock()
+	if q.newIndex != nil && how != merge {
+		if s, freed, ok := q.overwrite(l, name, item, hash, w, how, o); ok {
+			l.mu.Unlock()
+			if freed {
+				q.roomOf(s)
+			}
+			return nil
+		}
+	}
 	s, err := q.find(l, name, nil)
 	var freed bool
 	if err == nil {
 		if err = q.gate.enter(room, false); err != nil {
 			l.forget(q, s)
-		} else if s.index == nil {
+		} else if q.newIndex == nil {
 			s.append(item, o)
 			q.accept(s, w, room)
 		} else {
-			freed = q.insert(s, item, w, room, how, o)
+			freed = q.insert(s, item, hash, w, room, how, o)
 			l.forget(q, s)
 		}
 	}
@@ -102,26 +111,29 @@ func (q *Queue[T]) pushOne(ctx context.Context, key *string, item T, how write, 
 		}
 		return nil
 	}
-	waiter := q.newWaiter(nil, o).withItem(part[T]{lane: l, key: name, how: how, weight: w, room: room}, item)
+	waiter := q.newWaiter(nil, o).withItem(part[T]{lane: l, key: name, how: how, weight: w, room: room}, item, hash)
 	return q.notYet(ctx, waiter, int64(w.Items), err)
 }
 
-// route tells where item goes: the key of its stream, and the lane.
-func (q *Queue[T]) route(key *string, item T) (string, *lane[T]) {
+// route tells where item goes: the key of its stream, and the lane; and for a Map the hash of the key that it is held by.
+func (q *Queue[T]) route(key *string, item T) (name string, l *lane[T], hash uint64) {
+	if q.hash != nil {
+		hash = q.hash(item)
+	}
 	switch {
 	case key != nil:
-		if q.byKey() {
-			return *key, q.lane(*key)
+		if l = q.lane(*key); q.byKey() {
+			name = *key
 		}
-		return "", q.lane(*key)
 	case q.cfg.Key != nil:
-		name := q.cfg.Key(item)
-		return name, q.lane(name)
-	case q.hash != nil && len(q.lanes) > 1:
-		return "", q.lanes[q.hash(item)%uint64(len(q.lanes))]
+		name = q.cfg.Key(item)
+		l = q.lane(name)
+	case q.hash != nil:
+		l = q.lanes[hash%uint64(len(q.lanes))]
 	default:
-		return "", q.nextLane()
+		l = q.nextLane()
 	}
+	return name, l, hash
 }
 
 // notYet goes on with a push of so many items that was not admitted at once. w is not used any more when it returns.
@@ -148,6 +160,7 @@ type part[T any] struct {
 	lane   *lane[T]
 	key    string
 	items  []T
+	hashes []uint64 // of their keys, in a Map
 	how    write
 	weight Weight
 	room   int64
@@ -175,24 +188,25 @@ func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) 
 			parts = append(parts, part[T]{lane: q.nextLane(), items: run, how: how})
 		}
 	} else if !q.byKey() {
-		of := make([][]T, len(q.lanes))
+		of := make([]part[T], len(q.lanes))
 		for i := range items {
-			_, l := q.route(key, items[i])
-			of[l.number] = append(of[l.number], items[i])
+			_, l, hash := q.route(key, items[i])
+			p := &of[l.number]
+			p.lane, p.how = l, how
+			p.items, p.hashes = append(p.items, items[i]), append(p.hashes, hash)
 		}
-		for i, run := range of {
-			if len(run) > 0 {
-				parts = append(parts, part[T]{lane: q.lanes[i], items: run, how: how})
-			}
-		}
+		parts = slices.DeleteFunc(of, func(p part[T]) bool { return p.lane == nil })
 	} else {
+		hashes := make([]uint64, len(items))
 		for i := range items {
-			name, l := q.route(key, items[i])
-			if n := len(parts); n > 0 && parts[n-1].key == name {
-				parts[n-1].items = items[i-len(parts[n-1].items) : i+1]
-			} else {
-				parts = append(parts, part[T]{lane: l, key: name, items: items[i : i+1], how: how})
+			name, l, hash := q.route(key, items[i])
+			hashes[i] = hash
+			from := i
+			if n := len(parts) - 1; n >= 0 && parts[n].key == name {
+				from -= len(parts[n].items)
+				parts = parts[:n]
 			}
+			parts = append(parts, part[T]{lane: l, key: name, items: items[from : i+1], hashes: hashes[from : i+1], how: how})
 		}
 	}
 	for i := range parts {

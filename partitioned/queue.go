@@ -69,6 +69,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], k keyed[T]) error {
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	for i := range cfg.Partitions {
 		l := &lane[T]{number: i, apart: map[*stream[T]]struct{}{}}
+		l.mu.counts = &counts{}
 		if q.byKey() {
 			l.streams = map[string]*stream[T]{}
 		} else {

@@ -21,7 +21,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		q.settled(s, c, Outcome{Err: v.Err, Lost: int64(c.batch.Weight.Items)})
 		return
 	}
-	out := l.mu.settle(c.batch.Weight, rest.weight, returned, v.Taken, v.Err != nil)
+	out := l.settle(c.batch.Weight, rest.weight, returned, v.Taken, v.Err != nil)
 	s.calls = slices.DeleteFunc(s.calls, func(o *call[T]) bool { return o == c })
 	s.held -= c.room
 	switch {
@@ -50,16 +50,17 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	}
 }
 
-// settle books a batch that is no longer in flight. returned and taken are of a failed one.
-func (c *counts) settle(batch, rest Weight, returned int64, taken int, failed bool) (o Outcome) {
+// settle books a batch that is no longer in flight. returned and taken are of a failed one. lane.mu held.
+func (l *lane[T]) settle(batch, rest Weight, returned int64, taken int, failed bool) (o Outcome) {
+	c := l.mu.counts
 	settled := int64(batch.Items - rest.Items)
 	if settled < 0 { // a Rest with more items than there were
-		c.accepted -= settled
+		l.mu.accepted -= settled
 		settled = 0
 	}
 	c.calls--
 	c.inFlight -= int64(batch.Items)
-	c.queued += int64(rest.Items)
+	l.mu.queued += int64(rest.Items)
 	c.retried += int64(rest.Items)
 	o.Rest, o.Forwarded = int64(rest.Items), settled
 	if failed {

@@ -50,15 +50,15 @@ func (q *Queue[T]) Stats() Stats {
 		l.mu.Lock()
 	}
 	for _, l := range q.lanes {
-		c := &l.mu.counts
-		st.Accepted += c.accepted
+		c := l.mu.counts
+		st.Accepted += l.mu.accepted
 		st.Forwarded += c.forwarded
 		st.Returned += c.returned
-		st.Superseded += c.superseded
+		st.Superseded += l.mu.superseded
 		st.Failed += c.failed
 		st.Evicted += c.evicted
 		st.Lost += c.lost
-		st.Queued += c.queued
+		st.Queued += l.mu.queued
 		st.InFlight += c.inFlight
 		st.Retried += c.retried
 		st.Oversized += c.oversized
