@@ -181,13 +181,14 @@ func (q *Queue[T]) served(parts []part[T]) {
 // his, and on his stack (with slices.Clone, or one name for both, it would not).
 func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) {
 	items := append([]T(nil), pushed...)
-	if key == nil && q.cfg.Key == nil && q.hash == nil {
+	switch {
+	case key == nil && q.cfg.Key == nil && q.hash == nil:
 		runs := min(len(q.lanes), len(items)) // without a key, items spread evenly
 		for i := range runs {
 			run := items[i*len(items)/runs : (i+1)*len(items)/runs]
 			parts = append(parts, part[T]{lane: q.nextLane(), items: run, how: how})
 		}
-	} else if !q.byKey() {
+	case !q.byKey():
 		of := make([]part[T], len(q.lanes))
 		for i := range items {
 			_, l, hash := q.route(key, items[i])
@@ -196,7 +197,7 @@ func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) 
 			p.items, p.hashes = append(p.items, items[i]), append(p.hashes, hash)
 		}
 		parts = slices.DeleteFunc(of, func(p part[T]) bool { return p.lane == nil })
-	} else {
+	default:
 		hashes := make([]uint64, len(items))
 		for i := range items {
 			name, l, hash := q.route(key, items[i])

@@ -17,18 +17,18 @@ func TestTableFindsWhatItHolds(t *testing.T) {
 		in := map[int]uint64{} // hash by position
 		next := 0
 		for range rapid.IntRange(1, 200).Draw(rt, "steps") {
-			any := func() int { return rapid.SampledFrom(slices.Sorted(maps.Keys(in))).Draw(rt, "which") }
+			which := func() int { return rapid.SampledFrom(slices.Sorted(maps.Keys(in))).Draw(rt, "which") }
 			switch op := rapid.IntRange(0, 9).Draw(rt, "op"); {
 			case op < 5 || len(in) == 0:
 				in[next] = uint64(rapid.IntRange(0, 20).Draw(rt, "hash")) << 32
 				table.insert(in[next], next)
 				next++
 			case op < 8:
-				at := any()
+				at := which()
 				table.remove(in[at], at)
 				delete(in, at)
 			case op == 8:
-				at := any()
+				at := which()
 				table.move(in[at], at, next)
 				in[next] = in[at]
 				delete(in, at)
