@@ -3,6 +3,9 @@
 package signal
 
 import (
+	"errors"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
@@ -43,6 +46,12 @@ func (Logs) Copy(p plog.Logs) plog.Logs {
 // Merge implements [Signal].
 func (Logs) Merge(dst plog.Logs, src ...plog.Logs) {
 	merge(dst, src, plog.Logs.ResourceLogs)
+}
+
+// Subset implements [Signal].
+func (Logs) Subset(err error) (plog.Logs, bool) {
+	failed, ok := errors.AsType[consumererror.Logs](err)
+	return failed.Data(), ok
 }
 
 // Cut implements [Signal].

@@ -3,6 +3,9 @@
 package signal
 
 import (
+	"errors"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
@@ -44,6 +47,12 @@ func (Metrics) Copy(p pmetric.Metrics) pmetric.Metrics {
 // Merge implements [Signal].
 func (Metrics) Merge(dst pmetric.Metrics, src ...pmetric.Metrics) {
 	merge(dst, src, pmetric.Metrics.ResourceMetrics)
+}
+
+// Subset implements [Signal].
+func (Metrics) Subset(err error) (pmetric.Metrics, bool) {
+	failed, ok := errors.AsType[consumererror.Metrics](err)
+	return failed.Data(), ok
 }
 
 // Cut implements [Signal].

@@ -3,8 +3,10 @@
 package signal
 
 import (
+	"errors"
 	"fmt"
 
+	"go.opentelemetry.io/collector/consumer/consumererror/xconsumererror"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
@@ -57,6 +59,12 @@ func (Profiles) Merge(dst pprofile.Profiles, src ...pprofile.Profiles) {
 			panic(fmt.Sprintf("signal: broken invariant: profiles that passed Check do not merge: %v", err))
 		}
 	}
+}
+
+// Subset implements [Signal].
+func (Profiles) Subset(err error) (pprofile.Profiles, bool) {
+	failed, ok := errors.AsType[xconsumererror.Profiles](err)
+	return failed.Data(), ok
 }
 
 // Cut implements [Signal].

@@ -3,6 +3,9 @@
 package signal
 
 import (
+	"errors"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
@@ -43,6 +46,12 @@ func (Traces) Copy(p ptrace.Traces) ptrace.Traces {
 // Merge implements [Signal].
 func (Traces) Merge(dst ptrace.Traces, src ...ptrace.Traces) {
 	merge(dst, src, ptrace.Traces.ResourceSpans)
+}
+
+// Subset implements [Signal].
+func (Traces) Subset(err error) (ptrace.Traces, bool) {
+	failed, ok := errors.AsType[consumererror.Traces](err)
+	return failed.Data(), ok
 }
 
 // Cut implements [Signal].
