@@ -111,9 +111,14 @@ lint: ## lint the Go code
 	done; \
 	if [ -n "$$failed" ]; then echo "lint failed in:$$failed"; exit 1; fi
 
-# mdatagen takes the package's name from that of the folder, which is whatever somebody cloned into; hence the link.
+# mdatagen takes the package's name from that of the folder, which is whatever somebody cloned into; hence the link. What a
+# $ref leads to it would fetch from GitHub, unless it is in .schemas: the module has the same file.
+CONFIGRETRY = go.opentelemetry.io/collector/config/configretry
+
 .PHONY: generate
 generate: ## generate code and documentation from metadata.yaml
+	@read -r version from < <($(GO) list -m -f '{{.Version}} {{.Dir}}' $(CONFIGRETRY)); \
+	install -D -m 644 "$$from/metadata.yaml" ".schemas/$$version/config/configretry/metadata.yaml"
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	ln -s $(CURDIR) "$$dir/partitionedbufferprocessor"; \
 	$(call tool,mdatagen) "$$dir/partitionedbufferprocessor/metadata.yaml"

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configretry"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
@@ -91,6 +92,18 @@ func validateConfig(c *Config) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validateMaxElapsedTime is what the generated Validate calls for retry_on_failure.
+func validateMaxElapsedTime(c configretry.BackOffConfig) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("retry_on_failure: %w; initial_interval is %v, max_interval %v, max_elapsed_time %v, multiplier %v, randomization_factor %v",
+			err, c.InitialInterval, c.MaxInterval, c.MaxElapsedTime, c.Multiplier, c.RandomizationFactor)
+	}
+	if c.Enabled && c.InitialInterval == 0 {
+		return fmt.Errorf("retry_on_failure: initial_interval is %v; it must be above 0", c.InitialInterval)
+	}
+	return nil
 }
 
 func (c *Config) consumers() int {

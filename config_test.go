@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 )
@@ -32,6 +33,9 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			Sizer:                    "items",
 			BlockOnOverflow:          true,
 			ShutdownTimeout:          10 * time.Second,
+			RetryOnFailure: configretry.BackOffConfig{
+				InitialInterval: 5 * time.Second, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: 30 * time.Second, MaxElapsedTime: 5 * time.Minute,
+			},
 		},
 		"partitionedbuffer/all": {
 			Timeout:                  5 * time.Second,
@@ -46,6 +50,11 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			BlockOnOverflow:          false,
 			ExportTimeout:            2 * time.Second,
 			ShutdownTimeout:          time.Minute,
+			WaitForResult:            true,
+			RetryOnFailure: configretry.BackOffConfig{
+				Enabled: true, InitialInterval: time.Second, RandomizationFactor: 0.1, Multiplier: 2, MaxInterval: 10 * time.Second, MaxElapsedTime: time.Minute,
+			},
+			SplitOnTooLarge: true,
 		},
 	} {
 		t.Run(id, func(t *testing.T) {
@@ -98,11 +107,21 @@ func TestConfigErrorNamesKeyAndValue(t *testing.T) {
 			section{"metadata_keys": []string{"a"}, "queue_size_per_key": 8191},
 			[]string{"queue_size_per_key is 8191", "send_batch_size, which is 8192"},
 		},
+		"no time between retries": {
+			section{"retry_on_failure": map[string]any{"enabled": true, "initial_interval": 0}},
+			[]string{"retry_on_failure", "initial_interval is 0s"},
+		},
+		"negative time between retries": {
+			section{"retry_on_failure": map[string]any{"initial_interval": "-3s"}}, []string{"retry_on_failure", "initial_interval", "-3s"},
+		},
+		"less time for all retries than for one": {
+			section{"retry_on_failure": map[string]any{"max_elapsed_time": "7s"}}, []string{"retry_on_failure", "max_elapsed_time", "7s"},
+		},
 		"too many consumers": {section{"num_consumers": 10001}, []string{"num_consumers is 10001", "10000"}},
 
 		// Of a wrong type the Collector's decoder names the key alone.
 		"unknown key":        {section{"sendbatchsize": 1}, []string{"sendbatchsize"}},
-		"key of a later day": {section{"wait_for_result": true}, []string{"wait_for_result"}},
+		"key of a later day": {section{"partitions": 1}, []string{"partitions"}},
 		"negative size":      {section{"send_batch_size": -1}, []string{"send_batch_size", "-1"}},
 		"beyond 32 bits":     {section{"queue_size": 1 << 33}, []string{"queue_size is 8589934592"}},
 		"size as text":       {section{"send_batch_size": "many"}, []string{"send_batch_size", "string"}},

@@ -14,19 +14,53 @@ import (
 )
 
 // process sends a batch as one payload.
-func (b *buffer[P]) process(ctx context.Context, batch partitioned.Batch[request[P]]) partitioned.Verdict[request[P]] {
+func (b *buffer[P]) process(ctx context.Context, batch partitioned.Batch[request[P]]) (v partitioned.Verdict[request[P]]) {
+	b.health.begins()
+	if b.cfg.WaitForResult {
+		// One that is over already is nobody's any more: the batch goes out all the same.
+		if latest, ok := latestDeadline(batch.Items); ok && time.Until(latest) > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, latest)
+			defer cancel()
+		}
+	}
 	s := b.telemetry.begin(b.keys.context(ctx, batch.Key), links(batch.Items))
 	s.items, s.bySize, s.age = batch.Weight.Items, batch.Reason == partitioned.Size, time.Since(batch.Oldest)
-	err := b.send(s, batch.Items)
-	s.end(err)
-	if err != nil {
-		b.logger.Warn("A batch could not be sent and is dropped", zap.Error(err), zap.Int("items", s.items))
+	if tries := attemptsOf(batch.Items); tries.before {
+		s.bySize = tries.bySize
 	}
-	return partitioned.Verdict[request[P]]{Err: err}
+	var out outgoing[P]
+	err := b.send(s, batch.Items, &out)
+	s.end(err)
+	if err == nil {
+		b.health.delivered(nil)
+	} else {
+		v = b.failed(s, &batch, &out, err)
+	}
+	b.letGo(&out)
+	return v
+}
+
+// outgoing is the payload of one call of the next consumer. We hold a reference to either of the two until letGo, so that
+// they can be read after the call, and what an error says of a subset, which may be made of them.
+type outgoing[P any] struct {
+	merged P    // what the requests of the batch became
+	held   bool // ours
+	sent   P    // what the next consumer gets: merged or, if that may have to be sent again, a deep copy
+	copied bool // ours
+}
+
+func (b *buffer[P]) letGo(out *outgoing[P]) {
+	if out.held {
+		b.release(out.merged)
+	}
+	if out.copied {
+		b.release(out.sent)
+	}
 }
 
 // send merges the requests and calls the next consumer. A panic of it is an error (I8).
-func (b *buffer[P]) send(s *sending, requests []request[P]) (err error) {
+func (b *buffer[P]) send(s *sending, requests []request[P], out *outgoing[P]) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			panicked := &partitioned.PanicError{Value: r, Stack: debug.Stack()}
@@ -34,13 +68,16 @@ func (b *buffer[P]) send(s *sending, requests []request[P]) (err error) {
 			err = consumererror.NewPermanent(panicked)
 		}
 	}()
-	payload := b.merge(requests)
-	defer b.release(payload)
+	out.merged = b.merge(requests)
+	out.held, out.sent = true, out.merged
+	if b.cfg.SplitOnTooLarge || b.cfg.RetryOnFailure.Enabled { // else nobody pays for it
+		out.sent, out.copied = b.signal.Copy(out.merged), true
+	}
 	if b.telemetry.bytes {
-		s.bytes = b.signal.Size(payload)
+		s.bytes = b.signal.Size(out.sent)
 	}
 	defer s.timeCall()()
-	return b.next(s.ctx, payload)
+	return b.next(s.ctx, out.sent)
 }
 
 // merge moves all requests into the payload of the first.

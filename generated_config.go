@@ -5,6 +5,7 @@ package partitionedbufferprocessor
 import (
 	"errors"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configretry"
 	"time"
 )
 
@@ -24,6 +25,8 @@ type Config struct {
 	QueueSize int64 `mapstructure:"queue_size"`
 	// Capacity of one combination of metadata values. 0 is automatic. Needs metadata_keys.
 	QueueSizePerKey int64 `mapstructure:"queue_size_per_key"`
+	// Send again what failed, unless the error is permanent. Off by default.
+	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 	// Most items in a batch; larger requests are split. 0 is no limit.
 	SendBatchMaxSize int64 `mapstructure:"send_batch_max_size"`
 	// Number of items (spans, metric data points, log records, profile samples) that triggers a flush. 0 sends each request at once.
@@ -32,8 +35,12 @@ type Config struct {
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	// Unit of queue_size and queue_size_per_key, items or requests.
 	Sizer string `mapstructure:"sizer"`
+	// When a batch is answered to be too large, send its halves, down to single items.
+	SplitOnTooLarge bool `mapstructure:"split_on_too_large"`
 	// Longest wait of an item for its flush, while a consumer is free. 0 sends each request at once.
 	Timeout time.Duration `mapstructure:"timeout"`
+	// Return from each call when its data was delivered, with its own error. Otherwise when it was accepted.
+	WaitForResult bool `mapstructure:"wait_for_result"`
 	// prevent unkeyed literal initialization
 	_ struct{}
 }
@@ -46,10 +53,16 @@ func (c *Config) Validate() error {
 		err = errors.Join(err, inner_err)
 	}
 
+	if inner_err := validateMaxElapsedTime(c.RetryOnFailure); inner_err != nil {
+		err = errors.Join(err, inner_err)
+	}
+
 	return err
 }
 
 func createDefaultConfig() component.Config {
+	retryOnFailure := configretry.NewDefaultBackOffConfig()
+	retryOnFailure.Enabled = false
 	return &Config{
 		BlockOnOverflow:          true,
 		ExportTimeout:            0,
@@ -57,10 +70,13 @@ func createDefaultConfig() component.Config {
 		NumConsumers:             0,
 		QueueSize:                0,
 		QueueSizePerKey:          0,
+		RetryOnFailure:           retryOnFailure,
 		SendBatchMaxSize:         0,
 		SendBatchSize:            8192,
 		ShutdownTimeout:          10 * time.Second,
 		Sizer:                    "items",
+		SplitOnTooLarge:          false,
 		Timeout:                  200 * time.Millisecond,
+		WaitForResult:            false,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,21 @@ type anyKind struct {
 	name string
 	list func(first, n int) []string // the items of such a push, as a sink lists them
 	make func(t *testing.T, set func(*Config), next nextFunc) *pipeline
+
+	// answered is make with a next consumer that can do more.
+	answered func(t *testing.T, set func(*Config), next func(*answer) error) *pipeline
+	subset   func(err error) []string            // the items that err says have failed; nil: it does not say
+	partial  func(err error, first, n int) error // an error that says that these have failed
+}
+
+// answer is one call of the next consumer, and what can become of it.
+type answer struct {
+	ctx     context.Context
+	call    int // counted from 1
+	payload any
+	items   []string
+	partly  func(err error, from, to int) error // all but these of the items are taken
+	spoil   func()                              // empties the payload, as one may who moves things out of it
 }
 
 // nextFunc is the next consumer, told how many items the batch has.
@@ -62,11 +78,49 @@ func hide[P payload](name string, k kind[P]) anyKind {
 		make: func(t *testing.T, set func(*Config), next nextFunc) *pipeline {
 			return newPipeline(t, k, set, next)
 		},
+		answered: func(t *testing.T, set func(*Config), next func(*answer) error) *pipeline {
+			var calls atomic.Int64
+			return newPipelineTo(t, k, set, func(p *pipeline, ctx context.Context, payload P) error {
+				a := &answer{ctx: ctx, call: int(calls.Add(1)), items: k.items(payload), payload: payload}
+				after := time.Since(p.begin)
+				a.partly = func(err error, from, to int) error {
+					all := k.Cut(k.Copy(payload))
+					if from > 0 {
+						all.Take(from)
+					}
+					p.take(ctx, slices.Concat(a.items[:from], a.items[to:]), after)
+					return k.partial(err, all.Take(to-from))
+				}
+				a.spoil = func() { k.Merge(k.payload(0, 1), payload) }
+				err := next(a)
+				if err == nil {
+					p.take(ctx, a.items, after)
+				}
+				return err
+			})
+		},
+		subset: func(err error) []string {
+			p, ok := k.Subset(err)
+			if !ok {
+				return nil
+			}
+			return k.items(p)
+		},
+		partial: func(err error, first, n int) error { return k.partial(err, k.payload(first, n)) },
 	}
 }
 
 func newPipeline[P payload](t *testing.T, k kind[P], set func(*Config), next nextFunc) *pipeline {
-	p := &pipeline{begin: time.Now(), next: next, telemetry: componenttest.NewTelemetry()}
+	p := newPipelineTo(t, k, set, func(p *pipeline, ctx context.Context, payload P) error {
+		return p.receive(ctx, k.items(payload))
+	})
+	p.next = next
+	return p
+}
+
+// newPipelineTo is newPipeline with a next consumer that gets the payloads themselves.
+func newPipelineTo[P payload](t *testing.T, k kind[P], set func(*Config), next func(p *pipeline, ctx context.Context, payload P) error) *pipeline {
+	p := &pipeline{begin: time.Now(), telemetry: componenttest.NewTelemetry()}
 	settings := metadatatest.NewSettings(p.telemetry)
 	core, log := observer.New(zap.DebugLevel)
 	p.log = log
@@ -77,7 +131,7 @@ func newPipeline[P payload](t *testing.T, k kind[P], set func(*Config), next nex
 	}
 	require.NoError(t, cfg.Validate())
 	c, consume, err := k.create(settings, cfg, func(ctx context.Context, payload P) error {
-		return p.receive(ctx, k.items(payload))
+		return next(p, ctx, payload)
 	})
 	require.NoError(t, err)
 	p.Component = c
@@ -88,7 +142,11 @@ func newPipeline[P payload](t *testing.T, k kind[P], set func(*Config), next nex
 
 // start makes a pipeline that is shut down, without an error, when the test ends.
 func (k anyKind) start(t *testing.T, set func(*Config), next nextFunc) *pipeline {
-	p := k.make(t, set, next)
+	return k.make(t, set, next).begun(t)
+}
+
+// begun starts p, and has it shut down, without an error, when the test ends.
+func (p *pipeline) begun(t *testing.T) *pipeline {
 	require.NoError(t, p.Start(context.Background(), componenttest.NewNopHost()))
 	t.Cleanup(func() { require.NoError(t, p.Shutdown(context.Background())) })
 	return p
@@ -101,10 +159,14 @@ func (p *pipeline) receive(ctx context.Context, items []string) error {
 			return err
 		}
 	}
+	p.take(ctx, items, after)
+	return nil
+}
+
+func (p *pipeline) take(ctx context.Context, items []string, after time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, batch{items, after, client.FromContext(ctx)})
-	return nil
 }
 
 func (p *pipeline) batches() []batch {
@@ -172,7 +234,7 @@ func (p *pipeline) metric(t *testing.T, name, reason string) int64 {
 func (p *pipeline) requireConserved(t *testing.T) {
 	t.Helper()
 	require.Equal(t, p.metric(t, "items_accepted", ""),
-		p.metric(t, "items_forwarded", "")+p.metric(t, "items_dropped", "")+p.metric(t, "items_pending", ""), "I1")
+		p.metric(t, "items_forwarded", "")+p.metric(t, "items_returned", "")+p.metric(t, "items_dropped", "")+p.metric(t, "items_pending", ""), "I1")
 }
 
 // from returns a context with client metadata: names and values in turn.

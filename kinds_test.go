@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/consumer/consumererror/xconsumererror"
 	"go.opentelemetry.io/collector/consumer/xconsumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -37,6 +39,8 @@ type kind[P payload] struct {
 
 	// own marks p as a collector's graph does, which owns a payload from its first consumer on: true if it was not owned yet.
 	own func(p P) bool
+
+	partial func(err error, failed P) error
 
 	create func(processor.Settings, component.Config, func(context.Context, P) error) (component.Component, func(context.Context, P) error, error)
 }
@@ -86,7 +90,8 @@ var traces = kind[ptrace.Traces]{
 		}
 		return list
 	},
-	own: pref.MarkPipelineOwnedTraces,
+	own:     pref.MarkPipelineOwnedTraces,
+	partial: consumererror.NewTraces,
 	create: func(set processor.Settings, cfg component.Config, next func(context.Context, ptrace.Traces) error) (component.Component, func(context.Context, ptrace.Traces) error, error) {
 		c, err := consumer.NewTraces(next)
 		if err != nil {
@@ -125,7 +130,8 @@ var logs = kind[plog.Logs]{
 		}
 		return list
 	},
-	own: pref.MarkPipelineOwnedLogs,
+	own:     pref.MarkPipelineOwnedLogs,
+	partial: consumererror.NewLogs,
 	create: func(set processor.Settings, cfg component.Config, next func(context.Context, plog.Logs) error) (component.Component, func(context.Context, plog.Logs) error, error) {
 		c, err := consumer.NewLogs(next)
 		if err != nil {
@@ -172,7 +178,8 @@ var metrics = kind[pmetric.Metrics]{
 		}
 		return list
 	},
-	own: pref.MarkPipelineOwnedMetrics,
+	own:     pref.MarkPipelineOwnedMetrics,
+	partial: consumererror.NewMetrics,
 	create: func(set processor.Settings, cfg component.Config, next func(context.Context, pmetric.Metrics) error) (component.Component, func(context.Context, pmetric.Metrics) error, error) {
 		c, err := consumer.NewMetrics(next)
 		if err != nil {
@@ -188,6 +195,7 @@ var profiles = kind[pprofile.Profiles]{
 	payload: newProfiles,
 	items:   listProfiles,
 	own:     pref.MarkPipelineOwnedProfiles,
+	partial: xconsumererror.NewProfiles,
 	create: func(set processor.Settings, cfg component.Config, next func(context.Context, pprofile.Profiles) error) (component.Component, func(context.Context, pprofile.Profiles) error, error) {
 		c, err := xconsumer.NewProfiles(next)
 		if err != nil {

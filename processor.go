@@ -31,6 +31,7 @@ type buffer[P any] struct {
 	queue     *partitioned.Queue[request[P]]
 	logger    *zap.Logger
 	telemetry *telemetry
+	health    health
 	scratch   sync.Pool // of *[]P
 }
 
@@ -66,6 +67,7 @@ func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, si
 	if b.queue, err = partitioned.NewQueue(qc); err != nil {
 		return nil, err
 	}
+	b.health.queue = b.queue
 	b.telemetry, err = newTelemetry(set, signalName, b.queue.Stats)
 	return b, err
 }
@@ -76,7 +78,8 @@ func (b *buffer[P]) Capabilities() consumer.Capabilities {
 }
 
 // Start begins to accept.
-func (b *buffer[P]) Start(context.Context, component.Host) error {
+func (b *buffer[P]) Start(_ context.Context, host component.Host) error {
+	b.health.start(host)
 	return b.queue.Start()
 }
 
@@ -85,12 +88,13 @@ func (b *buffer[P]) Start(context.Context, component.Host) error {
 func (b *buffer[P]) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.ShutdownTimeout)
 	defer cancel()
+	b.health.end()
 	err := b.queue.Shutdown(ctx)
 	b.telemetry.shutdown()
 	if err != nil {
 		st := b.queue.Stats() // the metrics end here, so the last figures go to the log
 		b.logger.Error("Shutdown dropped what was pending", zap.Error(err), zap.Int64("accepted", st.Accepted),
-			zap.Int64("forwarded", st.Forwarded), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
+			zap.Int64("forwarded", st.Forwarded), zap.Int64("returned", st.Returned), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
 	}
 	return err
 }
@@ -102,15 +106,26 @@ func (b *buffer[P]) consume(ctx context.Context, payload P) error {
 		return nil
 	}
 	origin := trace.SpanContextFromContext(ctx)
-	if origin.IsSampled() || len(b.keys) > 0 || b.profiles {
+	if b.needsMore(ctx, origin) {
 		r.more = b.describe(ctx, payload, origin)
 	}
 	b.hold(payload)
-	if err := b.queue.Push(ctx, r); err != nil {
+	if !b.cfg.WaitForResult {
+		if err := b.queue.Push(ctx, r); err != nil {
+			b.release(payload)
+			return b.refusal(err)
+		}
+		return nil
+	}
+	result, err := b.queue.PushResult(ctx, r)
+	if err != nil {
 		b.release(payload)
 		return b.refusal(err)
 	}
-	return nil
+	if err = result.Wait(ctx); err != nil {
+		err = forOrigins(err, false)
+	}
+	return err
 }
 
 // refusal says what a user can do about a push that was refused. None is permanent: the sender may try again.

@@ -51,6 +51,7 @@ func differences(table map[string]string, defaults map[string]any) (all []string
 		switch want := fmt.Sprint(value); {
 		case written == want:
 		case slices.Contains(automatic, key) && want == "0" && strings.HasPrefix(written, "auto"):
+		case key == "retry_on_failure" && written == "disabled" && !value.(map[string]any)["enabled"].(bool):
 		case key == "metadata_keys" && (written == "none" || written == "[]"):
 		default:
 			if d, ok := value.(time.Duration); ok {

@@ -5,6 +5,7 @@ package partitionedbufferprocessor
 import (
 	"context"
 	"runtime/debug"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
@@ -27,6 +28,13 @@ type more[P any] struct {
 	whole  bool              // can be neither merged nor cut
 	origin trace.SpanContext // of the call, if it was sampled
 	left   signal.Cutter[P]  // set when a part of payload is gone: has what is left of it
+
+	deadline time.Time // of the call, if somebody waits for the result: of the last of them; zero: there is none
+
+	// Of a batch that comes again, instead of origin.
+	several  bool // calls have items in it
+	links    []trace.Link
+	attempts attempts
 }
 
 // maxDictionary bounds the dictionary entries of the profiles that are merged into one batch: pdata looks each entry up
@@ -38,14 +46,49 @@ func (b *buffer[P]) describe(ctx context.Context, payload P, origin trace.SpanCo
 	if origin.IsSampled() {
 		m.origin = origin
 	}
-	if b.profiles {
-		m.size = b.signal.Size(payload)
-		if b.signal.Check(payload) != nil {
-			m.whole = true
-			m.size = maxDictionary + 1 // goes on alone, as it came: the next component may know better
+	if b.cfg.WaitForResult {
+		m.deadline, _ = ctx.Deadline()
+	}
+	b.measure(m, payload)
+	return m
+}
+
+// measure fills in what has to be known of a payload in order to merge and cut it.
+func (b *buffer[P]) measure(m *more[P], payload P) {
+	if !b.profiles {
+		return
+	}
+	m.size = b.signal.Size(payload)
+	if b.signal.Check(payload) != nil {
+		m.whole = true
+		m.size = maxDictionary + 1 // goes on alone, as it came: the next component may know better
+	}
+}
+
+// needsMore tells whether there is something to describe of a request.
+func (b *buffer[P]) needsMore(ctx context.Context, origin trace.SpanContext) bool {
+	if origin.IsSampled() || len(b.keys) > 0 || b.profiles {
+		return true
+	}
+	if !b.cfg.WaitForResult {
+		return false
+	}
+	_, ok := ctx.Deadline()
+	return ok
+}
+
+// latestDeadline is that of the last of those who wait for a batch; false: one of them has none.
+func latestDeadline[P any](requests []request[P]) (latest time.Time, ok bool) {
+	for i := range requests {
+		m := requests[i].more
+		if m == nil || m.deadline.IsZero() {
+			return time.Time{}, false
+		}
+		if m.deadline.After(latest) {
+			latest = m.deadline
 		}
 	}
-	return m
+	return latest, true
 }
 
 func weigh[P any](r request[P]) partitioned.Weight {
@@ -79,6 +122,11 @@ func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail req
 	if room.Items >= r.items || r.more.whole || r.more.size > room.Bytes && room.Bytes < maxDictionary {
 		return r, r, false
 	}
+	return b.cut(r, room.Items)
+}
+
+// cut takes so many items off r, fewer than it has.
+func (b *buffer[P]) cut(r request[P], items int) (head, tail request[P], ok bool) {
 	defer func() {
 		if p := recover(); p != nil { // I8: on a worker it would end the process; like this it costs the request its cap
 			b.logger.Error("A request could not be cut", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
@@ -90,10 +138,12 @@ func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail req
 		r.more.left = b.signal.Cut(r.payload)
 	}
 	head, tail = r, r
-	head.payload = r.more.left.Take(room.Items)
-	head.items = room.Items
-	head.more = &more[P]{key: r.more.key, size: r.more.size, origin: r.more.origin}
-	tail.items -= room.Items
+	head.payload = r.more.left.Take(items)
+	head.items = items
+	m := *r.more
+	m.left = nil
+	head.more = &m
+	tail.items -= items
 	return head, tail, true
 }
 

@@ -57,6 +57,8 @@ func newTelemetry(set processor.Settings, signalName string, stats func() partit
 		builder.RegisterProcessorPartitionedbufferItemsAcceptedCallback(observe(func(s partitioned.Stats) int64 { return s.Accepted })),
 		builder.RegisterProcessorPartitionedbufferItemsForwardedCallback(observe(func(s partitioned.Stats) int64 { return s.Forwarded })),
 		builder.RegisterProcessorPartitionedbufferItemsPendingCallback(observe(func(s partitioned.Stats) int64 { return s.Queued + s.InFlight })),
+		builder.RegisterProcessorPartitionedbufferItemsReturnedCallback(observe(func(s partitioned.Stats) int64 { return s.Returned })),
+		builder.RegisterProcessorPartitionedbufferItemsRetriedCallback(observe(func(s partitioned.Stats) int64 { return s.Retried })),
 		builder.RegisterProcessorPartitionedbufferItemsRefusedCallback(observe(func(s partitioned.Stats) int64 { return s.Refused })),
 		builder.RegisterProcessorPartitionedbufferItemsDroppedCallback(func(_ context.Context, o metric.Int64Observer) error {
 			s := stats()
@@ -148,8 +150,15 @@ func (s *sending) end(err error) {
 // links leads to the spans that requests came from; nil when none was sampled.
 func links[P any](requests []request[P]) (links []trace.Link) {
 	for i := range requests {
-		if m := requests[i].more; m != nil && m.origin.IsValid() && len(links) < maxLinks {
+		m := requests[i].more
+		if m == nil {
+			continue
+		}
+		if m.origin.IsValid() && len(links) < maxLinks {
 			links = append(links, trace.Link{SpanContext: m.origin})
+		}
+		if m.links != nil {
+			return m.links // of a batch that comes again
 		}
 	}
 	return links

@@ -39,6 +39,8 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferItemsForwarded       metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsPending         metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferItemsRefused         metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsRetried         metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsReturned        metric.Int64ObservableCounter
 	ProcessorPartitionedbufferMetadataCardinality  metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferQueueCapacity        metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferQueueSize            metric.Int64ObservableUpDownCounter
@@ -154,6 +156,36 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsRefusedC
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsRefused, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferItemsRefused)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferItemsRetriedCallback sets callback for observable ProcessorPartitionedbufferItemsRetried metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsRetriedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsRetried, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferItemsRetried)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferItemsReturnedCallback sets callback for observable ProcessorPartitionedbufferItemsReturned metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsReturnedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsReturned, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferItemsReturned)
 	if err != nil {
 		return err
 	}
@@ -302,13 +334,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsAccepted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_accepted",
-		metric.WithDescription("Number of items accepted. At rest it is the sum of those forwarded, dropped and pending. [Alpha]"),
+		metric.WithDescription("Number of items accepted. At rest it is the sum of those forwarded, returned, dropped and pending. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsDropped, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_dropped",
-		metric.WithDescription("Number of items accepted and then given up, since the next consumer failed (error) or the drain at shutdown took too long (shutdown). [Alpha]"),
+		metric.WithDescription("Number of items accepted and then given up while nobody waited for them, since the next consumer failed (error) or the drain at shutdown took too long (shutdown). [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
@@ -327,6 +359,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorPartitionedbufferItemsRefused, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_refused",
 		metric.WithDescription("Number of items not accepted; the caller got an error. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferItemsRetried, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_items_retried",
+		metric.WithDescription("Number of items that are to be sent again, since the next consumer failed or found their batch too large; each time counted. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferItemsReturned, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_items_returned",
+		metric.WithDescription("Number of items that the next consumer did not take, as the caller that waited for them was told. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

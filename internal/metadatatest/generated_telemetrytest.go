@@ -117,7 +117,7 @@ func AssertEqualProcessorPartitionedbufferCallersWaiting(t *testing.T, tt *compo
 func AssertEqualProcessorPartitionedbufferItemsAccepted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_accepted",
-		Description: "Number of items accepted. At rest it is the sum of those forwarded, dropped and pending. [Alpha]",
+		Description: "Number of items accepted. At rest it is the sum of those forwarded, returned, dropped and pending. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -133,7 +133,7 @@ func AssertEqualProcessorPartitionedbufferItemsAccepted(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferItemsDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_dropped",
-		Description: "Number of items accepted and then given up, since the next consumer failed (error) or the drain at shutdown took too long (shutdown). [Alpha]",
+		Description: "Number of items accepted and then given up while nobody waited for them, since the next consumer failed (error) or the drain at shutdown took too long (shutdown). [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -190,6 +190,38 @@ func AssertEqualProcessorPartitionedbufferItemsRefused(t *testing.T, tt *compone
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_items_refused")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPartitionedbufferItemsRetried(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_partitionedbuffer_items_retried",
+		Description: "Number of items that are to be sent again, since the next consumer failed or found their batch too large; each time counted. [Alpha]",
+		Unit:        "{item}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_items_retried")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPartitionedbufferItemsReturned(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_partitionedbuffer_items_returned",
+		Description: "Number of items that the next consumer did not take, as the caller that waited for them was told. [Alpha]",
+		Unit:        "{item}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_items_returned")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

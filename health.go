@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// longWait is how long a caller has to wait for room to be a matter of health, and how often somebody looks for that.
+const longWait = 5 * time.Second
+
+// health tells the host that something is wrong, a recoverable error, and when nothing is any more: while deliveries fail, and
+// while callers wait for room for long. It tells changes only.
+//
+// While all is well a delivery costs it two atomic loads. Who waits for long is looked up by a timer, that runs while there is
+// something to deliver, and not by those who wait.
+type health struct {
+	queue interface { // immutable
+		LongestWait() time.Duration
+		Stats() partitioned.Stats
+	}
+	once   sync.Once
+	host   componentstatus.Reporter // set by the first start; nil: nobody listens
+	armed  atomic.Bool              // the timer runs
+	failed atomic.Bool              // failing is not nil
+
+	mu struct { // guards everything in it
+		sync.Mutex
+		timer     *time.Timer
+		failing   error         // of the last delivery
+		waits     time.Duration // of a caller, if it is long
+		told      bool          // that something is wrong
+		reporting bool          // somebody is about to tell
+		ended     bool
+	}
+}
+
+func (h *health) start(host component.Host) {
+	h.once.Do(func() { h.host, _ = host.(componentstatus.Reporter) })
+}
+
+// end: nothing is told any more, as the host does that from now on.
+func (h *health) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.ended = true
+	if h.mu.timer != nil {
+		h.mu.timer.Stop()
+	}
+}
+
+// begins says that a delivery begins.
+func (h *health) begins() {
+	if h.host == nil || h.armed.Load() || !h.armed.CompareAndSwap(false, true) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.mu.ended:
+	case h.mu.timer == nil:
+		h.mu.timer = time.AfterFunc(longWait, h.look)
+	default:
+		h.mu.timer.Reset(longWait)
+	}
+}
+
+// delivered says how a delivery ended.
+func (h *health) delivered(err error) {
+	if h.host == nil || err == nil && !h.failed.Load() {
+		return
+	}
+	h.mu.Lock()
+	h.mu.failing = err
+	h.failed.Store(err != nil)
+	h.report()
+}
+
+// look is what the timer does.
+func (h *health) look() {
+	waits := h.queue.LongestWait()
+	if waits < longWait {
+		waits = 0
+	}
+	idle := waits == 0 && h.queue.Stats().Calls == 0
+	h.mu.Lock()
+	h.mu.waits = waits
+	switch {
+	case h.mu.ended:
+	case idle:
+		h.armed.Store(false) // the next delivery sets it again
+	default:
+		h.mu.timer.Reset(longWait)
+	}
+	h.report()
+}
+
+// report tells what is new. It is called with mu held, and returns without. One caller at a time tells, under no lock (I4): the
+// others leave what is new to that one, so that what is told last is what is.
+func (h *health) report() {
+	defer h.mu.Unlock()
+	if h.mu.reporting {
+		return
+	}
+	h.mu.reporting = true
+	defer func() { h.mu.reporting = false }()
+	for !h.mu.ended {
+		err := h.mu.failing
+		if h.mu.waits > 0 {
+			err = errors.Join(err, fmt.Errorf("a caller has been waiting for room for %v", h.mu.waits.Round(time.Second)))
+		}
+		if h.mu.told == (err != nil) {
+			return
+		}
+		h.mu.told = err != nil
+		event := componentstatus.NewEvent(componentstatus.StatusOK)
+		if err != nil {
+			event = componentstatus.NewRecoverableErrorEvent(err)
+		}
+		h.mu.Unlock()
+		h.host.Report(event)
+		h.mu.Lock()
+	}
+}
