@@ -20,6 +20,7 @@ import (
 type thing struct {
 	id       int
 	key      string
+	byCall   bool // pushed by PushKey, which says so in place of Key
 	producer int
 	from, to int
 }
@@ -44,6 +45,9 @@ type chaos struct {
 	waiting   bool          // producers use PushWait at times
 	cancels   bool          // producers give up at times
 	flushes   bool          // somebody flushes
+	pushKeys  bool          // producers use PushKey at times
+	updates   bool          // somebody updates
+	witness   *witness      // the Observer; nil: none
 	shutdown  time.Duration // when Shutdown is called
 	deadline  time.Duration // of Shutdown
 	seed      uint64
@@ -74,6 +78,16 @@ const (
 	hangs
 )
 
+// line is which things t must stay in order with: those of its producer, with its key or, in one stream, with any.
+func (c *chaos) line(t thing) string {
+	if c.oneLane() && (c.keys == 0 || c.cfg.PerLane) {
+		return fmt.Sprint(t.producer)
+	}
+	return fmt.Sprint(t.key, "/", t.producer)
+}
+
+func (c *chaos) oneLane() bool { return c.cfg.Partitions == 1 || c.keys == 0 && c.cfg.Partitions == 0 }
+
 func (c *chaos) fault(format string, args ...any) {
 	c.faults = append(c.faults, fmt.Sprintf(format, args...))
 }
@@ -87,6 +101,8 @@ func drawChaos(t *rapid.T) *chaos {
 		waiting:   rapid.Bool().Draw(t, "waiting"),
 		cancels:   rapid.Bool().Draw(t, "cancels"),
 		flushes:   rapid.Bool().Draw(t, "flushes"),
+		pushKeys:  rapid.Bool().Draw(t, "pushKeys"),
+		updates:   rapid.Bool().Draw(t, "updates"),
 		shutdown:  time.Duration(rapid.IntRange(0, 3000).Draw(t, "shutdown")) * time.Millisecond,
 		deadline:  time.Duration(rapid.SampledFrom([]int{0, 10, 1000, 3_600_000}).Draw(t, "deadline")) * time.Millisecond,
 		seed:      rapid.Uint64().Draw(t, "seed"),
@@ -107,13 +123,23 @@ func drawChaos(t *rapid.T) *chaos {
 		Capacity:   rapid.SampledFrom([]int64{0, 1, 20, 100}).Draw(t, "capacity"),
 		Unit:       rapid.SampledFrom([]Unit{Items, Requests}).Draw(t, "unit"),
 		Overflow:   rapid.SampledFrom([]Overflow{Wait, Refuse, DropOldest}).Draw(t, "overflow"),
+		Whole:      rapid.Bool().Draw(t, "whole"),
+	}
+	if rapid.Bool().Draw(t, "observed") {
+		c.witness = newWitness()
+		c.cfg.Observer = &c.witness.Observer
 	}
 	if rapid.Bool().Draw(t, "capped") {
 		c.cfg.MaxBatchSize.Items = c.cfg.BatchSize.Items + rapid.SampledFrom([]int{1, 5}).Draw(t, "over")
 		c.cfg.Split = splitThing
 	}
 	if c.keys > 0 {
-		c.cfg.Key = func(t thing) string { return t.key }
+		c.cfg.Key = func(t thing) string {
+			if t.byCall {
+				return "PushKey says otherwise"
+			}
+			return t.key
+		}
 		c.cfg.PerLane = rapid.Bool().Draw(t, "perLane")
 	}
 	if c.keys > 0 && !c.cfg.PerLane {
@@ -144,21 +170,26 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	if weight != b.Weight {
 		c.fault("weight is %+v, stated as %+v", weight, b.Weight)
 	}
-	if limit := c.cfg.MaxBatchSize.Items; limit > 0 && weight.Items > limit {
+	if limit := c.cfg.MaxBatchSize.Items; limit > 0 && weight.Items > limit+chaosUpdate {
+		c.fault("I6: batch of %d, cap is %d", weight.Items, limit)
+	} else if limit > 0 && weight.Items > limit && !c.updates {
 		c.fault("I6: batch of %d, cap is %d", weight.Items, limit)
 	}
 	lane := b.Key
 	if c.cfg.PerLane || c.keys == 0 {
 		lane = "any"
 	}
-	oneLane := c.cfg.Partitions == 1 || c.keys == 0 && c.cfg.Partitions == 0
-	ordered := c.keys > 0 && !c.cfg.PerLane || oneLane && (c.keys > 0 || c.cfg.Consumers <= 1)
+	ordered := c.keys > 0 && !c.cfg.PerLane || c.oneLane() && (c.keys > 0 || c.cfg.Consumers <= 1)
 	if c.inFlight[lane]++; ordered && c.inFlight[lane] > 1 {
 		c.fault("I2: %d batches of %q in flight", c.inFlight[lane], lane)
 	}
-	if ordered {
-		for _, t := range b.Items {
-			name := fmt.Sprint(lane, "/", t.producer)
+	byKey := c.keys > 0 || c.cfg.Partitions > 1 || c.cfg.Consumers <= 1 // whoever has the same key stays in order
+	for _, t := range b.Items {
+		if c.keys > 0 && !c.cfg.PerLane && b.Key != t.key {
+			c.fault("%+v in a batch of %q", t, b.Key)
+		}
+		if ordered || byKey && t.key != "" {
+			name := c.line(t)
 			if l, seen := c.last[name]; seen && (t.id < l.id || t.id == l.id && t.from < l.to) {
 				c.fault("I2: %+v came after %+v", t, l)
 			}
@@ -219,8 +250,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	}
 	c.ok += took
 	for i := len(rest) - 1; i >= 0; i-- { // they come again
-		name := fmt.Sprint(lane, "/", rest[i].producer)
-		c.last[name] = thing{id: rest[i].id, to: rest[i].from}
+		c.last[c.line(rest[i])] = thing{id: rest[i].id, to: rest[i].from}
 	}
 	if how == panics {
 		panic(errChaos)
@@ -243,17 +273,25 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 			units += n
 			things = append(things, t)
 		}
+		byCall := c.pushKeys && rng.IntN(3) == 0
+		for i := range things {
+			if byCall {
+				things[i].key, things[i].byCall = fmt.Sprint("key", id%3), true
+			}
+		}
 		ctx, cancel := context.Background(), context.CancelFunc(func() {})
 		if c.cancels && rng.IntN(3) == 0 {
 			ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
 		}
-		wait := c.waiting && rng.IntN(2) == 0
+		wait := c.waiting && rng.IntN(2) == 0 && !byCall
 		c.mu.Lock()
 		c.accepted[id] = units // before the push: process may see it before the push returns
 		c.mu.Unlock()
 		var err error
 		if wait {
 			err = q.PushWait(ctx, things...)
+		} else if byCall {
+			err = q.PushKey(ctx, things[0].key, things...)
 		} else {
 			err = q.Push(ctx, things...)
 		}
@@ -310,6 +348,9 @@ func (c *chaos) run() {
 			c.checkStats(q.Stats())
 		}
 	})
+	if c.updates {
+		wg.Go(func() { c.update(q, stop) })
+	}
 	if c.flushes {
 		wg.Go(func() {
 			for {
@@ -365,8 +406,43 @@ func (c *chaos) run() {
 	if st.Keys != 0 {
 		c.fault("I5: %d keys remain", st.Keys)
 	}
+	if c.witness != nil {
+		c.faults = append(c.faults, c.witness.check(st, len(q.lanes))...)
+	}
 	if err := q.Push(context.Background(), thing{to: 1}); !errors.Is(err, ErrClosed) {
 		c.fault("I7: Push after Shutdown: %v", err)
+	}
+}
+
+// chaosUpdate is how far an Update goes beyond the sizes drawn.
+const chaosUpdate = 5
+
+// update changes the queue until stop.
+func (c *chaos) update(q *Queue[thing], stop chan struct{}) {
+	rng := rand.New(rand.NewPCG(c.seed, 2_000_000))
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Duration(rng.IntN(200)) * time.Millisecond):
+		}
+		more := rng.IntN(chaosUpdate + 1)
+		size, limit := c.cfg.BatchSize, c.cfg.MaxBatchSize
+		size.Items = rng.IntN(size.Items + more + 1)
+		if limit.Items > 0 {
+			limit.Items += more
+		}
+		interval := c.cfg.Interval * time.Duration(rng.IntN(3))
+		timeout := c.cfg.ProcessTimeout * time.Duration(1+rng.IntN(2))
+		change := Change{BatchSize: &size, MaxBatchSize: &limit, ProcessTimeout: &timeout}
+		if rng.IntN(2) == 0 {
+			change.Interval = &interval
+		}
+		if err := q.Update(change); err != nil {
+			c.mu.Lock()
+			c.fault("Update: %v", err)
+			c.mu.Unlock()
+		}
 	}
 }
 
