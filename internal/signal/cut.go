@@ -188,10 +188,17 @@ func copyResource[C interface {
 	dst.SetSchemaUrl(src.SchemaUrl())
 }
 
-func copyScope[C interface {
+type withScope interface {
 	withSchema
 	Scope() pcommon.InstrumentationScope
-}](dst, src C) {
+}
+
+func copyScope[C withScope](dst, src C) {
 	src.Scope().CopyTo(dst.Scope())
+	dst.SetSchemaUrl(src.SchemaUrl())
+}
+
+func moveScope[C withScope](dst, src C) {
+	src.Scope().MoveTo(dst.Scope())
 	dst.SetSchemaUrl(src.SchemaUrl())
 }

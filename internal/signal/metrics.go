@@ -86,31 +86,42 @@ func (*metricPart) items(m pmetric.Metric) int {
 }
 
 func (p *metricPart) split(head, m pmetric.Metric, n int) {
-	head.SetName(m.Name())
-	head.SetDescription(m.Description())
-	head.SetUnit(m.Unit())
-	m.Metadata().CopyTo(head.Metadata())
-
+	copyMetric(head, m)
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		moveNext(head.SetEmptyGauge().DataPoints(), m.Gauge().DataPoints(), p.next, n)
+		moveNext(head.Gauge().DataPoints(), m.Gauge().DataPoints(), p.next, n)
 	case pmetric.MetricTypeSum:
-		from, to := m.Sum(), head.SetEmptySum()
-		to.SetAggregationTemporality(from.AggregationTemporality())
-		to.SetIsMonotonic(from.IsMonotonic())
-		moveNext(to.DataPoints(), from.DataPoints(), p.next, n)
+		moveNext(head.Sum().DataPoints(), m.Sum().DataPoints(), p.next, n)
 	case pmetric.MetricTypeHistogram:
-		from, to := m.Histogram(), head.SetEmptyHistogram()
-		to.SetAggregationTemporality(from.AggregationTemporality())
-		moveNext(to.DataPoints(), from.DataPoints(), p.next, n)
+		moveNext(head.Histogram().DataPoints(), m.Histogram().DataPoints(), p.next, n)
 	case pmetric.MetricTypeExponentialHistogram:
-		from, to := m.ExponentialHistogram(), head.SetEmptyExponentialHistogram()
-		to.SetAggregationTemporality(from.AggregationTemporality())
-		moveNext(to.DataPoints(), from.DataPoints(), p.next, n)
+		moveNext(head.ExponentialHistogram().DataPoints(), m.ExponentialHistogram().DataPoints(), p.next, n)
 	case pmetric.MetricTypeSummary:
-		moveNext(head.SetEmptySummary().DataPoints(), m.Summary().DataPoints(), p.next, n)
+		moveNext(head.Summary().DataPoints(), m.Summary().DataPoints(), p.next, n)
 	}
 	p.next += n
+}
+
+// copyMetric copies all of a metric but its points.
+func copyMetric(dst, src pmetric.Metric) {
+	dst.SetName(src.Name())
+	dst.SetDescription(src.Description())
+	dst.SetUnit(src.Unit())
+	src.Metadata().CopyTo(dst.Metadata())
+	switch src.Type() {
+	case pmetric.MetricTypeGauge:
+		dst.SetEmptyGauge()
+	case pmetric.MetricTypeSum:
+		sum := dst.SetEmptySum()
+		sum.SetAggregationTemporality(src.Sum().AggregationTemporality())
+		sum.SetIsMonotonic(src.Sum().IsMonotonic())
+	case pmetric.MetricTypeHistogram:
+		dst.SetEmptyHistogram().SetAggregationTemporality(src.Histogram().AggregationTemporality())
+	case pmetric.MetricTypeExponentialHistogram:
+		dst.SetEmptyExponentialHistogram().SetAggregationTemporality(src.ExponentialHistogram().AggregationTemporality())
+	case pmetric.MetricTypeSummary:
+		dst.SetEmptySummary()
+	}
 }
 
 func (p *metricPart) trim(m pmetric.Metric) {
