@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+var _ Groups[plog.Logs] = Logs{}
+
+// Resources implements [Groups].
+func (Logs) Resources(p plog.Logs) int { return p.ResourceLogs().Len() }
+
+// Group implements [Groups].
+func (Logs) Group(e *Encoder, p plog.Logs, at int) (resource string, g Group[plog.Logs]) {
+	g = Group[plog.Logs]{Payload: p, At: at}
+	r := p.ResourceLogs().At(at)
+	e.reset()
+	e.resource(r.Resource(), r.SchemaUrl())
+	e.end()
+	scopes := r.ScopeLogs()
+	for i := range scopes.Len() {
+		s := scopes.At(i)
+		g.Items += s.LogRecords().Len()
+		e.scope(s.Scope(), s.SchemaUrl())
+		e.end()
+	}
+	resource, g.names = e.finish()
+	return resource, g
+}
+
+var foldLogs = foldScopes[plog.ScopeLogs, plog.ScopeLogsSlice](plog.ScopeLogs.LogRecords)
+
+// Fold implements [Groups].
+func (Logs) Fold(held *Group[plog.Logs], added Group[plog.Logs]) {
+	foldInto(held, &added, scopesOfLogs, plog.NewScopeLogsSlice, foldLogs)
+}
+
+// Extract implements [Groups].
+func (Logs) Extract(g Group[plog.Logs]) plog.Logs {
+	if g.names.twin {
+		foldInto(&g, nil, scopesOfLogs, plog.NewScopeLogsSlice, foldLogs)
+	}
+	return extract(g, plog.Logs.ResourceLogs, newLogs)
+}
+
+func scopesOfLogs(g *Group[plog.Logs]) plog.ScopeLogsSlice {
+	return g.Payload.ResourceLogs().At(g.At).ScopeLogs()
+}

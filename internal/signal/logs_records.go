@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import "go.opentelemetry.io/collector/pdata/plog"
+
+var _ Records[plog.Logs, LogRecord] = Logs{}
+
+// LogRecord is a log record outside of its payload.
+type LogRecord struct {
+	above  *aboveLogs
+	record plog.LogRecord
+}
+
+type aboveLogs = above[plog.ResourceLogs, plog.ScopeLogs]
+
+// logGroup is the group of all log records that have an identity, which is in their values alone.
+const logGroup = "log"
+
+// Records implements [Records]: a log record is known by the values of keys.Attributes, wherever it stands. Its version is
+// its attribute keys.Version or, if that is not asked for, the first that is there of its time, its observed time and
+// arrival. A record that lacks one of these attributes has no identity: a number cannot be compared with a time.
+func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, arrival int64, f func(ID, LogRecord)) {
+	for _, rl := range p.ResourceLogs().All() {
+		var resource plog.ResourceLogs
+		resourceKey := ""
+		for _, sl := range rl.ScopeLogs().All() {
+			if sl.LogRecords().Len() == 0 {
+				continue
+			}
+			if resourceKey == "" {
+				resource = plog.NewResourceLogs()
+				copyResource(resource, rl)
+				e.reset()
+				e.resource(rl.Resource(), rl.SchemaUrl())
+				resourceKey = e.string()
+			}
+			e.reset()
+			e.buf = append(e.buf, resourceKey...)
+			e.scope(sl.Scope(), sl.SchemaUrl())
+			a := &aboveLogs{resourceKey: resourceKey, scopeKey: e.string(), resource: resource, scope: plog.NewScopeLogs()}
+			copyScope(a.scope, sl)
+			for _, record := range sl.LogRecords().All() {
+				f(logID(e, record, rl, keys, arrival), LogRecord{a, record})
+			}
+		}
+	}
+}
+
+func logID(e *Encoder, record plog.LogRecord, under plog.ResourceLogs, keys RecordKeys, arrival int64) (id ID) {
+	resource := under.Resource().Attributes()
+	name, ok := e.values(keys.Attributes, record.Attributes(), resource)
+	if !ok {
+		return ID{}
+	}
+	switch {
+	case keys.Version != "":
+		v, ok := record.Attributes().Get(keys.Version)
+		if !ok {
+			v, ok = resource.Get(keys.Version)
+		}
+		if ok {
+			id.Version, ok = version(v)
+		}
+		if !ok {
+			return ID{}
+		}
+	case record.Timestamp() != 0:
+		id.Version = int64(record.Timestamp())
+	case record.ObservedTimestamp() != 0:
+		id.Version = int64(record.ObservedTimestamp())
+	default:
+		id.Version = arrival
+	}
+	id.Group, id.Record = logGroup, name
+	return id
+}
+
+// Assemble implements [Records].
+func (Logs) Assemble(records []LogRecord) plog.Logs {
+	p := newLogs()
+	var made assembly[plog.ResourceLogs, plog.ScopeLogs]
+	for i := range records {
+		a := records[i].above
+		to := made.in(a.scopeKey, a.resourceKey, func() plog.ResourceLogs {
+			r := p.ResourceLogs().AppendEmpty()
+			copyResource(r, a.resource)
+			return r
+		}, func(r plog.ResourceLogs) plog.ScopeLogs {
+			s := r.ScopeLogs().AppendEmpty()
+			copyScope(s, a.scope)
+			return s
+		})
+		records[i].record.MoveTo(to.LogRecords().AppendEmpty())
+	}
+	return p
+}

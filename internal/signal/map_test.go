@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"pgregory.net/rapid"
+)
+
+// withoutEmpty removes containers without items, which nobody promises to keep in a Map.
+func withoutEmptyTraces(p ptrace.Traces) {
+	p.ResourceSpans().RemoveIf(func(r ptrace.ResourceSpans) bool {
+		r.ScopeSpans().RemoveIf(func(s ptrace.ScopeSpans) bool { return s.Spans().Len() == 0 })
+		return r.ScopeSpans().Len() == 0
+	})
+}
+
+func withoutEmptyLogs(p plog.Logs) {
+	p.ResourceLogs().RemoveIf(func(r plog.ResourceLogs) bool {
+		r.ScopeLogs().RemoveIf(func(s plog.ScopeLogs) bool { return s.LogRecords().Len() == 0 })
+		return r.ScopeLogs().Len() == 0
+	})
+}
+
+func withoutEmptyMetrics(p pmetric.Metrics) {
+	p.ResourceMetrics().RemoveIf(func(r pmetric.ResourceMetrics) bool {
+		r.ScopeMetrics().RemoveIf(func(s pmetric.ScopeMetrics) bool {
+			s.Metrics().RemoveIf(func(m pmetric.Metric) bool {
+				var part metricPart
+				return part.items(m) == 0
+			})
+			return s.Metrics().Len() == 0
+		})
+		return r.ScopeMetrics().Len() == 0
+	})
+}
+
+// TestFoldLosesNothing: what was folded has the items of what came in, each below its own resource, scope and metric, and
+// none of these is there twice.
+func TestFoldLosesNothing(t *testing.T) {
+	t.Run("traces", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { foldLosesNothing(t, traces, Traces{}, withoutEmptyTraces) })
+	})
+	t.Run("logs", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { foldLosesNothing(t, logs, Logs{}, withoutEmptyLogs) })
+	})
+	t.Run("metrics", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { foldLosesNothing(t, metrics, Metrics{}, withoutEmptyMetrics) })
+	})
+}
+
+func foldLosesNothing[P any](t *rapid.T, k kind[P], sig Groups[P], prune func(P)) {
+	var e Encoder
+	var want []string
+	held := map[string]Group[P]{}
+	var order []string
+	for range few(t, "payloads") {
+		p := k.draw(t)
+		copied := k.Copy(p)
+		prune(copied)
+		want = append(want, k.flatten(copied)...)
+		for i := range sig.Resources(p) {
+			name, g := sig.Group(&e, p, i)
+			if h, ok := held[name]; ok {
+				sig.Fold(&h, g)
+				held[name] = h
+			} else if g.Items > 0 {
+				held[name] = g
+				order = append(order, name)
+			}
+		}
+	}
+	var got []string
+	for _, name := range order {
+		p := sig.Extract(held[name])
+		prune(p)
+		require.Equal(t, held[name].Items, k.Items(p))
+		got = append(got, k.flatten(p)...)
+		require.Equal(t, 1, sig.Resources(p))
+		again, g := sig.Group(&e, p, 0)
+		require.Equal(t, name, again)
+		require.False(t, g.names.twins2(), "a scope or metric is there twice")
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	require.Equal(t, want, got)
+}
+
+// twins2 is twins for any number of names.
+func (n names) twins2() bool {
+	seen := map[string]bool{}
+	var start int32
+	for range len(n.ends) + 1 {
+		name := n.next(&start)
+		if seen[name] {
+			return true
+		}
+		seen[name] = true
+	}
+	return false
+}
+
+// TestAssembleIsTheInverse of Records: all items, in order within what they stand below.
+func TestAssembleIsTheInverse(t *testing.T) {
+	t.Run("traces", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { assembleIsTheInverse(t, traces, Traces{}, withoutEmptyTraces) })
+	})
+	t.Run("logs", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { assembleIsTheInverse(t, logs, Logs{}, withoutEmptyLogs) })
+	})
+	t.Run("metrics", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { assembleIsTheInverse(t, metrics, Metrics{}, withoutEmptyMetrics) })
+	})
+}
+
+func assembleIsTheInverse[P, R any](t *rapid.T, k kind[P], sig interface {
+	Records[P, R]
+	Groups[P]
+}, prune func(P),
+) {
+	var e Encoder
+	var want []string
+	var records []R
+	for range few(t, "payloads") {
+		p := k.draw(t)
+		copied := k.Copy(p)
+		prune(copied)
+		want = append(want, k.flatten(copied)...)
+		before := k.flatten(p)
+		sig.Records(&e, p, RecordKeys{}, 0, func(_ ID, r R) { records = append(records, r) })
+		require.Equal(t, before, k.flatten(p), "Records only reads")
+	}
+	require.Len(t, records, len(want))
+	p := sig.Assemble(records)
+	got := k.flatten(p)
+	slices.Sort(want)
+	slices.Sort(got)
+	require.Equal(t, want, got)
+	seen := map[string]bool{}
+	for i := range sig.Resources(p) {
+		name, g := sig.Group(&e, p, i)
+		require.False(t, seen[name], "a resource is there twice")
+		require.False(t, g.names.twins2(), "a scope or metric is there twice")
+		seen[name] = true
+	}
+}
+
+func metricIDs(build func(m pmetric.Metric)) (ids []ID) {
+	p := pmetric.NewMetrics()
+	m := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	m.SetName("m")
+	build(m)
+	var e Encoder
+	Metrics{}.Records(&e, p, RecordKeys{}, 0, func(id ID, _ Point) { ids = append(ids, id) })
+	return ids
+}
+
+// TestSeries: what makes two points of one series, and what does not.
+func TestSeries(t *testing.T) {
+	sum := func(temporality pmetric.AggregationTemporality, starts ...pcommon.Timestamp) func(m pmetric.Metric) {
+		return func(m pmetric.Metric) {
+			m.SetEmptySum().SetAggregationTemporality(temporality)
+			for i, start := range starts {
+				p := m.Sum().DataPoints().AppendEmpty()
+				p.SetStartTimestamp(start)
+				p.SetTimestamp(pcommon.Timestamp(i + 10))
+				p.Attributes().PutStr("a", "b")
+			}
+		}
+	}
+	t.Run("a cumulative sum's points are one series", func(t *testing.T) {
+		ids := metricIDs(sum(pmetric.AggregationTemporalityCumulative, 1, 1))
+		require.Equal(t, ids[0].Group+ids[0].Record, ids[1].Group+ids[1].Record)
+		require.Less(t, ids[0].Version, ids[1].Version)
+	})
+	t.Run("a reset leaves both points", func(t *testing.T) {
+		ids := metricIDs(sum(pmetric.AggregationTemporalityCumulative, 1, 2))
+		require.NotEqual(t, ids[0].Record, ids[1].Record)
+	})
+	t.Run("a gauge has no reset", func(t *testing.T) {
+		ids := metricIDs(func(m pmetric.Metric) {
+			m.SetEmptyGauge().DataPoints().AppendEmpty().SetStartTimestamp(1)
+			m.Gauge().DataPoints().AppendEmpty().SetStartTimestamp(2)
+		})
+		require.Equal(t, ids[0], ids[1])
+	})
+	t.Run("NoRecordedValue is a value", func(t *testing.T) {
+		ids := metricIDs(func(m pmetric.Metric) {
+			m.SetEmptyGauge().DataPoints().AppendEmpty().SetIntValue(1)
+			m.Gauge().DataPoints().AppendEmpty().SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+		})
+		require.Equal(t, ids[0], ids[1])
+	})
+	t.Run("a change of the description is none of the series", func(t *testing.T) {
+		change := func(m pmetric.Metric) {
+			sum(pmetric.AggregationTemporalityCumulative, 1)(m)
+			m.SetDescription("another")
+		}
+		require.Equal(t, metricIDs(sum(pmetric.AggregationTemporalityCumulative, 1)), metricIDs(change))
+	})
+	for _, temporality := range []pmetric.AggregationTemporality{pmetric.AggregationTemporalityDelta, pmetric.AggregationTemporalityUnspecified} {
+		t.Run(fmt.Sprint(temporality, " has no identity"), func(t *testing.T) {
+			require.Empty(t, metricIDs(sum(temporality, 1))[0].Group)
+		})
+	}
+}
+
+// TestLogIdentity: keys in the record, else in the resource, and what is the version.
+func TestLogIdentity(t *testing.T) {
+	id := func(keys RecordKeys, build func(resource pcommon.Map, r plog.LogRecord)) (id ID) {
+		p := plog.NewLogs()
+		rl := p.ResourceLogs().AppendEmpty()
+		build(rl.Resource().Attributes(), rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty())
+		var e Encoder
+		Logs{}.Records(&e, p, keys, 99, func(got ID, _ LogRecord) { id = got })
+		return id
+	}
+	keys := RecordKeys{Attributes: []string{"uid", "node"}}
+	both := func(resource pcommon.Map, r plog.LogRecord) {
+		r.Attributes().PutStr("uid", "u")
+		resource.PutStr("node", "n")
+		resource.PutStr("uid", "of the resource")
+	}
+	known := id(keys, both)
+	require.NotEmpty(t, known.Group)
+	require.Equal(t, known, id(keys, func(resource pcommon.Map, r plog.LogRecord) {
+		r.Attributes().PutStr("node", "n")
+		r.Attributes().PutStr("other", "x")
+		resource.PutStr("uid", "u")
+	}), "record and resource are alike, the rest does not matter")
+	require.Empty(t, id(keys, func(_ pcommon.Map, r plog.LogRecord) { r.Attributes().PutStr("uid", "u") }).Group, "a key is missing")
+
+	require.EqualValues(t, 99, known.Version, "arrival")
+	observed := func(resource pcommon.Map, r plog.LogRecord) { both(resource, r); r.SetObservedTimestamp(7) }
+	require.EqualValues(t, 7, id(keys, observed).Version)
+	timed := func(resource pcommon.Map, r plog.LogRecord) { observed(resource, r); r.SetTimestamp(5) }
+	require.EqualValues(t, 5, id(keys, timed).Version)
+
+	keys.Version = "rv"
+	require.Empty(t, id(keys, timed).Group, "times and versions cannot be compared")
+	versioned := func(set func(pcommon.Map)) func(resource pcommon.Map, r plog.LogRecord) {
+		return func(resource pcommon.Map, r plog.LogRecord) { timed(resource, r); set(r.Attributes()) }
+	}
+	require.EqualValues(t, 12, id(keys, versioned(func(m pcommon.Map) { m.PutInt("rv", 12) })).Version)
+	require.EqualValues(t, 12, id(keys, versioned(func(m pcommon.Map) { m.PutStr("rv", "12") })).Version)
+	require.Empty(t, id(keys, versioned(func(m pcommon.Map) { m.PutStr("rv", "v12") })).Group)
+	require.EqualValues(t, 13, id(keys, func(resource pcommon.Map, r plog.LogRecord) {
+		timed(resource, r)
+		resource.PutStr("rv", "13")
+	}).Version)
+}
+
+// TestRecordKeepsNoOtherAlive: a superseded record is garbage, though others of its request are held.
+func TestRecordKeepsNoOtherAlive(t *testing.T) {
+	var e Encoder
+	p := generateMetrics(1000)
+	const large = 1 << 20
+	gauge := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetEmptyGauge()
+	for range 32 {
+		gauge.DataPoints().AppendEmpty().Attributes().PutEmptyBytes("large").FromRaw(make([]byte, large))
+	}
+	var first Point
+	Metrics{}.Records(&e, p, RecordKeys{}, 0, func(_ ID, r Point) {
+		if first.above == nil {
+			first = r
+		}
+	})
+	p = pmetric.Metrics{}
+	gauge = pmetric.Gauge{}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.HeapAlloc+16*large, before.HeapAlloc)
+	require.Equal(t, 1, Metrics{}.Assemble([]Point{first}).DataPointCount())
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+var _ Records[pmetric.Metrics, Point] = Metrics{}
+
+// Point is a data point outside of its payload.
+type Point struct {
+	above  *abovePoints
+	number pmetric.NumberDataPoint // of a gauge or sum
+	other  any                     // of one of the other types, which are fewer, and not worth three more words each
+}
+
+type abovePoints struct {
+	above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
+	key    string         // begins with scopeKey
+	metric pmetric.Metric // without points
+}
+
+// Records implements [Records]: a point is known by the series that it belongs to, as the data model defines it, and, gauges
+// aside, by its start, so that a reset leaves both points. Its version is its time. Points of deltas, or of no temporality,
+// have no identity: each counts.
+func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, _ int64, f func(ID, Point)) {
+	for _, rm := range p.ResourceMetrics().All() {
+		var under above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
+		for _, sm := range rm.ScopeMetrics().All() {
+			under.scopeKey = ""
+			for _, m := range sm.Metrics().All() {
+				var count metricPart
+				if count.items(m) == 0 {
+					continue
+				}
+				if under.resourceKey == "" {
+					under.resource = pmetric.NewResourceMetrics()
+					copyResource(under.resource, rm)
+					e.reset()
+					e.resource(rm.Resource(), rm.SchemaUrl())
+					under.resourceKey = e.string()
+				}
+				if under.scopeKey == "" {
+					under.scope = pmetric.NewScopeMetrics()
+					copyScope(under.scope, sm)
+					e.reset()
+					e.buf = append(e.buf, under.resourceKey...)
+					e.scope(sm.Scope(), sm.SchemaUrl())
+					under.scopeKey = e.string()
+				}
+				e.reset()
+				e.buf = append(e.buf, under.scopeKey...)
+				e.series(m)
+				series := len(e.buf)
+				e.describe(m)
+				a := &abovePoints{above: under, key: e.string(), metric: pmetric.NewMetric()}
+				copyMetric(a.metric, m)
+				recordsOf(e, m, a, a.key[:series], f)
+			}
+		}
+	}
+}
+
+// dataPoint is what the four types of points have in common.
+type dataPoint interface {
+	Attributes() pcommon.Map
+	StartTimestamp() pcommon.Timestamp
+	Timestamp() pcommon.Timestamp
+}
+
+func recordsOf(e *Encoder, m pmetric.Metric, a *abovePoints, series string, f func(ID, Point)) {
+	number := func(p pmetric.NumberDataPoint) Point { return Point{above: a, number: p} }
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		each(e, m.Gauge().DataPoints(), series, false, number, f)
+	case pmetric.MetricTypeSum:
+		each(e, m.Sum().DataPoints(), cumulative(series, m.Sum()), true, number, f)
+	case pmetric.MetricTypeHistogram:
+		each(e, m.Histogram().DataPoints(), cumulative(series, m.Histogram()), true, func(p pmetric.HistogramDataPoint) Point { return Point{above: a, other: p} }, f)
+	case pmetric.MetricTypeExponentialHistogram:
+		each(e, m.ExponentialHistogram().DataPoints(), cumulative(series, m.ExponentialHistogram()), true, func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: a, other: p} }, f)
+	case pmetric.MetricTypeSummary:
+		each(e, m.Summary().DataPoints(), series, true, func(p pmetric.SummaryDataPoint) Point { return Point{above: a, other: p} }, f)
+	}
+}
+
+// cumulative returns the identity of a series whose newest point says all, and else none.
+func cumulative(series string, m interface {
+	AggregationTemporality() pmetric.AggregationTemporality
+},
+) string {
+	if m.AggregationTemporality() == pmetric.AggregationTemporalityCumulative {
+		return series
+	}
+	return ""
+}
+
+func each[D dataPoint, S interface {
+	Len() int
+	At(i int) D
+}](e *Encoder, points S, series string, starts bool, point func(D) Point, f func(ID, Point)) {
+	for i := range points.Len() {
+		p := points.At(i)
+		id := ID{Group: series, Version: int64(p.Timestamp())}
+		if series != "" {
+			id.Record = e.point(p.Attributes(), p.StartTimestamp(), starts)
+		}
+		f(id, point(p))
+	}
+}
+
+// Assemble implements [Records].
+func (Metrics) Assemble(records []Point) pmetric.Metrics {
+	p := newMetrics()
+	var made assembly[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
+	metrics := map[string]pmetric.Metric{}
+	var last *abovePoints
+	var to pmetric.Metric
+	for i := range records {
+		a := records[i].above
+		if a != last {
+			m, ok := metrics[a.key]
+			if !ok {
+				m = made.in(a.scopeKey, a.resourceKey, func() pmetric.ResourceMetrics {
+					r := p.ResourceMetrics().AppendEmpty()
+					copyResource(r, a.resource)
+					return r
+				}, func(r pmetric.ResourceMetrics) pmetric.ScopeMetrics {
+					s := r.ScopeMetrics().AppendEmpty()
+					copyScope(s, a.scope)
+					return s
+				}).Metrics().AppendEmpty()
+				copyMetric(m, a.metric)
+				metrics[a.key] = m
+			}
+			to, last = m, a
+		}
+		records[i].moveTo(to)
+	}
+	return p
+}
+
+func (r *Point) moveTo(m pmetric.Metric) {
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		r.number.MoveTo(m.Gauge().DataPoints().AppendEmpty())
+	case pmetric.MetricTypeSum:
+		r.number.MoveTo(m.Sum().DataPoints().AppendEmpty())
+	case pmetric.MetricTypeHistogram:
+		r.other.(pmetric.HistogramDataPoint).MoveTo(m.Histogram().DataPoints().AppendEmpty())
+	case pmetric.MetricTypeExponentialHistogram:
+		r.other.(pmetric.ExponentialHistogramDataPoint).MoveTo(m.ExponentialHistogram().DataPoints().AppendEmpty())
+	case pmetric.MetricTypeSummary:
+		r.other.(pmetric.SummaryDataPoint).MoveTo(m.Summary().DataPoints().AppendEmpty())
+	}
+}

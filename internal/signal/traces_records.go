@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import "go.opentelemetry.io/collector/pdata/ptrace"
+
+var _ Records[ptrace.Traces, Span] = Traces{}
+
+// Span is a span outside of its payload.
+type Span struct {
+	above *aboveSpans
+	span  ptrace.Span
+}
+
+type aboveSpans = above[ptrace.ResourceSpans, ptrace.ScopeSpans]
+
+// Records implements [Records]: a span is known by its resource, scope, trace, ID and kind, as the two sides of a call that
+// Zipkin reports share the ID; its version is its end.
+func (Traces) Records(e *Encoder, p ptrace.Traces, _ RecordKeys, _ int64, f func(ID, Span)) {
+	for _, rs := range p.ResourceSpans().All() {
+		var resource ptrace.ResourceSpans
+		resourceKey := ""
+		for _, ss := range rs.ScopeSpans().All() {
+			if ss.Spans().Len() == 0 {
+				continue
+			}
+			if resourceKey == "" {
+				resource = ptrace.NewResourceSpans()
+				copyResource(resource, rs)
+				e.reset()
+				e.resource(rs.Resource(), rs.SchemaUrl())
+				resourceKey = e.string()
+			}
+			e.reset()
+			e.buf = append(e.buf, resourceKey...)
+			e.scope(ss.Scope(), ss.SchemaUrl())
+			a := &aboveSpans{resourceKey: resourceKey, scopeKey: e.string(), resource: resource, scope: ptrace.NewScopeSpans()}
+			copyScope(a.scope, ss)
+			for _, span := range ss.Spans().All() {
+				id := ID{a.scopeKey, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind())), int64(span.EndTimestamp())}
+				f(id, Span{a, span})
+			}
+		}
+	}
+}
+
+// Assemble implements [Records].
+func (Traces) Assemble(records []Span) ptrace.Traces {
+	p := newTraces()
+	var made assembly[ptrace.ResourceSpans, ptrace.ScopeSpans]
+	for i := range records {
+		a := records[i].above
+		to := made.in(a.scopeKey, a.resourceKey, func() ptrace.ResourceSpans {
+			r := p.ResourceSpans().AppendEmpty()
+			copyResource(r, a.resource)
+			return r
+		}, func(r ptrace.ResourceSpans) ptrace.ScopeSpans {
+			s := r.ScopeSpans().AppendEmpty()
+			copyScope(s, a.scope)
+			return s
+		})
+		records[i].span.MoveTo(to.Spans().AppendEmpty())
+	}
+	return p
+}
