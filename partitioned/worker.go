@@ -5,6 +5,7 @@ package partitioned
 import (
 	"context"
 	"errors"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -95,6 +96,13 @@ var errGoexit = errors.New("partitioned: Process called runtime.Goexit")
 func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 	l := s.lane
 	l.mu.Lock()
+	if q.reason(s, why) == Waiting {
+		// Those whom the last batch let go are about to push again, and do so before this goroutine goes on: one batch
+		// then stands for many, and nobody has waited for a clock.
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+	}
 	if l.mu.dead {
 		l.mu.Unlock()
 		return false
