@@ -44,7 +44,7 @@ func Cases() []Case {
 	cases = append(cases, consumeCases(Traces, 0.35)...)
 	cases = append(cases, consumeCases(Logs, 0.35)...)
 	cases = append(cases, consumeCases(Metrics, 0.5)...)
-	cases = append(cases, slowCase(5*time.Millisecond, 100), slowCase(50*time.Millisecond, 20), latencyCase(), stallsCase(), tenantsCase())
+	cases = append(cases, slowCase(5*time.Millisecond, 100), slowCase(50*time.Millisecond, 20), latencyCase(), stallsCase(), waitCase(), tenantsCase())
 	return append(cases, libraryCases()...)
 }
 
@@ -160,6 +160,40 @@ func stallsCase() Case {
 		Run: func(v Variant) ([]float64, error) {
 			o, err := Closed(Traces, v, l)
 			return []float64{float64(o.Accepting) / float64(o.Calls)}, err
+		},
+	}
+}
+
+// waitCase has callers that wait for the result. All of them together fill a batch of 320 items, and never one of 8192.
+func waitCase() Case {
+	l := Load{Producers: 64, Calls: 30_000, Items: 10, Shared: true}
+	const own, ownDefault = "ours(send_batch_size=320)", "ours(default_trigger)"
+	const theirs, theirsDefault = "queuebatch(min_size=320,num_consumers=10)", "queuebatch(default_trigger,num_consumers=10)"
+	return Case{
+		Group: "Wait", Name: "wait_for_result", Param: "producers=64",
+		About: fmt.Sprintf("wait_for_result, %d-item requests, %d calls a round, closed loop, no-op next consumer. "+
+			"The time is that until the calls run out, since then the last producers no longer fill a batch; CPU is that of the whole process until the end. With the default trigger "+
+			"of 8192 items, which the 640 that can wait never reach, queuebatch's callers wait for its timer.", l.Items, l.Calls),
+		Columns: []Column{{Unit: "ns/op", Ratio: true}, {Unit: "cpu-ns/op", Ratio: true}, {Unit: "B/op"}, {Unit: "allocs/op"}, {Unit: "items/batch"}},
+		Variants: []Variant{
+			{Rival: Ours, Label: own, Settings: Settings{"wait_for_result": true, "send_batch_size": 320}},
+			{Rival: Ours, Label: ownDefault, Settings: Settings{"wait_for_result": true}},
+			{Rival: Queuebatch, Label: theirs, Settings: Settings{
+				"wait_for_result": true, "num_consumers": 10, "queue_size": 1000, "batch": map[string]any{"min_size": 320},
+			}},
+			{Rival: Queuebatch, Label: theirsDefault, Calls: 640, Settings: Settings{"wait_for_result": true, "num_consumers": 10, "queue_size": 1000}},
+		},
+		Targets: []Target{
+			{Column: "ns/op", Of: own, Over: theirs, AtMost: 0.9},
+			{Column: "cpu-ns/op", Of: own, Over: theirs, AtMost: 0.8},
+			{Column: "ns/op", Of: ownDefault, Over: theirs, AtMost: 1.5},
+		},
+		Run: func(v Variant) ([]float64, error) {
+			o, err := Closed(Traces, v, l)
+			n := float64(o.Calls)
+			return []float64{
+				float64(o.Steady) / n, float64(o.CPU) / n, float64(o.Bytes) / n, float64(o.Allocs) / n, float64(o.Items) / float64(max(o.Batches, 1)),
+			}, err
 		},
 	}
 }

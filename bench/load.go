@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type Load struct {
 	Calls     int               // over all producers
 	Items     int               // a request
 	Delay     time.Duration     // how long the next consumer takes for a call
+	Shared    bool              // producers take the next call of all, instead of having a share each: they end together
 	Contexts  []context.Context // call i gets Contexts[i%len]; empty: the background context
 }
 
@@ -39,6 +41,7 @@ type Load struct {
 type Outcome struct {
 	Cost                     // from the first call until Shutdown returned
 	Accepting  time.Duration // from the first call until the last one returned
+	Steady     time.Duration // from the first call until the first producer had none left
 	Calls      int
 	Items      int
 	Batches    int
@@ -89,6 +92,7 @@ func Closed[T any](sig Signal[T], v Variant, l Load) (Outcome, error) {
 		start := time.Now()
 		err := p.run()
 		o.Accepting = time.Since(start)
+		o.Steady = time.Duration(p.first.Load() - start.UnixNano())
 		for range 100 { // lets the producers' goroutines end, which would be counted otherwise
 			runtime.Gosched()
 		}
@@ -141,9 +145,11 @@ func split(total, n int) func(yield func(span) bool) {
 
 // producers wait at a gate, so that starting them is not measured.
 type producers struct {
-	gate chan struct{}
-	done sync.WaitGroup
-	errs []error // one a producer, read after done
+	gate  chan struct{}
+	done  sync.WaitGroup
+	errs  []error      // one a producer, read after done
+	next  atomic.Int64 // call, where they are shared
+	first atomic.Int64 // when the first producer had none left, in Unix nanoseconds; 0: none yet
 }
 
 func startProducers[T any](s *Subject[T], l Load, payloads []T) *producers {
@@ -159,11 +165,18 @@ func startProducers[T any](s *Subject[T], l Load, payloads []T) *producers {
 		p.done.Go(func() {
 			<-p.gate
 			for i := part.from; i < part.to; i++ {
+				if l.Shared {
+					part.to = len(payloads)
+					if i = int(p.next.Add(1) - 1); i >= part.to {
+						break
+					}
+				}
 				if err := s.Consume(contexts[i%len(contexts)], payloads[i]); err != nil {
 					*failed = err
 					return
 				}
 			}
+			p.first.CompareAndSwap(0, time.Now().UnixNano())
 		})
 	}
 	return p
