@@ -237,6 +237,10 @@ func (m *Map[K, V]) flushed(s *stream[Entry[K, V]], batch []Entry[K, V]) {
 	for len(batch) > 0 {
 		n := min(some, len(batch))
 		l.mu.Lock()
+		if l.mu.dead { // nothing is held any more, and nothing will be written
+			l.mu.Unlock()
+			return
+		}
 		for i := range n {
 			s.index.gone(s.active, batch[i], now)
 		}

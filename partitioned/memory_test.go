@@ -208,3 +208,30 @@ func TestRememberedAgainFromTheLastCall(t *testing.T) {
 		m.Shutdown(bg)
 	})
 }
+
+// TestDeadlineBeforeVersionsAreRemembered steps a worker by hand: it has cut its batch, a key of it is written again, Shutdown
+// gives up, then the worker goes on.
+func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
+	cfg := one(&mapRecorder{})
+	cfg.Remember, cfg.Interval = time.Minute, 0
+	m, err := NewMap(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &m.queue
+	q.life.started = true
+	q.working.Store(1)
+	q.gate.open()
+	m.PutNewer(bg, "k", 1, 1)
+	s, why := q.sched.next()
+	c := &call[kv]{}
+	if !q.take(s, why, c) {
+		t.Fatal("not taken")
+	}
+	m.PutNewer(bg, "k", 2, 2)
+	if err := m.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {
+		t.Fatal(err)
+	}
+	q.flushed(s, c.batch.Items)
+	conserved(t, m.Stats())
+}
