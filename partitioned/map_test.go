@@ -127,20 +127,89 @@ func (m *modelMap) flush() (batch []kv) {
 	return batch
 }
 
-// TestMapModel replays random scripts against the plainest model: order of first insertion, versions, Remember, Updates,
-// Get, Delete, counts (I1, I3).
+// mapOp is one step of a script for a Map.
+type mapOp struct {
+	kind    int
+	entries []kv
+	wait    time.Duration
+}
+
+// replay plays a script to a Map and to the plainest model, and says where they differ: in the order of first insertion,
+// versions, Remember, Updates, Get, Delete, counts (I1, I3).
+func replay(t *testing.T, remember time.Duration, script []mapOp) (fault string) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		cfg := one(r)
+		cfg.Remember = remember
+		cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
+		m := startMap(t, cfg)
+		defer m.Shutdown(bg)
+		model := &modelMap{held: map[string]kv{}, flushed: map[string]int64{}, at: map[string]time.Time{}, remember: remember}
+		var want [][]kv
+		for i, o := range script {
+			e := o.entries[0]
+			switch o.kind {
+			case 0:
+				m.Put(bg, e.Key, e.Value)
+				model.write(put, e)
+			case 1:
+				m.PutNewer(bg, e.Key, e.Value, e.Version)
+				model.write(newer, e)
+			case 2:
+				m.Merge(bg, e.Key, e.Value)
+				model.write(merge, e)
+			case 3, 4, 5:
+				how := []write{put, newer, merge}[o.kind-3]
+				[]func(context.Context, ...kv) error{m.PutAll, m.PutAllNewer, m.MergeAll}[o.kind-3](bg, o.entries...)
+				for _, e := range o.entries {
+					model.write(how, e)
+				}
+			case 6:
+				_, held := model.held[e.Key]
+				if held {
+					model.superseded++
+					model.drop(e.Key)
+					model.keys = slices.DeleteFunc(model.keys, func(k string) bool { return k == e.Key })
+				}
+				if got := m.Delete(e.Key); got != held {
+					fault = fmt.Sprintf("step %d: Delete(%s) is %v", i, e.Key, got)
+				}
+			case 7:
+				if b := model.flush(); len(b) > 0 {
+					want = append(want, b)
+				}
+				m.Flush(bg)
+			case 8:
+				time.Sleep(o.wait)
+			}
+			for k := range model.held {
+				if v, ok := m.Get(k); !ok || v != model.held[k].Value {
+					fault = fmt.Sprintf("step %d: Get(%s) is %v, %v; want %v", i, k, v, ok, model.held[k].Value)
+				}
+			}
+			st := m.Stats()
+			if st.Accepted != model.accepted || st.Superseded != model.superseded || st.Forwarded != model.forwarded || st.Queued != int64(len(model.held)) || st.Used != st.Queued {
+				fault = fmt.Sprintf("step %d: %+v; want %+v", i, st, model)
+			}
+			if fault != "" {
+				return
+			}
+		}
+		if !slices.EqualFunc(r.batches, want, slices.Equal) {
+			fault = fmt.Sprintf("sent %v, want %v", r.batches, want)
+		}
+	})
+	return fault
+}
+
+// TestMapModel replays random scripts.
 func TestMapModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		remember := time.Duration(rapid.SampledFrom([]int{0, 0, 5, 100}).Draw(rt, "remember")) * time.Second
-		type op struct {
-			kind    int
-			entries []kv
-			wait    time.Duration
-		}
 		key := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
-		var script []op
+		var script []mapOp
 		for range rapid.IntRange(1, 60).Draw(rt, "length") {
-			o := op{kind: rapid.IntRange(0, 8).Draw(rt, "op")}
+			o := mapOp{kind: rapid.IntRange(0, 8).Draw(rt, "op")}
 			for range rapid.IntRange(1, 4).Draw(rt, "entries") {
 				o.entries = append(o.entries, kv{
 					Key: key.Draw(rt, "key"), Value: rapid.IntRange(1, 1000).Draw(rt, "value"), Version: int64(rapid.IntRange(1, 9).Draw(rt, "version")),
@@ -149,70 +218,7 @@ func TestMapModel(t *testing.T) {
 			o.wait = time.Duration(rapid.IntRange(0, 7).Draw(rt, "wait")) * time.Second
 			script = append(script, o)
 		}
-		var fault string
-		synctest.Test(t, func(t *testing.T) {
-			r := &mapRecorder{}
-			cfg := one(r)
-			cfg.Remember = remember
-			cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
-			m := startMap(t, cfg)
-			defer m.Shutdown(bg)
-			model := &modelMap{held: map[string]kv{}, flushed: map[string]int64{}, at: map[string]time.Time{}, remember: remember}
-			var want [][]kv
-			for i, o := range script {
-				e := o.entries[0]
-				switch o.kind {
-				case 0:
-					m.Put(bg, e.Key, e.Value)
-					model.write(put, e)
-				case 1:
-					m.PutNewer(bg, e.Key, e.Value, e.Version)
-					model.write(newer, e)
-				case 2:
-					m.Merge(bg, e.Key, e.Value)
-					model.write(merge, e)
-				case 3, 4, 5:
-					how := []write{put, newer, merge}[o.kind-3]
-					[]func(context.Context, ...kv) error{m.PutAll, m.PutAllNewer, m.MergeAll}[o.kind-3](bg, o.entries...)
-					for _, e := range o.entries {
-						model.write(how, e)
-					}
-				case 6:
-					_, held := model.held[e.Key]
-					if held {
-						model.superseded++
-						model.drop(e.Key)
-						model.keys = slices.DeleteFunc(model.keys, func(k string) bool { return k == e.Key })
-					}
-					if got := m.Delete(e.Key); got != held {
-						fault = fmt.Sprintf("step %d: Delete(%s) is %v", i, e.Key, got)
-					}
-				case 7:
-					if b := model.flush(); len(b) > 0 {
-						want = append(want, b)
-					}
-					m.Flush(bg)
-				case 8:
-					time.Sleep(o.wait)
-				}
-				for k := range model.held {
-					if v, ok := m.Get(k); !ok || v != model.held[k].Value {
-						fault = fmt.Sprintf("step %d: Get(%s) is %v, %v; want %v", i, k, v, ok, model.held[k].Value)
-					}
-				}
-				st := m.Stats()
-				if st.Accepted != model.accepted || st.Superseded != model.superseded || st.Forwarded != model.forwarded || st.Queued != int64(len(model.held)) || st.Used != st.Queued {
-					fault = fmt.Sprintf("step %d: %+v; want %+v", i, st, model)
-				}
-				if fault != "" {
-					return
-				}
-			}
-			if !slices.EqualFunc(r.batches, want, slices.Equal) {
-				fault = fmt.Sprintf("sent %v, want %v", r.batches, want)
-			}
-		})
-		if fault != "" {
+		if fault := replay(t, remember, script); fault != "" {
 			rt.Fatal(fault)
 		}
 	})
@@ -455,6 +461,7 @@ func TestMergeAllWaitTellsAllWhoWroteToAnEntry(t *testing.T) {
 
 func TestNewMapNamesTheField(t *testing.T) {
 	for want, cfg := range map[string]MapConfig[string, int]{
+		"Partitions":    {QueueConfig: QueueConfig[kv]{Process: (&mapRecorder{}).process, Partitions: -1}, Remember: 1},
 		"Process":       {},
 		"Remember":      {Remember: -1},
 		"MaxRemembered": {MaxRemembered: -1},
