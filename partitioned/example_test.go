@@ -182,3 +182,247 @@ func ExampleQueue_Stats() {
 	// 2 items, 8 of 4000 bytes
 	// 2 accepted, 2 dropped
 }
+
+// A key of the call's own, in place of that of the config: equal keys, one partition, in order.
+func ExampleQueue_PushKey() {
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+		Process: func(_ context.Context, b partitioned.Batch[string]) partitioned.Verdict[string] {
+			fmt.Printf("%q %v\n", b.Key, b.Items)
+			return partitioned.Verdict[string]{}
+		},
+		Key:       func(item string) string { return item[:1] },
+		Consumers: 1,
+		Interval:  time.Hour,
+		BatchSize: partitioned.Weight{Items: 100},
+	})
+	q.Start()
+	ctx := context.Background()
+	q.Push(ctx, "a1", "a2")
+	q.PushKey(ctx, "mine", "a3", "b1")
+	q.Shutdown(ctx)
+	// Unordered output:
+	// "a" [a1 a2]
+	// "mine" [a3 b1]
+}
+
+// Accepted is one thing, delivered another: PushResult tells the two apart.
+func ExampleQueue_PushResult() {
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process: partitioned.Plain(func(context.Context, []int) error { return errors.New("the database is away") }),
+	})
+	q.Start()
+	defer q.Shutdown(context.Background())
+	result, err := q.PushResult(context.Background(), 1)
+	fmt.Println("accepted:", err)
+	fmt.Println("delivered:", result.Wait(context.Background()))
+	// Output:
+	// accepted: <nil>
+	// delivered: the database is away
+}
+
+func ExampleResult_Wait() {
+	release := make(chan struct{})
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process: partitioned.Plain(func(context.Context, []int) error {
+			<-release
+			return nil
+		}),
+	})
+	q.Start()
+	result, _ := q.PushResult(context.Background(), 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	fmt.Println(errors.Is(result.Wait(ctx), partitioned.ErrAbandoned)) // it is delivered all the same
+	close(release)
+	q.Shutdown(context.Background())
+	fmt.Println(q.Stats().Forwarded, "forwarded")
+	// Output:
+	// true
+	// 1 forwarded
+}
+
+// What is named changes, for all partitions, at once; deadlines run on.
+func ExampleQueue_Update() {
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process: func(_ context.Context, b partitioned.Batch[int]) partitioned.Verdict[int] {
+			fmt.Println(b.Reason, b.Items)
+			return partitioned.Verdict[int]{}
+		},
+		Interval:  time.Hour,
+		BatchSize: partitioned.Weight{Items: 100},
+	})
+	q.Start()
+	ctx := context.Background()
+	q.Push(ctx, 1, 2)
+	fmt.Println(q.Update(partitioned.Change{BatchSize: &partitioned.Weight{Items: 2}})) // due now
+	q.Flush(ctx)
+	minus := -time.Second
+	fmt.Println(q.Update(partitioned.Change{Interval: &minus}))
+	q.Shutdown(ctx)
+	// Unordered output:
+	// <nil>
+	// size [1 2]
+	// partitioned: Interval is negative: -1000000000
+}
+
+func ExampleObserver() {
+	observer := &partitioned.Observer{
+		PartitionStart: func(queue string, partition int) { fmt.Println(queue, partition, "starts") },
+		PartitionStop: func(queue string, partition int, lost int64) {
+			fmt.Println(queue, partition, "stops,", lost, "lost")
+		},
+		BatchStart: func(b partitioned.BatchInfo) { fmt.Println("batch of", b.Weight.Items, "for", b.Reason) },
+		BatchEnd: func(_ partitioned.BatchInfo, o partitioned.Outcome) {
+			fmt.Println(o.Forwarded, "forwarded,", o.Failed, "failed:", o.Err)
+		},
+		BatchOverdue: func(b partitioned.BatchInfo) { fmt.Println("a call hangs, in partition", b.Partition) },
+		Evicted:      func(_ string, _, items int) { fmt.Println(items, "dropped to make room") },
+	}
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Name: "orders",
+		Process: partitioned.Plain(func(_ context.Context, items []int) error {
+			if items[0] == 3 {
+				panic("three")
+			}
+			return nil
+		}),
+		Interval:  time.Hour,
+		BatchSize: partitioned.Weight{Items: 2},
+		Observer:  observer,
+	})
+	q.Start()
+	q.Push(context.Background(), 1, 2, 3)
+	q.Shutdown(context.Background())
+	// Output:
+	// orders 0 starts
+	// batch of 2 for size
+	// 2 forwarded, 0 failed: <nil>
+	// batch of 1 for shutdown
+	// 0 forwarded, 1 failed: partitioned: panic in Process: three
+	// orders 0 stops, 0 lost
+}
+
+// A flush hands over all that is held, in one call; the slice is the callee's to keep.
+func ExampleQueueConfig_whole() {
+	var kept [][]int
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process: func(_ context.Context, b partitioned.Batch[int]) partitioned.Verdict[int] {
+			kept = append(kept, b.Items)
+			return partitioned.Verdict[int]{}
+		},
+		Whole:     true,
+		Interval:  time.Hour,
+		BatchSize: partitioned.Weight{Items: 4}, // due from here on, but not cut here
+	})
+	q.Start()
+	q.Push(context.Background(), 1, 2, 3, 4, 5, 6)
+	q.Shutdown(context.Background())
+	fmt.Println(kept)
+	// Output:
+	// [[1 2 3 4 5 6]]
+}
+
+// The newest items matter most: the oldest make room for them, and are counted.
+func ExampleOverflow_dropOldest() {
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process: partitioned.Plain(func(_ context.Context, items []int) error {
+			fmt.Println(items)
+			return nil
+		}),
+		Interval:  time.Hour,
+		BatchSize: partitioned.Weight{Items: 100},
+		Capacity:  3,
+		Overflow:  partitioned.DropOldest,
+	})
+	q.Start()
+	for i := range 5 {
+		q.Push(context.Background(), i)
+	}
+	fmt.Println(q.Stats().Evicted, "dropped")
+	q.Shutdown(context.Background())
+	// Output:
+	// 2 dropped
+	// [2 3 4]
+}
+
+// Items of different weight, and one that is divided where a batch ends.
+func ExampleWeight() {
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+		Process: func(_ context.Context, b partitioned.Batch[string]) partitioned.Verdict[string] {
+			fmt.Println(b.Weight.Items, b.Items)
+			return partitioned.Verdict[string]{}
+		},
+		Weigh: func(s string) partitioned.Weight { return partitioned.Weight{Items: len(s)} },
+		Split: func(s string, room partitioned.Weight) (head, tail string, ok bool) {
+			if len(s) <= room.Items {
+				return "", "", false
+			}
+			return s[:room.Items], s[room.Items:], true
+		},
+		Interval:     time.Hour,
+		BatchSize:    partitioned.Weight{Items: 4},
+		MaxBatchSize: partitioned.Weight{Items: 5},
+	})
+	q.Start()
+	q.Push(context.Background(), "one", "seventeen")
+	q.Shutdown(context.Background())
+	// Output:
+	// 5 [one se]
+	// 5 [vente]
+	// 2 [en]
+}
+
+// How long the first of those who wait for room has waited: above 0 for long, nothing gets on any more.
+func ExampleQueue_LongestWait() {
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{Process: partitioned.Plain(func(context.Context, []int) error { return nil })})
+	q.Start()
+	fmt.Println(q.LongestWait())
+	q.Shutdown(context.Background())
+	// Output:
+	// 0s
+}
+
+func ExampleQueue_Len() {
+	called, release := make(chan struct{}), make(chan struct{})
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process: partitioned.Plain(func(context.Context, []int) error {
+			called <- struct{}{}
+			<-release
+			return nil
+		}),
+		Interval: time.Hour, BatchSize: partitioned.Weight{Items: 2},
+	})
+	q.Start()
+	q.Push(context.Background(), 1, 2, 3)
+	<-called
+	fmt.Println(q.Len())
+	close(release)
+	go func() { <-called }()
+	q.Shutdown(context.Background())
+	// Output:
+	// 1 2
+}
+
+func ExampleNewQueue() {
+	_, err := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process:    partitioned.Plain(func(context.Context, []int) error { return nil }),
+		Partitions: -1,
+	})
+	fmt.Println(err)
+	// Output:
+	// partitioned: Partitions is negative: -1
+}
+
+// A panic costs its batch; who waits for it gets the stack.
+func ExamplePanicError() {
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process: partitioned.Plain(func(context.Context, []int) error { panic("oh") }),
+	})
+	q.Start()
+	err := q.PushWait(context.Background(), 1)
+	q.Shutdown(context.Background())
+	var p *partitioned.PanicError
+	fmt.Println(errors.As(err, &p), p.Value, len(p.Stack) > 0)
+	// Output:
+	// true oh true
+}
