@@ -177,7 +177,8 @@ type QueueConfig[T any] struct {
 	KeyCapacity int64
 	// Overflow says what a push does without room: Wait for it, Refuse, or DropOldest. The last drops, and counts, the
 	// oldest items that are in no batch yet; of its own key only, where items have keys, so that no key drops what
-	// another one pushed. If there are none, the push gets ErrFull. Default: Wait.
+	// another one pushed, and without keys of its own partition first. If all of them would not do, it drops none and
+	// gets ErrFull. Default: Wait.
 	Overflow Overflow
 
 	// ProcessTimeout is the deadline of the context of one call of Process. 0: none, since only the caller knows what is

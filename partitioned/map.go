@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// Entry is what a Map holds of a key, and what Process receives.
+// Entry is what a Map holds of a key, and what Process receives. Of those that are given to PutAll, PutAllNewer, MergeAll and
+// MergeAllWait, Updates is ignored, and Version too but for PutAllNewer.
 type Entry[K comparable, V any] struct {
 	Key     K
 	Value   V
 	Version int64 // as given to PutNewer; 0 if it never was
-	Updates int64 // how often the key was written since the last flush, what was superseded at once not counted
+	Updates int64 // how often the key was written since its last flush, what was superseded at once not counted; 1 at least
 }
 
 // MapConfig says how a Map works. Only Process has to be set.
@@ -36,8 +37,9 @@ type MapConfig[K comparable, V any] struct {
 	// lock, so it must be quick, must not panic, and must not call the Map. Needed by the methods of that name.
 	Merge func(held, added Entry[K, V]) V
 
-	// Remember is for how long the version of a key is remembered after it was flushed, so that PutNewer supersedes what
-	// is older by then too. 0: not at all; versions are compared within one flush.
+	// Remember is for how long the version of a key is remembered after its flush, its last call of Process that is, so that
+	// PutNewer supersedes what is older by then too. Versions that are over are forgotten when the partition flushes
+	// again. Put and Merge take up the version that is remembered. 0: not at all; versions are compared within one flush.
 	Remember time.Duration
 	// MaxRemembered bounds the number of versions that are remembered after their flush, over all partitions; beyond it
 	// the ones flushed first are forgotten. Default: 100 000.
@@ -45,7 +47,11 @@ type MapConfig[K comparable, V any] struct {
 }
 
 // Map is a Queue of entries in which each key is held once: what is written to a key that is pending replaces it, or is
-// folded into it. Its room is that of what is held, given back at once when something is superseded.
+// folded into it. Make one with NewMap.
+//
+// Its room is that of what is held, given back at once when something is superseded. Put and PutNewer need none where what
+// they write is no heavier than what they replace, so a Map that is full still takes them; all other writes need it first,
+// and with DropOldest they drop for it. What is dropped or deleted is remembered, with Remember, as if it had been flushed.
 //
 // A flush takes what a partition, or with Key a stream, holds. From then on its entries are out of reach: Get does not see
 // them, Delete does not undo them, and a write to their key begins a new entry, which is processed after them.

@@ -8,11 +8,13 @@ import "time"
 // lock, on the goroutine to which it happens. It holds that up for as long as it takes, and must not panic. What it is told
 // of a batch is in Stats already when BatchEnd is called.
 type Observer struct {
-	// PartitionStart and PartitionStop enclose all else of a partition. lost: items that Shutdown dropped there.
+	// PartitionStart and PartitionStop enclose all else of a partition, except for calls of Process that went on when the
+	// deadline of Shutdown was over. They are called by Start and by Shutdown. lost: items that Shutdown dropped there.
 	PartitionStart func(queue string, partition int)
 	PartitionStop  func(queue string, partition int, lost int64)
 
-	// BatchStart is called before Process, BatchEnd when the batch is settled, before those who wait for it are told.
+	// BatchStart is called before Process, BatchEnd, once for each BatchStart, when the batch is settled, before those who
+	// wait for it are told.
 	BatchStart func(BatchInfo)
 	BatchEnd   func(BatchInfo, Outcome)
 	// BatchOverdue is called once, on a goroutine of its own, when a call of Process goes on although its ProcessTimeout
