@@ -56,7 +56,7 @@ func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, si
 		qc.Overflow = partitioned.Refuse
 	}
 	if len(b.keys) > 0 {
-		qc.Key = func(r request[P]) string { return r.more.key }
+		qc.Key = func(r request[P]) string { return r.key }
 		qc.MaxKeys = int(cfg.MetadataCardinalityLimit)
 		qc.KeyCapacity = perKey
 	}
@@ -108,6 +108,9 @@ func (b *buffer[P]) consume(ctx context.Context, payload P) error {
 	origin := trace.SpanContextFromContext(ctx)
 	if b.needsMore(ctx, origin) {
 		r.more = b.describe(ctx, payload, origin)
+	}
+	if len(b.keys) > 0 {
+		r.key = b.keys.key(ctx)
 	}
 	b.hold(payload)
 	if !b.cfg.WaitForResult {

@@ -18,12 +18,12 @@ import (
 // of the queue: what most requests do without stands in more.
 type request[P any] struct {
 	payload P
+	key     string // "" without keys
 	items   int
 	more    *more[P]
 }
 
 type more[P any] struct {
-	key    string
 	size   int               // signal.Size, where it is limited
 	whole  bool              // can be neither merged nor cut
 	origin trace.SpanContext // of the call, if it was sampled
@@ -42,7 +42,7 @@ type more[P any] struct {
 const maxDictionary = 4096
 
 func (b *buffer[P]) describe(ctx context.Context, payload P, origin trace.SpanContext) *more[P] {
-	m := &more[P]{key: b.keys.key(ctx)}
+	m := &more[P]{}
 	if origin.IsSampled() {
 		m.origin = origin
 	}
@@ -67,7 +67,7 @@ func (b *buffer[P]) measure(m *more[P], payload P) {
 
 // needsMore tells whether there is something to describe of a request.
 func (b *buffer[P]) needsMore(ctx context.Context, origin trace.SpanContext) bool {
-	if origin.IsSampled() || len(b.keys) > 0 || b.profiles {
+	if origin.IsSampled() || b.profiles {
 		return true
 	}
 	if !b.cfg.WaitForResult {

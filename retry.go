@@ -78,7 +78,6 @@ func (b *buffer[P]) failed(s *sending, batch *partitioned.Batch[request[P]], out
 // comesAgain makes a request of what failed. It takes the merged payload out of out, unless only a subset of it failed.
 func (b *buffer[P]) comesAgain(f failure[P], batch *partitioned.Batch[request[P]], out *outgoing[P], tries attempts) request[P] {
 	r := request[P]{payload: out.merged, items: f.items, more: &more[P]{
-		key:      batch.Key,
 		several:  several(batch.Items),
 		links:    links(batch.Items),
 		attempts: tries,
