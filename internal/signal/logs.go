@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
@@ -60,6 +61,19 @@ func (Logs) Cut(p plog.Logs) Cutter[plog.Logs] {
 	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope)
 	payload := newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource)
 	return newCutter(p, payload, newLogs)
+}
+
+// Resource implements [Signal].
+func (Logs) Resource(p plog.Logs, i int) pcommon.Resource { return p.ResourceLogs().At(i).Resource() }
+
+// ItemsOf implements [Signal].
+func (Logs) ItemsOf(p plog.Logs, i int) int {
+	return itemsOf(p.ResourceLogs().At(i).ScopeLogs(), func(s plog.ScopeLogs) int { return s.LogRecords().Len() })
+}
+
+// Divide implements [Signal].
+func (Logs) Divide(p plog.Logs, of []int, n int) []plog.Logs {
+	return divide(p, of, n, plog.Logs.ResourceLogs, newLogs)
 }
 
 // newLogs makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.

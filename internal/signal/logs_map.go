@@ -8,7 +8,7 @@ import (
 
 var _ Groups[plog.Logs] = Logs{}
 
-// Resources implements [Groups].
+// Resources implements [Signal] and [Groups].
 func (Logs) Resources(p plog.Logs) int { return p.ResourceLogs().Len() }
 
 // Group implements [Groups].

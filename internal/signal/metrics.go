@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
@@ -138,6 +139,23 @@ func (p *metricPart) trim(m pmetric.Metric) {
 		dropFirst(m.Summary().DataPoints(), p.next)
 	}
 	p.next = 0
+}
+
+// Resource implements [Signal].
+func (Metrics) Resource(p pmetric.Metrics, i int) pcommon.Resource {
+	return p.ResourceMetrics().At(i).Resource()
+}
+
+// ItemsOf implements [Signal].
+func (Metrics) ItemsOf(p pmetric.Metrics, i int) int {
+	return itemsOf(p.ResourceMetrics().At(i).ScopeMetrics(), func(s pmetric.ScopeMetrics) int {
+		return itemsOf(s.Metrics(), (*metricPart)(nil).items)
+	})
+}
+
+// Divide implements [Signal].
+func (Metrics) Divide(p pmetric.Metrics, of []int, n int) []pmetric.Metrics {
+	return divide(p, of, n, pmetric.Metrics.ResourceMetrics, newMetrics)
 }
 
 // newMetrics makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.

@@ -8,7 +8,7 @@ import (
 
 var _ Groups[pmetric.Metrics] = Metrics{}
 
-// Resources implements [Groups].
+// Resources implements [Signal] and [Groups].
 func (Metrics) Resources(p pmetric.Metrics) int { return p.ResourceMetrics().Len() }
 
 // Group implements [Groups].

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"go.opentelemetry.io/collector/consumer/consumererror/xconsumererror"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
@@ -96,6 +97,30 @@ func (c *profilesCutter) Take(n int) pprofile.Profiles {
 	head := c.cutter.Take(n)
 	moveDictionary(head, c.dictionary)
 	return head
+}
+
+// Resources implements [Signal].
+func (Profiles) Resources(p pprofile.Profiles) int { return p.ResourceProfiles().Len() }
+
+// Resource implements [Signal].
+func (Profiles) Resource(p pprofile.Profiles, i int) pcommon.Resource {
+	return p.ResourceProfiles().At(i).Resource()
+}
+
+// ItemsOf implements [Signal].
+func (Profiles) ItemsOf(p pprofile.Profiles, i int) int {
+	return itemsOf(p.ResourceProfiles().At(i).ScopeProfiles(), func(s pprofile.ScopeProfiles) int {
+		return itemsOf(s.Profiles(), func(p pprofile.Profile) int { return p.Samples().Len() })
+	})
+}
+
+// Divide implements [Signal]. Each part gets a dictionary of its own, with the entries that it uses and no others.
+func (Profiles) Divide(p pprofile.Profiles, of []int, n int) []pprofile.Profiles {
+	parts := divide(p, of, n, pprofile.Profiles.ResourceProfiles, newProfiles)
+	for _, part := range parts {
+		moveDictionary(part, p.Dictionary())
+	}
+	return parts
 }
 
 func copyProfile(dst, src pprofile.Profile) {

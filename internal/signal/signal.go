@@ -41,6 +41,8 @@ type Signal[P any] interface {
 	// Subset returns what failed of a payload, if err says so: [consumererror.Traces] and its kin. It is another's.
 	Subset(err error) (P, bool)
 
+	Resources[P]
+
 	// Cut takes p apart. p belongs to the Cutter from here on, and may be used for nothing but Unref.
 	Cut(p P) Cutter[P]
 }

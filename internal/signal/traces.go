@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
@@ -60,6 +61,21 @@ func (Traces) Cut(p ptrace.Traces) Cutter[ptrace.Traces] {
 	resource := newBranch(copyResource[ptrace.ResourceSpans], ptrace.ResourceSpans.ScopeSpans, scope)
 	payload := newBranch(copyNothing[ptrace.Traces], ptrace.Traces.ResourceSpans, resource)
 	return newCutter(p, payload, newTraces)
+}
+
+// Resource implements [Signal].
+func (Traces) Resource(p ptrace.Traces, i int) pcommon.Resource {
+	return p.ResourceSpans().At(i).Resource()
+}
+
+// ItemsOf implements [Signal].
+func (Traces) ItemsOf(p ptrace.Traces, i int) int {
+	return itemsOf(p.ResourceSpans().At(i).ScopeSpans(), func(s ptrace.ScopeSpans) int { return s.Spans().Len() })
+}
+
+// Divide implements [Signal].
+func (Traces) Divide(p ptrace.Traces, of []int, n int) []ptrace.Traces {
+	return divide(p, of, n, ptrace.Traces.ResourceSpans, newTraces)
 }
 
 // newTraces makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.

@@ -8,7 +8,7 @@ import (
 
 var _ Groups[ptrace.Traces] = Traces{}
 
-// Resources implements [Groups].
+// Resources implements [Signal] and [Groups].
 func (Traces) Resources(p ptrace.Traces) int { return p.ResourceSpans().Len() }
 
 // Group implements [Groups].
