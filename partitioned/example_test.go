@@ -121,6 +121,21 @@ func ExampleQueueConfig_key() {
 	// blue [blue/1 blue/2]
 }
 
+// Who has many items to push can group them by partition first.
+func ExampleQueue_Partition() {
+	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+		Process:    partitioned.Plain(func(context.Context, []string) error { return nil }),
+		Key:        func(item string) string { return item },
+		Partitions: 4,
+	})
+	of := map[int][]string{}
+	for _, item := range []string{"red", "blue", "red"} {
+		of[q.Partition(item)] = append(of[q.Partition(item)], item)
+	}
+	fmt.Println(len(of) <= 2, q.Partition("red") == q.Partition("red"))
+	// Output: true true
+}
+
 // What is to come again comes before all else of its stream, and holds no consumer until then.
 func ExampleVerdict() {
 	tries := 0

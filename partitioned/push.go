@@ -230,6 +230,9 @@ func (q *Queue[T]) nextLane() *lane[T] {
 	return q.lanes[q.turn.Add(1)%uint32(len(q.lanes))]
 }
 
+// Partition is the number of the partition that key leads to, from 0 to Partitions - 1. It never changes.
+func (q *Queue[T]) Partition(key string) int { return q.lane(key).number }
+
 func (q *Queue[T]) lane(key string) *lane[T] {
 	if len(q.lanes) == 1 {
 		return q.lanes[0]
