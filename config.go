@@ -64,22 +64,39 @@ func validateConfig(c *Config) error {
 			fail("%s is %d; it must be from 0 to %d", size.key, size.value, size.most)
 		}
 	}
-	seen := map[string]bool{}
-	for _, key := range c.MetadataKeys {
-		lower := strings.ToLower(key)
-		switch {
-		case lower == "":
-			fail("metadata_keys has an empty entry: %q", c.MetadataKeys)
-		case seen[lower]:
-			fail("duplicate entry in metadata_keys: %q (case-insensitive)", lower)
+	for _, list := range []struct {
+		key   string
+		names []string
+		same  string
+	}{
+		{"metadata_keys", c.MetadataKeys, "case-insensitive"},
+		{"resource_keys", c.ResourceKeys, "its name in the client metadata of batches, in lower case"},
+	} {
+		seen := map[string]bool{}
+		for _, name := range list.names {
+			lower := strings.ToLower(name)
+			switch {
+			case lower == "":
+				fail("%s has an empty entry: %q", list.key, list.names)
+			case seen[lower]:
+				fail("duplicate entry in %s: %q (%s)", list.key, lower, list.same)
+			}
+			seen[lower] = true
 		}
-		seen[lower] = true
+	}
+	switch {
+	case c.Partitions < 1 || c.Partitions > maxConsumers:
+		fail("partitions is %d; it must be from 1 to %d", c.Partitions, maxConsumers)
+	case c.Partitions > 1 && c.keyed():
+		fail("partitions is %d; it must be 1 with metadata_keys or resource_keys, each combination of which has its own order", c.Partitions)
+	case c.Partitions > 1 && c.NumConsumers > c.Partitions:
+		fail("num_consumers is %d; it must be at most partitions, which is %d: each sends one batch at a time", c.NumConsumers, c.Partitions)
 	}
 	if c.Sizer != sizerItems && c.Sizer != sizerRequests {
 		fail("sizer is %q; it must be %q or %q", c.Sizer, sizerItems, sizerRequests)
 	}
-	if c.QueueSizePerKey > 0 && len(c.MetadataKeys) == 0 {
-		fail("queue_size_per_key is %d; it needs metadata_keys", c.QueueSizePerKey)
+	if c.QueueSizePerKey > 0 && !c.keyed() {
+		fail("queue_size_per_key is %d; it needs metadata_keys or resource_keys", c.QueueSizePerKey)
 	}
 	if c.Sizer == sizerItems {
 		for _, q := range []struct {
@@ -106,14 +123,17 @@ func validateMaxElapsedTime(c configretry.BackOffConfig) error {
 	return nil
 }
 
+// keyed tells whether batches are made by key.
+func (c *Config) keyed() bool { return len(c.MetadataKeys)+len(c.ResourceKeys) > 0 }
+
 func (c *Config) consumers() int {
 	switch {
 	case c.NumConsumers > 0:
 		return int(c.NumConsumers)
-	case len(c.MetadataKeys) > 0:
+	case c.keyed():
 		return defaultConsumersWithKeys
 	default:
-		return 1
+		return int(c.Partitions)
 	}
 }
 
@@ -130,12 +150,12 @@ func (c *Config) capacity() (queue, perKey int64) {
 		queue = defaultQueueRequests
 	default:
 		queue = max(defaultQueueItems, int64(c.consumers()+3)*largest)
-		if len(c.MetadataKeys) > 0 {
+		if c.keyed() {
 			queue *= queueFactorWithKeys
 		}
 	}
 	switch {
-	case len(c.MetadataKeys) == 0:
+	case !c.keyed():
 	case c.QueueSizePerKey > 0:
 		perKey = c.QueueSizePerKey
 	default:

@@ -30,6 +30,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			Timeout:                  200 * time.Millisecond,
 			SendBatchSize:            8192,
 			MetadataCardinalityLimit: 1000,
+			Partitions:               1,
 			Sizer:                    "items",
 			BlockOnOverflow:          true,
 			ShutdownTimeout:          10 * time.Second,
@@ -42,7 +43,9 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			SendBatchSize:            100,
 			SendBatchMaxSize:         200,
 			MetadataKeys:             []string{"Tenant", "region"},
+			ResourceKeys:             []string{"tenant.id"},
 			MetadataCardinalityLimit: 7,
+			Partitions:               1,
 			NumConsumers:             3,
 			Sizer:                    "requests",
 			QueueSize:                50,
@@ -71,7 +74,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 	whole := confmap.New()
 	require.NoError(t, whole.Marshal(createDefaultConfig()))
 	every = whole.ToStringMap()
-	every["metadata_keys"] = nil // left out when empty
+	every["metadata_keys"], every["resource_keys"] = nil, nil // left out when empty
 	for key := range every {
 		require.Truef(t, section.IsSet(key), "testdata/config.yaml lacks %s", key)
 	}
@@ -98,6 +101,14 @@ func TestConfigErrorNamesKeyAndValue(t *testing.T) {
 		"same key twice":            {section{"metadata_keys": []string{"a", "b", "a"}}, []string{"metadata_keys", `"a"`}},
 		"same key in another case":  {section{"metadata_keys": []string{"X-Tenant", "x-tenant"}}, []string{"metadata_keys", `"x-tenant"`}},
 		"empty metadata key":        {section{"metadata_keys": []string{"a", ""}}, []string{"metadata_keys", `["a" ""]`}},
+		"one name twice":            {section{"resource_keys": []string{"Tenant.ID", "tenant.id"}}, []string{"resource_keys", `"tenant.id"`, "lower case"}},
+		"empty resource key":        {section{"resource_keys": []string{""}}, []string{"resource_keys", `[""]`}},
+		"no partition":              {section{"partitions": 0}, []string{"partitions is 0"}},
+		"negative partitions":       {section{"partitions": -1}, []string{"partitions is -1"}},
+		"too many partitions":       {section{"partitions": 10001}, []string{"partitions is 10001", "10000"}},
+		"partitions with keys":      {section{"partitions": 2, "metadata_keys": []string{"a"}}, []string{"partitions is 2", "metadata_keys"}},
+		"partitions by resource":    {section{"partitions": 2, "resource_keys": []string{"a"}}, []string{"partitions is 2", "resource_keys"}},
+		"idle consumers":            {section{"partitions": 2, "num_consumers": 3}, []string{"num_consumers is 3", "partitions, which is 2"}},
 		"unknown sizer":             {section{"sizer": "bytes"}, []string{`sizer is "bytes"`}},
 		"empty sizer":               {section{"sizer": ""}, []string{`sizer is ""`}},
 		"sizer in capitals":         {section{"sizer": "Items"}, []string{`sizer is "Items"`}},
@@ -121,7 +132,7 @@ func TestConfigErrorNamesKeyAndValue(t *testing.T) {
 
 		// Of a wrong type the Collector's decoder names the key alone.
 		"unknown key":        {section{"sendbatchsize": 1}, []string{"sendbatchsize"}},
-		"key of a later day": {section{"partitions": 1}, []string{"partitions"}},
+		"key of a later day": {section{"storage": "file_storage"}, []string{"storage"}},
 		"negative size":      {section{"send_batch_size": -1}, []string{"send_batch_size", "-1"}},
 		"beyond 32 bits":     {section{"queue_size": 1 << 33}, []string{"queue_size is 8589934592"}},
 		"size as text":       {section{"send_batch_size": "many"}, []string{"send_batch_size", "string"}},
@@ -156,6 +167,10 @@ func TestConfigAllowsTheEdges(t *testing.T) {
 		"queue equal to the trigger":    {"queue_size": 8192},
 		"a few requests, large batches": {"queue_size": 1, "sizer": "requests"},
 		"most consumers":                {"num_consumers": 10000},
+		"one name in both":              {"metadata_keys": []string{"a"}, "resource_keys": []string{"A"}},
+		"a consumer a partition":        {"partitions": 10000, "num_consumers": 10000},
+		"less consumers":                {"partitions": 3, "num_consumers": 2},
+		"a key's queue, by resource":    {"queue_size_per_key": 8192, "resource_keys": []string{"a"}},
 		"a key's queue of its trigger":  {"queue_size_per_key": 8192, "metadata_keys": []string{"a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,6 +191,8 @@ func TestAutomaticCapacityFollowsBatchesAndConsumers(t *testing.T) {
 		"batches of a large trigger":  {func(c *Config) { c.SendBatchSize = 100_000 }, 400_000, 0},
 		"batches of a large cap":      {func(c *Config) { c.SendBatchMaxSize = 50_000 }, 200_000, 0},
 		"many consumers":              {func(c *Config) { c.NumConsumers = 10 }, 13 * 8192, 0},
+		"a consumer a partition":      {func(c *Config) { c.Partitions = 20 }, 23 * 8192, 0},
+		"resource keys":               {func(c *Config) { c.ResourceKeys = key }, 16 * 13 * 8192, 2 * 13 * 8192},
 		"keys: ten consumers":         {func(c *Config) { c.MetadataKeys = key }, 16 * 13 * 8192, 2 * 13 * 8192},
 		"keys, small batches":         {func(c *Config) { c.MetadataKeys, c.SendBatchSize = key, 100 }, 16 * 65_536, 2 * 65_536},
 		"keys, queue given":           {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 400_000 }, 400_000, 50_000},

@@ -15,16 +15,20 @@ type Config struct {
 	BlockOnOverflow bool `mapstructure:"block_on_overflow"`
 	// Deadline of one call of the next consumer. 0 is none.
 	ExportTimeout time.Duration `mapstructure:"export_timeout"`
-	// Most combinations of metadata values with something pending at a time. 0 is no limit.
+	// Most combinations of metadata_keys and resource_keys values with something pending at a time. 0 is no limit.
 	MetadataCardinalityLimit int64 `mapstructure:"metadata_cardinality_limit"`
 	// Client metadata keys; each combination of their values is batched by itself. Case-insensitive.
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`
-	// Calls of the next consumer at once. 0 is automatic, 1 or 10 with metadata_keys.
+	// Calls of the next consumer at once. 0 is automatic, the number of partitions, or 10 with metadata_keys or resource_keys.
 	NumConsumers int64 `mapstructure:"num_consumers"`
+	// Without keys, lanes that telemetry is spread over by resource, each in order. Above 1 only without metadata_keys and resource_keys.
+	Partitions int64 `mapstructure:"partitions"`
 	// Capacity in units of sizer. A request is admitted while less than this is pending. 0 is automatic.
 	QueueSize int64 `mapstructure:"queue_size"`
-	// Capacity of one combination of metadata values. 0 is automatic. Needs metadata_keys.
+	// Capacity of one combination of metadata_keys and resource_keys values. 0 is automatic. Needs one of them.
 	QueueSizePerKey int64 `mapstructure:"queue_size_per_key"`
+	// Resource attributes; each combination of their values is batched by itself, within one request too. The values join the client metadata of the batch, under the attribute's name in lower case.
+	ResourceKeys []string `mapstructure:"resource_keys,omitempty"`
 	// Send again what failed, unless the error is permanent. Off by default.
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 	// Most items in a batch; larger requests are split. 0 is no limit.
@@ -68,6 +72,7 @@ func createDefaultConfig() component.Config {
 		ExportTimeout:            0,
 		MetadataCardinalityLimit: 1000,
 		NumConsumers:             0,
+		Partitions:               1,
 		QueueSize:                0,
 		QueueSizePerKey:          0,
 		RetryOnFailure:           retryOnFailure,

@@ -55,6 +55,8 @@ var anyLogs = kinds[2]
 type pipeline struct {
 	component.Component
 	push      func(ctx context.Context, first, n int) error
+	consume   any                                                   // func(ctx context.Context, payload P) error
+	pushAll   func(ctx context.Context, n int, firsts ...int) error // in one payload, a resource each
 	telemetry *componenttest.Telemetry
 	log       *observer.ObservedLogs
 
@@ -136,6 +138,10 @@ func newPipelineTo[P payload](t *testing.T, k kind[P], set func(*Config), next f
 	require.NoError(t, err)
 	p.Component = c
 	p.push = func(ctx context.Context, first, n int) error { return consume(ctx, k.payload(first, n)) }
+	p.consume = consume
+	p.pushAll = func(ctx context.Context, n int, firsts ...int) error {
+		return consume(ctx, k.resources(n, firsts...))
+	}
 	t.Cleanup(func() { require.NoError(t, p.telemetry.Shutdown(context.Background())) })
 	return p
 }
@@ -150,6 +156,11 @@ func (p *pipeline) begun(t *testing.T) *pipeline {
 	require.NoError(t, p.Start(context.Background(), componenttest.NewNopHost()))
 	t.Cleanup(func() { require.NoError(t, p.Shutdown(context.Background())) })
 	return p
+}
+
+// send pushes a payload of the pipeline's kind.
+func send[P payload](ctx context.Context, p *pipeline, payload P) error {
+	return p.consume.(func(context.Context, P) error)(ctx, payload)
 }
 
 func (p *pipeline) receive(ctx context.Context, items []string) error {

@@ -6,48 +6,94 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
-// keyer makes the key of a request of its client metadata, and the metadata of the key again.
+// keyer makes the key of a request of its client metadata and the attributes of a resource, and client metadata of the key
+// again.
 //
-// A key is, for each name in turn, the number of values and then each value with its length before it, all numbers as
-// unsigned varints. So it is injective: no two combinations share a key, whatever their values contain, and a name without
-// a value (0) differs from one with an empty value (1, 0).
-type keyer []string // names, in lower case
+// A key is, for each name of metadata in turn, the number of values and then each value with its length before it; and then
+// for each name of resource the type of its value, 0 if there is none, and the value as text with its length before it. All
+// numbers are unsigned varints. So it is injective: no two combinations share a key, whatever their values contain; a name
+// without a value differs from one with an empty value, and the string "1" from the number 1.
+type keyer struct {
+	metadata []string // names, in lower case
+	resource []resourceKey
+}
 
-func newKeyer(names []string) keyer {
-	k := make(keyer, len(names))
-	for i, name := range names {
-		k[i] = strings.ToLower(name)
+// resourceKey is an attribute of resources that is part of the key.
+type resourceKey struct {
+	attribute string
+	name      string // in the batch's client metadata; "" if metadata_keys has that name, whose values the batch gets then
+}
+
+func newKeyer(metadata, resource []string) (k keyer) {
+	for _, name := range metadata {
+		k.metadata = append(k.metadata, strings.ToLower(name))
 	}
-	slices.Sort(k)
+	slices.Sort(k.metadata)
+	for _, attribute := range resource {
+		name := strings.ToLower(attribute)
+		if slices.Contains(k.metadata, name) {
+			name = ""
+		}
+		k.resource = append(k.resource, resourceKey{attribute, name})
+	}
 	return k
 }
 
-func (k keyer) key(ctx context.Context) string {
-	if len(k) == 0 {
-		return ""
+func (k *keyer) none() bool { return len(k.metadata)+len(k.resource) == 0 }
+
+// appendClient appends the part of a key that is the same for all of a request.
+func (k *keyer) appendClient(b []byte, ctx context.Context) []byte {
+	if len(k.metadata) == 0 {
+		return b
 	}
 	metadata := client.FromContext(ctx).Metadata
-	var stack [128]byte // most keys fit: then the string is the only allocation beside what Get copies
-	b := stack[:0]
-	for _, name := range k {
+	for _, name := range k.metadata {
 		values := metadata.Get(name)
 		b = binary.AppendUvarint(b, uint64(len(values)))
 		for _, v := range values {
-			b = binary.AppendUvarint(b, uint64(len(v)))
-			b = append(b, v...)
+			b = appendText(b, v)
 		}
 	}
-	return string(b)
+	return b
+}
+
+// appendResource appends the part of a key that hangs on the resource.
+func (k *keyer) appendResource(b []byte, attributes pcommon.Map) []byte {
+	for _, key := range k.resource {
+		v, ok := attributes.Get(key.attribute)
+		if !ok {
+			b = append(b, 0)
+			continue
+		}
+		b = append(b, byte(v.Type())+1)
+		switch v.Type() {
+		case pcommon.ValueTypeStr:
+			b = appendText(b, v.Str())
+		case pcommon.ValueTypeInt:
+			var digits [20]byte
+			b = appendText(b, strconv.AppendInt(digits[:0], v.Int(), 10))
+		default:
+			b = appendText(b, v.AsString())
+		}
+	}
+	return b
+}
+
+func appendText[T string | []byte](b []byte, text T) []byte {
+	b = binary.AppendUvarint(b, uint64(len(text)))
+	return append(b, text...)
 }
 
 // context returns ctx with what key was made of as the client's metadata, and nothing else of any client.
-func (k keyer) context(ctx context.Context, key string) context.Context {
-	if len(k) == 0 {
+func (k *keyer) context(ctx context.Context, key string) context.Context {
+	if k.none() {
 		return ctx
 	}
 	number := func() int {
@@ -56,12 +102,24 @@ func (k keyer) context(ctx context.Context, key string) context.Context {
 		key = key[size:]
 		return int(n)
 	}
-	metadata := make(map[string][]string, len(k))
-	for _, name := range k {
+	text := func() string {
+		length := number()
+		t := key[:length]
+		key = key[length:]
+		return t
+	}
+	metadata := make(map[string][]string, len(k.metadata)+len(k.resource))
+	for _, name := range k.metadata {
 		for range number() {
-			length := number()
-			metadata[name] = append(metadata[name], key[:length])
-			key = key[length:]
+			metadata[name] = append(metadata[name], text())
+		}
+	}
+	for _, r := range k.resource {
+		if number() == 0 {
+			continue
+		}
+		if value := text(); r.name != "" {
+			metadata[r.name] = []string{value}
 		}
 	}
 	return client.NewContext(ctx, client.Info{Metadata: client.NewMetadata(metadata)})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"pgregory.net/rapid"
 )
 
@@ -34,7 +35,10 @@ func TestKeysAreInjective(t *testing.T) {
 		}
 		return drawn
 	})
-	k := newKeyer(names)
+	attribute := rapid.Custom(func(t *rapid.T) any {
+		return rapid.SampledFrom([]any{nil, "", "0", "1", "true", "a", "\x01", int64(0), int64(1), -1.5, 1.0, true, false, []any{"1"}, []any{int64(1)}, map[string]any{"a": "b"}}).Draw(t, "attribute")
+	})
+	k := newKeyer(names, []string{"r1", "r2"})
 	rapid.Check(t, func(t *rapid.T) {
 		one, other := values.Draw(t, "one"), values.Draw(t, "other")
 		if rapid.Bool().Draw(t, "close") { // differs by where one list ends and the next begins
@@ -45,11 +49,30 @@ func TestKeysAreInjective(t *testing.T) {
 				maps.DeleteFunc(other, func(_ string, list []string) bool { return len(list) == 0 })
 			}
 		}
-		keyOf := func(values map[string][]string) string {
-			return k.key(client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(values)}))
+		resource := [2]pcommon.Map{pcommon.NewMap(), pcommon.NewMap()}
+		for _, r := range resource {
+			for _, name := range []string{"r1", "r2", "other"} {
+				if v := attribute.Draw(t, name); v != nil {
+					require.NoError(t, r.PutEmpty(name).FromRaw(v))
+				}
+			}
 		}
-		require.Equal(t, reflect.DeepEqual(one, other), keyOf(one) == keyOf(other))
-		require.Equal(t, one, everything(k.context(context.Background(), keyOf(one))))
+		keyOf := func(values map[string][]string, r pcommon.Map) string {
+			ctx := client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(values)})
+			return string(k.appendResource(k.appendClient(nil, ctx), r))
+		}
+		same := reflect.DeepEqual(one, other)
+		want := maps.Clone(one)
+		for _, name := range []string{"r1", "r2"} {
+			v, ok := resource[0].Get(name)
+			w, okToo := resource[1].Get(name)
+			same = same && ok == okToo && (!ok || v.Equal(w) || v.Type() == w.Type() && v.AsString() == w.AsString())
+			if ok {
+				want[name] = []string{v.AsString()}
+			}
+		}
+		require.Equal(t, same, keyOf(one, resource[0]) == keyOf(other, resource[1]))
+		require.Equal(t, want, everything(k.context(context.Background(), keyOf(one, resource[0]))))
 	})
 }
 

@@ -45,6 +45,15 @@ type kind[P payload] struct {
 	create func(processor.Settings, component.Config, func(context.Context, P) error) (component.Component, func(context.Context, P) error, error)
 }
 
+// resources makes a payload with n items under each of several resources, whose service.name is "service" and the first.
+func (k kind[P]) resources(n int, firsts ...int) P {
+	p := k.payload(firsts[0], n)
+	for _, first := range firsts[1:] {
+		k.Merge(p, k.payload(first, n))
+	}
+	return p
+}
+
 func fillResource(r pcommon.Resource, first int) {
 	r.Attributes().PutStr("service.name", fmt.Sprint("service ", first))
 	r.SetDroppedAttributesCount(uint32(first + 1))

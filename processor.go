@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -28,6 +29,8 @@ type buffer[P any] struct {
 	signal    signal.Signal[P]
 	next      func(context.Context, P) error
 	keys      keyer
+	lanes     []string     // with several partitions: a key that leads to each of them
+	seed      maphash.Seed // of what decides between them
 	queue     *partitioned.Queue[request[P]]
 	logger    *zap.Logger
 	telemetry *telemetry
@@ -36,7 +39,7 @@ type buffer[P any] struct {
 }
 
 func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, sig signal.Signal[P], next func(context.Context, P) error) (*buffer[P], error) {
-	b := &buffer[P]{cfg: cfg, signal: sig, next: next, keys: newKeyer(cfg.MetadataKeys), logger: set.Logger}
+	b := &buffer[P]{cfg: cfg, signal: sig, next: next, keys: newKeyer(cfg.MetadataKeys, cfg.ResourceKeys), logger: set.Logger}
 	_, b.profiles = any(sig).(signal.Profiles)
 	b.pooled = pref.UseProtoPooling.IsEnabled()
 	queue, perKey := cfg.capacity()
@@ -55,10 +58,12 @@ func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, si
 	if !cfg.BlockOnOverflow {
 		qc.Overflow = partitioned.Refuse
 	}
-	if len(b.keys) > 0 {
-		qc.Key = func(r request[P]) string { return r.key }
+	if cfg.keyed() {
+		qc.Key = keyOf[P]
 		qc.MaxKeys = int(cfg.MetadataCardinalityLimit)
 		qc.KeyCapacity = perKey
+	} else if cfg.Partitions > 1 {
+		qc.Key, qc.PerLane, qc.Partitions = keyOf[P], true, int(cfg.Partitions)
 	}
 	if b.profiles {
 		qc.MaxBatchSize.Bytes = maxDictionary
@@ -68,6 +73,9 @@ func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, si
 		return nil, err
 	}
 	b.health.queue = b.queue
+	if qc.PerLane {
+		b.lanes, b.seed = lanesOf(qc.Partitions, b.queue.Partition), maphash.MakeSeed()
+	}
 	b.telemetry, err = newTelemetry(set, signalName, b.queue.Stats)
 	return b, err
 }
@@ -109,18 +117,22 @@ func (b *buffer[P]) consume(ctx context.Context, payload P) error {
 	if b.needsMore(ctx, origin) {
 		r.more = b.describe(ctx, payload, origin)
 	}
-	if len(b.keys) > 0 {
-		r.key = b.keys.key(ctx)
+	requests := []request[P]{r}
+	if !b.keys.none() || len(b.lanes) > 0 {
+		var err error
+		if requests, err = b.route(ctx, requests); err != nil {
+			return err
+		}
 	}
 	b.hold(payload)
 	if !b.cfg.WaitForResult {
-		if err := b.queue.Push(ctx, r); err != nil {
+		if err := b.queue.Push(ctx, requests...); err != nil {
 			b.release(payload)
 			return b.refusal(err)
 		}
 		return nil
 	}
-	result, err := b.queue.PushResult(ctx, r)
+	result, err := b.queue.PushResult(ctx, requests...)
 	if err != nil {
 		b.release(payload)
 		return b.refusal(err)
@@ -140,7 +152,7 @@ func (b *buffer[P]) refusal(err error) error {
 	case errors.Is(err, partitioned.ErrFull):
 		return fmt.Errorf("queue is full: queue_size is %d %s: %w", queue, b.cfg.Sizer, err)
 	case errors.Is(err, partitioned.ErrTooManyKeys):
-		return fmt.Errorf("too many combinations of metadata values pending: metadata_cardinality_limit is %d: %w", b.cfg.MetadataCardinalityLimit, err)
+		return fmt.Errorf("too many combinations of the keys' values pending: metadata_cardinality_limit is %d: %w", b.cfg.MetadataCardinalityLimit, err)
 	default:
 		return err
 	}

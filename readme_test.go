@@ -52,7 +52,7 @@ func differences(table map[string]string, defaults map[string]any) (all []string
 		case written == want:
 		case slices.Contains(automatic, key) && want == "0" && strings.HasPrefix(written, "auto"):
 		case key == "retry_on_failure" && written == "disabled" && !value.(map[string]any)["enabled"].(bool):
-		case key == "metadata_keys" && (written == "none" || written == "[]"):
+		case want == "none" && (written == "none" || written == "[]"):
 		default:
 			if d, ok := value.(time.Duration); ok {
 				if parsed, err := time.ParseDuration(written); err == nil && parsed == d {
@@ -76,7 +76,7 @@ func defaults(t *testing.T) map[string]any {
 	conf := confmap.New()
 	require.NoError(t, conf.Marshal(createDefaultConfig()))
 	all := conf.ToStringMap()
-	all["metadata_keys"] = "none" // left out when empty
+	all["metadata_keys"], all["resource_keys"] = "none", "none" // left out when empty
 	return all
 }
 

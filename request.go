@@ -27,6 +27,8 @@ type more[P any] struct {
 	size   int               // signal.Size, where it is limited
 	whole  bool              // can be neither merged nor cut
 	origin trace.SpanContext // of the call, if it was sampled
+	of     *division[P]      // payload is not there yet: it is a part of this, until it is needed
+	part   int               // which
 	left   signal.Cutter[P]  // set when a part of payload is gone: has what is left of it
 
 	deadline time.Time // of the call, if somebody waits for the result: of the last of them; zero: there is none
@@ -91,6 +93,8 @@ func latestDeadline[P any](requests []request[P]) (latest time.Time, ok bool) {
 	return latest, true
 }
 
+func keyOf[P any](r request[P]) string { return r.key }
+
 func weigh[P any](r request[P]) partitioned.Weight {
 	w := partitioned.Weight{Items: r.items}
 	if r.more != nil {
@@ -134,7 +138,7 @@ func (b *buffer[P]) cut(r request[P], items int) (head, tail request[P], ok bool
 		}
 	}()
 	if r.more.left == nil {
-		r.payload = b.own(r.payload)
+		r.payload = b.mine(&r)
 		r.more.left = b.signal.Cut(r.payload)
 	}
 	head, tail = r, r
@@ -153,7 +157,7 @@ func (b *buffer[P]) take(r *request[P]) P {
 		defer b.release(r.payload) // nothing is left of it
 		return r.more.left.Take(r.items)
 	}
-	return b.own(r.payload)
+	return b.mine(r)
 }
 
 // own returns p, or a copy in its place if others may read it.

@@ -376,7 +376,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferMetadataCardinality, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_metadata_cardinality",
-		metric.WithDescription("Number of metadata value combinations with something pending. [Alpha]"),
+		metric.WithDescription("Number of combinations of metadata_keys and resource_keys values with something pending. [Alpha]"),
 		metric.WithUnit("{combination}"),
 	)
 	errs = errors.Join(errs, err)

@@ -229,7 +229,7 @@ func AssertEqualProcessorPartitionedbufferItemsReturned(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferMetadataCardinality(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_metadata_cardinality",
-		Description: "Number of metadata value combinations with something pending. [Alpha]",
+		Description: "Number of combinations of metadata_keys and resource_keys values with something pending. [Alpha]",
 		Unit:        "{combination}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
