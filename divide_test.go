@@ -82,7 +82,7 @@ func TestBatchContextHasTheResourcesValues(t *testing.T) {
 			r.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
 		}
 		add(map[string]any{"Tenant.ID": "1", "region": "resource's", "other": "ignored"})
-		add(map[string]any{"Tenant.ID": 1})
+		add(map[string]any{"Tenant.ID": 1, "region": "resource's"})
 		add(map[string]any{"Tenant.ID": 1.5})
 		add(map[string]any{"Tenant.ID": true})
 		add(map[string]any{"Tenant.ID": ""})
@@ -90,6 +90,9 @@ func TestBatchContextHasTheResourcesValues(t *testing.T) {
 		add(map[string]any{"Tenant.ID": map[string]any{"b": 1, "a": 2}})
 		add(map[string]any{"tenant.id": "another attribute"})
 		add(map[string]any{"Tenant.ID": "1", "region": "resource's"})
+		nothing := ld.ResourceLogs().AppendEmpty() // no items: no batch
+		nothing.Resource().Attributes().PutStr("Tenant.ID", "2")
+		nothing.ScopeLogs().AppendEmpty()
 		return ld
 	}
 	one := func(region, tenant string) map[string][]string {
