@@ -21,6 +21,7 @@ var _ component.Config = (*Config)(nil)
 const (
 	sizerItems    = "items"
 	sizerRequests = "requests"
+	sizerBytes    = "bytes"
 
 	maxConsumers = 10_000         // each is a goroutine
 	maxSize      = math.MaxUint32 // as in batch; what larger values mean would depend on the machine
@@ -28,6 +29,7 @@ const (
 	defaultConsumersWithKeys = 10
 	defaultQueueItems        = 65_536
 	defaultQueueRequests     = 10_000
+	defaultQueueBytes        = 256 << 20
 	queueFactorWithKeys      = 16
 )
 
@@ -45,8 +47,16 @@ func validateConfig(c *Config) error {
 	if c.ShutdownTimeout <= 0 {
 		fail("shutdown_timeout is %v; it must be above 0", c.ShutdownTimeout)
 	}
-	if c.SendBatchMaxSize > 0 && c.SendBatchMaxSize < c.SendBatchSize {
-		fail("send_batch_max_size is %d; it must be 0 (no limit) or at least send_batch_size, which is %d", c.SendBatchMaxSize, c.SendBatchSize)
+	for _, unit := range []struct {
+		key           string
+		most, trigger int64
+	}{
+		{"size", c.SendBatchMaxSize, c.SendBatchSize},
+		{"size_bytes", c.SendBatchMaxSizeBytes, c.SendBatchSizeBytes},
+	} {
+		if unit.most > 0 && unit.most < unit.trigger {
+			fail("send_batch_max_%[1]s is %[2]d; it must be 0 (no limit) or at least send_batch_%[1]s, which is %[3]d", unit.key, unit.most, unit.trigger)
+		}
 	}
 	for _, size := range []struct {
 		key   string
@@ -55,6 +65,8 @@ func validateConfig(c *Config) error {
 	}{
 		{"send_batch_size", c.SendBatchSize, maxSize},
 		{"send_batch_max_size", c.SendBatchMaxSize, maxSize},
+		{"send_batch_size_bytes", c.SendBatchSizeBytes, maxSize},
+		{"send_batch_max_size_bytes", c.SendBatchMaxSizeBytes, maxSize},
 		{"metadata_cardinality_limit", c.MetadataCardinalityLimit, maxSize},
 		{"num_consumers", c.NumConsumers, maxConsumers},
 		{"queue_size", c.QueueSize, maxSize},
@@ -92,23 +104,53 @@ func validateConfig(c *Config) error {
 	case c.Partitions > 1 && c.NumConsumers > c.Partitions:
 		fail("num_consumers is %d; it must be at most partitions, which is %d: each sends one batch at a time", c.NumConsumers, c.Partitions)
 	}
-	if c.Sizer != sizerItems && c.Sizer != sizerRequests {
-		fail("sizer is %q; it must be %q or %q", c.Sizer, sizerItems, sizerRequests)
+	if c.Sizer != sizerItems && c.Sizer != sizerRequests && c.Sizer != sizerBytes {
+		fail("sizer is %q; it must be %q, %q or %q", c.Sizer, sizerItems, sizerRequests, sizerBytes)
 	}
 	if c.QueueSizePerKey > 0 && !c.keyed() {
 		fail("queue_size_per_key is %d; it needs metadata_keys or resource_keys", c.QueueSizePerKey)
 	}
-	if c.Sizer == sizerItems {
-		for _, q := range []struct {
-			key  string
-			size int64
-		}{{"queue_size", c.QueueSize}, {"queue_size_per_key", c.QueueSizePerKey}} {
-			if q.size > 0 && q.size < c.SendBatchSize {
-				fail("%s is %d; it must be 0 (automatic) or at least send_batch_size, which is %d", q.key, q.size, c.SendBatchSize)
-			}
+	trigger, ofTrigger := c.SendBatchSize, "send_batch_size"
+	switch c.Sizer {
+	case sizerBytes:
+		trigger, ofTrigger = c.SendBatchSizeBytes, "send_batch_size_bytes"
+	case sizerRequests:
+		trigger = 0
+	}
+	for _, q := range []struct {
+		key  string
+		size int64
+	}{{"queue_size", c.QueueSize}, {"queue_size_per_key", c.QueueSizePerKey}} {
+		if q.size > 0 && q.size < trigger {
+			fail("%s is %d; it must be 0 (automatic) or at least %s, which is %d", q.key, q.size, ofTrigger, trigger)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// bytesKey is a key, with its value, for which payloads have to be measured in bytes; "": there is none.
+func (c *Config) bytesKey() string {
+	switch {
+	case c.SendBatchSizeBytes > 0:
+		return fmt.Sprintf("send_batch_size_bytes is %d", c.SendBatchSizeBytes)
+	case c.SendBatchMaxSizeBytes > 0:
+		return fmt.Sprintf("send_batch_max_size_bytes is %d", c.SendBatchMaxSizeBytes)
+	case c.Sizer == sizerBytes:
+		return fmt.Sprintf("sizer is %q", c.Sizer)
+	default:
+		return ""
+	}
+}
+
+// batchSize is at which weight a batch is sent, and which one none exceeds. A cap in bytes is a trigger too if there is no
+// other one in bytes, whatever send_batch_size says; one in items is, if bytes trigger and items do not: the queue sees to it.
+func (c *Config) batchSize() (trigger, most partitioned.Weight) {
+	most = partitioned.Weight{Items: int(c.SendBatchMaxSize), Bytes: int(c.SendBatchMaxSizeBytes)}
+	trigger = partitioned.Weight{Items: int(c.SendBatchSize), Bytes: int(c.SendBatchSizeBytes)}
+	if trigger.Bytes == 0 {
+		trigger.Bytes = most.Bytes
+	}
+	return trigger, most
 }
 
 // validateMaxElapsedTime is what the generated Validate calls for retry_on_failure.
@@ -140,14 +182,19 @@ func (c *Config) consumers() int {
 // capacity is queue_size and queue_size_per_key with their automatic values filled in, in units of sizer.
 func (c *Config) capacity() (queue, perKey int64) {
 	largest := int64(1) // batch
-	if c.Sizer == sizerItems {
+	switch c.Sizer {
+	case sizerItems:
 		largest = max(c.SendBatchSize, c.SendBatchMaxSize)
+	case sizerBytes:
+		largest = max(c.SendBatchSizeBytes, c.SendBatchMaxSizeBytes)
 	}
 	switch {
 	case c.QueueSize > 0:
 		queue = c.QueueSize
 	case c.Sizer == sizerRequests:
 		queue = defaultQueueRequests
+	case c.Sizer == sizerBytes:
+		queue = max(defaultQueueBytes, 2*largest)
 	default:
 		queue = max(defaultQueueItems, int64(c.consumers()+3)*largest)
 		if c.keyed() {
@@ -165,8 +212,12 @@ func (c *Config) capacity() (queue, perKey int64) {
 }
 
 func (c *Config) unit() partitioned.Unit {
-	if c.Sizer == sizerRequests {
+	switch c.Sizer {
+	case sizerRequests:
 		return partitioned.Requests
+	case sizerBytes:
+		return partitioned.Bytes
+	default:
+		return partitioned.Items
 	}
-	return partitioned.Items
 }

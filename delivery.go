@@ -29,6 +29,10 @@ func (b *buffer[P]) process(ctx context.Context, batch partitioned.Batch[request
 	if tries := attemptsOf(batch.Items); tries.before {
 		s.bySize = tries.bySize
 	}
+	if b.bytes {
+		s.bytes = batch.Weight.Bytes
+		b.tellOversized(batch.Weight)
+	}
 	var out outgoing[P]
 	err := b.send(s, batch.Items, &out)
 	s.end(err)
@@ -39,6 +43,20 @@ func (b *buffer[P]) process(ctx context.Context, batch partitioned.Batch[request
 	}
 	b.letGo(&out)
 	return v
+}
+
+// tellOversized logs once in a while that an item is larger than a batch may be.
+func (b *buffer[P]) tellOversized(w partitioned.Weight) {
+	most := b.cfg.SendBatchMaxSizeBytes
+	if most == 0 || int64(w.Bytes) <= most {
+		return
+	}
+	now := time.Now().UnixNano()
+	if last := b.told.Load(); last != 0 && now-last < int64(time.Minute) || !b.told.CompareAndSwap(last, now) {
+		return
+	}
+	b.logger.Warn("An item is larger than send_batch_max_size_bytes and is sent alone; others like it are counted in items_oversized",
+		zap.Int("bytes", w.Bytes), zap.Int64("send_batch_max_size_bytes", most))
 }
 
 // outgoing is the payload of one call of the next consumer. We hold a reference to either of the two until letGo, so that
@@ -73,7 +91,7 @@ func (b *buffer[P]) send(s *sending, requests []request[P], out *outgoing[P]) (e
 	if b.cfg.SplitOnTooLarge || b.cfg.RetryOnFailure.Enabled { // else nobody pays for it
 		out.sent, out.copied = b.signal.Copy(out.merged), true
 	}
-	if b.telemetry.bytes {
+	if b.telemetry.bytes && !b.bytes {
 		s.bytes = b.signal.Size(out.sent)
 	}
 	defer s.timeCall()()

@@ -61,6 +61,7 @@ func (b *buffer[P]) divide(r request[P], key []byte) []request[P] {
 	d := &division[P]{payload: r.payload, of: make([]int, b.signal.Resources(r.payload))}
 	client, index := len(key), map[string]int{}
 	var parts []request[P]
+	var sizes []int // of parts, where they matter
 	for i := range d.of {
 		key = b.appendPart(key[:client], r.payload, i)
 		part, ok := index[string(key)]
@@ -71,6 +72,10 @@ func (b *buffer[P]) divide(r request[P], key []byte) []request[P] {
 		}
 		d.of[i] = part
 		parts[part].items += b.signal.ItemsOf(r.payload, i)
+		if b.bytes {
+			sizes = append(sizes, make([]int, len(parts)-len(sizes))...)
+			sizes[part] += b.signal.SizeOf(r.payload, i)
+		}
 	}
 	d.n = len(parts)
 	requests, each := parts[:0], make([]more[P], len(parts))
@@ -83,6 +88,9 @@ func (b *buffer[P]) divide(r request[P], key []byte) []request[P] {
 			*one.more = *r.more
 		}
 		one.more.of, one.more.part = d, part
+		if b.bytes {
+			one.more.size = sizes[part]
+		}
 		requests = append(requests, one)
 	}
 	return requests

@@ -33,11 +33,15 @@ type Config struct {
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 	// Most items in a batch; larger requests are split. 0 is no limit.
 	SendBatchMaxSize int64 `mapstructure:"send_batch_max_size"`
+	// Most bytes in a batch, as encoded OTLP protobuf, exactly; larger requests are split, down to a single item. 0 is no limit.
+	SendBatchMaxSizeBytes int64 `mapstructure:"send_batch_max_size_bytes"`
 	// Number of items (spans, metric data points, log records, profile samples) that triggers a flush. 0 sends each request at once.
 	SendBatchSize int64 `mapstructure:"send_batch_size"`
+	// Bytes, as encoded OTLP protobuf, that trigger a flush; whichever of the two sizes is reached first. 0 is no such trigger.
+	SendBatchSizeBytes int64 `mapstructure:"send_batch_size_bytes"`
 	// Bound of the drain at shutdown; what is left then is dropped and counted.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
-	// Unit of queue_size and queue_size_per_key, items or requests.
+	// Unit of queue_size and queue_size_per_key, items, requests or bytes (as encoded OTLP protobuf).
 	Sizer string `mapstructure:"sizer"`
 	// When a batch is answered to be too large, send its halves, down to single items.
 	SplitOnTooLarge bool `mapstructure:"split_on_too_large"`
@@ -77,7 +81,9 @@ func createDefaultConfig() component.Config {
 		QueueSizePerKey:          0,
 		RetryOnFailure:           retryOnFailure,
 		SendBatchMaxSize:         0,
+		SendBatchMaxSizeBytes:    0,
 		SendBatchSize:            8192,
+		SendBatchSizeBytes:       0,
 		ShutdownTimeout:          10 * time.Second,
 		Sizer:                    "items",
 		SplitOnTooLarge:          false,

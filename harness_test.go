@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // anyKind is a kind with its payload's type hidden, so that one table holds all of them.
@@ -86,12 +87,13 @@ func hide[P payload](name string, k kind[P]) anyKind {
 				a := &answer{ctx: ctx, call: int(calls.Add(1)), items: k.items(payload), payload: payload}
 				after := time.Since(p.begin)
 				a.partly = func(err error, from, to int) error {
-					all := k.Cut(k.Copy(payload))
+					all := k.Cut(k.Copy(payload), 0)
 					if from > 0 {
-						all.Take(from)
+						all.Take(signal.Items(from))
 					}
 					p.take(ctx, slices.Concat(a.items[:from], a.items[to:]), after)
-					return k.partial(err, all.Take(to-from))
+					failed, _ := all.Take(signal.Items(to - from))
+					return k.partial(err, failed)
 				}
 				a.spoil = func() { k.Merge(k.payload(0, 1), payload) }
 				err := next(a)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -25,6 +26,7 @@ import (
 type buffer[P any] struct {
 	cfg       *Config
 	profiles  bool // the signal: limited by signal.Size too
+	bytes     bool // payloads are measured in bytes
 	pooled    bool // payloads are recycled when nobody holds them
 	signal    signal.Signal[P]
 	next      func(context.Context, P) error
@@ -35,20 +37,25 @@ type buffer[P any] struct {
 	logger    *zap.Logger
 	telemetry *telemetry
 	health    health
-	scratch   sync.Pool // of *[]P
+	scratch   sync.Pool    // of *[]P
+	told      atomic.Int64 // when an oversized item was logged last, in Unix nanoseconds; 0: never
 }
 
 func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, sig signal.Signal[P], next func(context.Context, P) error) (*buffer[P], error) {
 	b := &buffer[P]{cfg: cfg, signal: sig, next: next, keys: newKeyer(cfg.MetadataKeys, cfg.ResourceKeys), logger: set.Logger}
 	_, b.profiles = any(sig).(signal.Profiles)
 	b.pooled = pref.UseProtoPooling.IsEnabled()
+	if b.bytes = cfg.bytesKey() != ""; b.bytes && b.profiles {
+		return nil, fmt.Errorf("%s: not for profiles, which have no size in bytes before they are encoded", cfg.bytesKey())
+	}
 	queue, perKey := cfg.capacity()
+	trigger, most := cfg.batchSize()
 	qc := partitioned.QueueConfig[request[P]]{
 		Process:        b.process,
 		Consumers:      cfg.consumers(),
 		Interval:       cfg.Timeout,
-		BatchSize:      partitioned.Weight{Items: int(cfg.SendBatchSize)},
-		MaxBatchSize:   partitioned.Weight{Items: int(cfg.SendBatchMaxSize)},
+		BatchSize:      trigger,
+		MaxBatchSize:   most,
 		Weigh:          weigh[P],
 		Split:          b.split,
 		Capacity:       queue,

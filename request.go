@@ -24,12 +24,13 @@ type request[P any] struct {
 }
 
 type more[P any] struct {
-	size   int               // signal.Size, where it is limited
+	size   int               // signal.Size, where it matters
 	whole  bool              // can be neither merged nor cut
 	origin trace.SpanContext // of the call, if it was sampled
 	of     *division[P]      // payload is not there yet: it is a part of this, until it is needed
 	part   int               // which
-	left   signal.Cutter[P]  // set when a part of payload is gone: has what is left of it
+	rest   P                 // what is taken apart, in place of payload, if left is set. We hold a reference
+	left   signal.Cutter[P]  // takes rest apart
 
 	deadline time.Time // of the call, if somebody waits for the result: of the last of them; zero: there is none
 
@@ -58,6 +59,9 @@ func (b *buffer[P]) describe(ctx context.Context, payload P, origin trace.SpanCo
 // measure fills in what has to be known of a payload in order to merge and cut it.
 func (b *buffer[P]) measure(m *more[P], payload P) {
 	if !b.profiles {
+		if b.bytes {
+			m.size = b.signal.Size(payload)
+		}
 		return
 	}
 	m.size = b.signal.Size(payload)
@@ -69,7 +73,7 @@ func (b *buffer[P]) measure(m *more[P], payload P) {
 
 // needsMore tells whether there is something to describe of a request.
 func (b *buffer[P]) needsMore(ctx context.Context, origin trace.SpanContext) bool {
-	if origin.IsSampled() || b.profiles {
+	if origin.IsSampled() || b.profiles || b.bytes {
 		return true
 	}
 	if !b.cfg.WaitForResult {
@@ -117,45 +121,70 @@ func (b *buffer[P]) release(payload P) {
 	}
 }
 
-// split takes as many items off r as there is room for. A dictionary cannot be split: without room for it the batch ends
+// split takes off r what there is room for. With room for a whole batch it takes one item at least, even if that alone is
+// too large, so that it does no harm to those behind it. A dictionary cannot be split: without room for it the batch ends
 // before r, and one that is larger than any batch's gets batches of its own.
 func (b *buffer[P]) split(r request[P], room partitioned.Weight) (head, tail request[P], ok bool) {
 	if r.more == nil {
 		r.more = &more[P]{}
 	}
-	if room.Items >= r.items || r.more.whole || r.more.size > room.Bytes && room.Bytes < maxDictionary {
+	q := signal.Items(room.Items)
+	switch {
+	case r.items == 1 || r.more.whole:
+		return r, r, false
+	case b.bytes:
+		q.Bytes = room.Bytes
+	case room.Items >= r.items || b.profiles && r.more.size > room.Bytes && room.Bytes < maxDictionary:
 		return r, r, false
 	}
-	return b.cut(r, room.Items)
+	head, tail, ok = b.cut(r, q)
+	if !ok && b.bytes && room.Bytes >= int(b.cfg.SendBatchMaxSizeBytes) {
+		return b.cut(r, signal.Items(1))
+	}
+	return head, tail, ok
 }
 
-// cut takes so many items off r, fewer than it has.
-func (b *buffer[P]) cut(r request[P], items int) (head, tail request[P], ok bool) {
+// cut takes items off r, fewer than it has, if q has room for one.
+func (b *buffer[P]) cut(r request[P], q signal.Quota) (head, tail request[P], ok bool) {
 	defer func() {
 		if p := recover(); p != nil { // I8: on a worker it would end the process; like this it costs the request its cap
 			b.logger.Error("A request could not be cut", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			ok = false
 		}
 	}()
-	if r.more.left == nil {
-		r.payload = b.mine(&r)
-		r.more.left = b.signal.Cut(r.payload)
+	m := r.more
+	if m.left == nil {
+		size := 0
+		if b.bytes {
+			size = m.size
+		}
+		m.rest = b.mine(&r)
+		m.left = b.signal.Cut(m.rest, size)
+	}
+	q.Items = min(q.Items, r.items-1)
+	part, took := m.left.Take(q)
+	if took.Items == 0 {
+		return r, r, false
 	}
 	head, tail = r, r
-	head.payload = r.more.left.Take(items)
-	head.items = items
-	m := *r.more
-	m.left = nil
-	head.more = &m
-	tail.items -= items
+	head.payload, head.items = part, took.Items
+	tail.items -= took.Items
+	var none P
+	of := *m
+	of.left, of.rest = nil, none
+	head.more = &of
+	if b.bytes {
+		of.size, m.size = took.Bytes, m.left.Left().Bytes
+	}
 	return head, tail, true
 }
 
 // take returns what r stands for, as a payload that is ours to change, and of which we hold a reference.
 func (b *buffer[P]) take(r *request[P]) P {
 	if r.more != nil && r.more.left != nil {
-		defer b.release(r.payload) // nothing is left of it
-		return r.more.left.Take(r.items)
+		defer b.release(r.more.rest) // nothing is left of it
+		p, _ := r.more.left.Take(signal.Items(r.items))
+		return p
 	}
 	return b.mine(r)
 }

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.uber.org/zap"
 
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -95,7 +96,7 @@ func (b *buffer[P]) comesAgain(f failure[P], batch *partitioned.Batch[request[P]
 // halves cuts r in two, or releases it and returns nil if that cannot be done.
 func (b *buffer[P]) halves(r request[P]) []request[P] {
 	if !r.more.whole {
-		if head, tail, ok := b.cut(r, r.items/2); ok {
+		if head, tail, ok := b.cut(r, signal.Items(r.items/2)); ok {
 			return []request[P]{head, tail}
 		}
 	}

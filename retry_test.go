@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // retries after 1, 2, 4, 8, 10, 10 ... s, for a minute.
@@ -330,9 +331,11 @@ func runRetried[P payload](t *testing.T, k kind[P], c pooledRetry, pooling bool)
 			case calls%4 == 1:
 				return errNext
 			case calls%4 == 2 && len(items) > 1: // of what the batch consists of, as an exporter may that has no need for a copy
-				part := k.Cut(p)
-				got = append(got, k.items(part.Take(1))...)
-				return k.partial(errNext, part.Take(len(items)))
+				part := k.Cut(p, 0)
+				first, _ := part.Take(signal.Items(1))
+				rest, _ := part.Take(signal.Items(len(items)))
+				got = append(got, k.items(first)...)
+				return k.partial(errNext, rest)
 			}
 			got = append(got, items...)
 			return nil

@@ -59,6 +59,7 @@ func newTelemetry(set processor.Settings, signalName string, stats func() partit
 		builder.RegisterProcessorPartitionedbufferItemsPendingCallback(observe(func(s partitioned.Stats) int64 { return s.Queued + s.InFlight })),
 		builder.RegisterProcessorPartitionedbufferItemsReturnedCallback(observe(func(s partitioned.Stats) int64 { return s.Returned })),
 		builder.RegisterProcessorPartitionedbufferItemsRetriedCallback(observe(func(s partitioned.Stats) int64 { return s.Retried })),
+		builder.RegisterProcessorPartitionedbufferItemsOversizedCallback(observe(func(s partitioned.Stats) int64 { return s.Oversized })),
 		builder.RegisterProcessorPartitionedbufferItemsRefusedCallback(observe(func(s partitioned.Stats) int64 { return s.Refused })),
 		builder.RegisterProcessorPartitionedbufferItemsDroppedCallback(func(_ context.Context, o metric.Int64Observer) error {
 			s := stats()

@@ -165,7 +165,9 @@ type QueueConfig[T any] struct {
 	Weigh func(item T) Weight
 	// Split divides an item that is heavier than the room left in a batch: a head that fits in room, and the rest, both
 	// with at least one item, together with as many Items as before. Not ok: it cannot be done, and the item is as it
-	// was. A unit without a limit has math.MaxInt of room. Nil: no item can be split.
+	// was. A unit without a limit has math.MaxInt of room. If room is that of a whole batch, and the least that can be
+	// taken off is heavier, it may be the head all the same: it is sent alone, and what is behind it is not held up. Nil:
+	// no item can be split.
 	Split func(item T, room Weight) (head, tail T, ok bool)
 
 	// Capacity bounds what is pending, in Unit: a push is admitted while less than this is pending, whatever its own

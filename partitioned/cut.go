@@ -12,7 +12,7 @@ type growth[T any] struct {
 	weight    Weight // a split may make an item heavier, as both parts repeat something
 	room      int64
 	waited    int32      // entries gone with somebody who waits
-	oversized bool       // the batch is one item over a limit, that could not be split
+	oversized bool       // the batch is one item over a limit, that could not be split, or not smaller
 	used      []entry[T] // a buffer that is used up, empty
 }
 
@@ -79,6 +79,7 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], w Weight, g *growth[T]) bool
 	c.batch.Items = append(c.batch.Items, head)
 	c.batch.Weight = c.batch.Weight.plus(hw)
 	c.room += q.room(hw)
+	g.oversized = hw.exceeds(c.limit)
 	if e.origin != nil {
 		e.origin.add(1)
 		c.waiting = append(c.waiting, waiting{e.origin, int64(hw.Items)})

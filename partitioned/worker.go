@@ -140,7 +140,7 @@ func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 		l.mu.batches[c.batch.Reason]++
 	}
 	if g.oversized {
-		l.mu.oversized++
+		l.mu.oversized += items
 	}
 	s.queued = s.queued.plus(g.weight).minus(c.batch.Weight)
 	s.left = s.left.plus(g.weight).minus(c.batch.Weight)

@@ -37,6 +37,7 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferItemsAccepted        metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsDropped         metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsForwarded       metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsOversized       metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsPending         metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferItemsRefused         metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsRetried         metric.Int64ObservableCounter
@@ -126,6 +127,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsForwarde
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsForwarded, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferItemsForwarded)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferItemsOversizedCallback sets callback for observable ProcessorPartitionedbufferItemsOversized metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsOversizedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsOversized, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferItemsOversized)
 	if err != nil {
 		return err
 	}
@@ -347,6 +363,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorPartitionedbufferItemsForwarded, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_forwarded",
 		metric.WithDescription("Number of items that the next consumer took. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferItemsOversized, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_items_oversized",
+		metric.WithDescription("Number of items that were sent alone, since each of them is larger than a batch may be. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

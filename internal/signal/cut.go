@@ -2,15 +2,20 @@
 
 package signal
 
-import "go.opentelemetry.io/collector/pdata/pcommon"
+import (
+	"math"
+	"math/bits"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
 
 // A payload is a tree: resources, scopes, for metrics and profiles one level more, items. To cut it is one walk, written
 // down once here; the signals only name their levels.
 //
 // Two things keep the walk linear. Items and containers are never shifted within their slice when those before them have
 // gone: a position is kept instead, and what was moved away stays behind as an empty shell until its container's turn to
-// go as a whole. And what is left in the container where the walk stands is remembered, so that each container is counted
-// once per level above it and not again by each Take.
+// go as a whole. And what is left of the resource where the walk stands is kept as a node: its items are counted, and if
+// bytes matter measured, once, when the walk gets there. All else is arithmetic on nodes.
 
 // slice is what pdata's slices have in common.
 type slice[E any] interface {
@@ -26,48 +31,133 @@ type movable[E any] interface {
 	MoveTo(dst E)
 }
 
-// part takes containers of one kind apart, one after another, and remembers how far it is in the one it is in.
+// node is what is known of a container: of what is left of it, when a part has been taken.
+type node struct {
+	known bool // measured
+	items int
+	size  int // bytes, encoded; only where bytes matter, like base and sizes
+	base  int // bytes of its own fields: what each part of it has too
+	kids  []node
+	sizes []int32 // of its items
+	next  int     // the first of kids, or of the items, that is left
+}
+
+// delimited is how many bytes a message of so many has in another one: tag, length, content. All tags here have one byte.
+func delimited(size int) int { return 1 + varint(size) + size }
+
+func varint(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
+
+// within is how large a message may be whose delimited size is at most room; below 0: there is no room for any.
+func within(room int) int {
+	size := room - 1 - varint(max(room, 0))
+	if delimited(size+1) <= room {
+		size++
+	}
+	return size
+}
+
+// fits tells whether a part of n with its next item has at most room bytes. Containers without items before it go with it.
+func (n *node) fits(room int) bool {
+	room -= n.base
+	if n.kids == nil {
+		return n.sizes == nil || delimited(int(n.sizes[n.next])) <= room
+	}
+	for i := n.next; i < len(n.kids); i++ {
+		if kid := &n.kids[i]; kid.items > 0 {
+			return kid.fits(within(room))
+		}
+		room -= delimited(n.kids[i].size)
+	}
+	return false
+}
+
+// takeItems counts how many of the next items have room, and takes them off n.
+func (n *node) takeItems(q Quota) (took Quota) {
+	if n.sizes == nil {
+		took.Items = min(q.Items, n.items)
+	} else {
+		for took.Items < min(q.Items, n.items) {
+			cost := delimited(int(n.sizes[n.next+took.Items]))
+			if took.Bytes+cost > q.Bytes {
+				break
+			}
+			took.Bytes += cost
+			took.Items++
+		}
+	}
+	n.take(took)
+	n.next += took.Items
+	return took
+}
+
+func (n *node) take(q Quota) {
+	n.items -= q.Items
+	n.size -= q.Bytes
+}
+
+// part takes containers of one kind apart. What it has to remember of one stands in its node.
 type part[C any] interface {
-	// items counts the items in c.
-	items(c C) int
+	// measure looks at all items in c, which is ours: it may be altered meanwhile.
+	measure(c C, bytes bool) node
 
-	// split moves the next n items of c into head, an empty container, and copies the fields of c to it. At least one
-	// item stays in c, and n is above 0.
-	split(head, c C, n int)
+	// split moves as many of the next items of c as q allows, but not all, into head, an empty container, and copies the
+	// fields of c to it. One item fits, and q has room for one. It returns what head is.
+	split(head, c C, n *node, q Quota) (took Quota)
 
-	// trim removes the shells that split left in c, if it was called for c, and makes the part ready for another one.
-	trim(c C)
+	// trim removes the shells that split left in c.
+	trim(c C, n *node)
 }
 
 // cutter is a [Cutter]: a payload and the walk through it.
-type cutter[P movable[P]] struct {
+type cutter[P movable[P], E movable[E], S slice[E]] struct {
 	payload P
-	left    int // items
-	root    part[P]
+	root    *branch[P, E, S]
+	node    node
+	bytes   bool
 	empty   func() P
 }
 
-func newCutter[P movable[P]](payload P, root part[P], empty func() P) *cutter[P] {
-	return &cutter[P]{payload: payload, left: root.items(payload), root: root, empty: empty}
+// newCutter cuts payload, whose encoding has size bytes; 0: by items only.
+func newCutter[P movable[P], E movable[E], S slice[E]](payload P, items, size int, root *branch[P, E, S], empty func() P) *cutter[P, E, S] {
+	n := node{known: true, items: items, size: size, kids: make([]node, root.children(payload).Len())}
+	root.lazy, root.bytes = true, size > 0
+	return &cutter[P, E, S]{payload: payload, root: root, node: n, bytes: size > 0, empty: empty}
+}
+
+// Left implements [Cutter].
+func (c *cutter[P, E, S]) Left() Quota {
+	left := Quota{Items: c.node.items}
+	if c.bytes {
+		left.Bytes = c.node.size
+	}
+	return left
 }
 
 // Take implements [Cutter].
-func (c *cutter[P]) Take(n int) P {
-	if n < 1 {
+func (c *cutter[P, E, S]) Take(q Quota) (head P, took Quota) {
+	if q.Items < 1 {
 		panic("signal: Take needs room for at least one item")
 	}
-	head := c.empty()
-	if n < c.left {
-		c.root.split(head, c.payload, n)
-		c.left -= n
-		return head
+	left := c.Left()
+	if q.Items >= left.Items && q.Bytes >= left.Bytes {
+		// Moved even if nothing was taken before: were the payload itself handed out, then Unref, which with pdata's
+		// pooling clears what it still holds, would clear the batch.
+		head = c.empty()
+		c.root.trim(c.payload, &c.node)
+		c.payload.MoveTo(head)
+		c.node = node{}
+		return head, left
 	}
-	// Moved even if nothing was taken before: were the payload itself handed out, then Unref, which with pdata's pooling
-	// clears what it still holds, would clear the batch.
-	c.root.trim(c.payload)
-	c.payload.MoveTo(head)
-	c.left = 0
-	return head
+	q.Items = min(q.Items, left.Items-1)
+	c.root.measureNext(c.payload, &c.node)
+	if q.Items == 0 || !c.node.fits(q.Bytes) {
+		return head, took
+	}
+	head = c.empty()
+	if took = c.root.split(head, c.payload, &c.node, q); !c.bytes {
+		took.Bytes = 0
+	}
+	return head, took
 }
 
 // branch is the part for containers of containers.
@@ -75,81 +165,127 @@ type branch[C any, E movable[E], S slice[E]] struct {
 	fields   func(dst, src C) // copies all of a container but its children
 	children func(C) S
 	child    part[E]
+	base     func(C) int // bytes of a container without children; nil: never asked for
 
-	next    int  // index of the first child that is not a shell
-	counted bool // left is known, and child stands in next
-	left    int  // items in child next
+	lazy  bool // of the root: its children are measured when the walk gets there
+	bytes bool // of the root: measures bytes
 }
 
-func newBranch[C any, E movable[E], S slice[E]](fields func(dst, src C), children func(C) S, child part[E]) *branch[C, E, S] {
-	return &branch[C, E, S]{fields: fields, children: children, child: child}
+func newBranch[C any, E movable[E], S slice[E]](fields func(dst, src C), children func(C) S, child part[E], base func(C) int) *branch[C, E, S] {
+	return &branch[C, E, S]{fields: fields, children: children, child: child, base: base}
 }
 
-func (b *branch[C, E, S]) items(c C) int {
-	total := 0
+func (b *branch[C, E, S]) measure(c C, bytes bool) node {
 	children := b.children(c)
-	for i := range children.Len() {
-		total += b.child.items(children.At(i))
+	n := node{known: true, kids: make([]node, children.Len())}
+	for i := range n.kids {
+		kid := b.child.measure(children.At(i), bytes)
+		n.items += kid.items
+		n.size += delimited(kid.size)
+		n.kids[i] = kid
 	}
-	return total
+	if bytes {
+		n.base = b.base(c)
+		n.size += n.base
+	}
+	return n
 }
 
-func (b *branch[C, E, S]) split(head, c C, n int) {
-	b.fields(head, c)
-	from, to := b.children(c), b.children(head)
-	for { // ends before the last child, as an item stays in c
-		e := from.At(b.next)
-		if !b.counted {
-			b.left, b.counted = b.child.items(e), true
-		}
-		if b.left > n {
-			if n > 0 {
-				b.child.split(to.AppendEmpty(), e, n)
-				b.left -= n
-			}
+// measureNext measures children up to the first with an item that is left.
+func (b *branch[C, E, S]) measureNext(c C, n *node) {
+	for i := n.next; i < len(n.kids); i++ {
+		if b.kid(c, n, i).items > 0 {
 			return
 		}
-		// As a whole: also with n = 0, if there is nothing in it.
-		b.child.trim(e)
-		e.MoveTo(to.AppendEmpty())
-		n -= b.left
-		b.next, b.counted = b.next+1, false
 	}
 }
 
-func (b *branch[C, E, S]) trim(c C) {
-	children := b.children(c)
-	dropFirst(children, b.next)
-	if b.counted {
-		b.child.trim(children.At(0))
+func (b *branch[C, E, S]) kid(c C, n *node, i int) *node {
+	kid := &n.kids[i]
+	if b.lazy && !kid.known {
+		*kid = b.child.measure(b.children(c).At(i), b.bytes)
 	}
-	b.next, b.counted = 0, false
+	return kid
+}
+
+func (b *branch[C, E, S]) split(head, c C, n *node, q Quota) (took Quota) {
+	b.fields(head, c)
+	took.Bytes = n.base
+	from, to := b.children(c), b.children(head)
+	for { // ends before the last child, as an item stays in c
+		e, kid := from.At(n.next), b.kid(c, n, n.next)
+		left := Quota{q.Items - took.Items, q.Bytes - took.Bytes}
+		cost := delimited(kid.size)
+		if kid.items > left.Items || cost > left.Bytes {
+			// What holds more than fits is divided, but for its last item: that stays with the containers after it.
+			left.Items = min(left.Items, kid.items-1)
+			if room := within(left.Bytes); left.Items > 0 && kid.fits(room) {
+				part := b.child.split(to.AppendEmpty(), e, kid, Quota{left.Items, room})
+				n.take(Quota{part.Items, cost - delimited(kid.size)})
+				took.Items += part.Items
+				took.Bytes += delimited(part.Bytes)
+			}
+			return took
+		}
+		// As a whole: also when there is no room for items, if there is nothing in it.
+		b.child.trim(e, kid)
+		e.MoveTo(to.AppendEmpty())
+		n.take(Quota{kid.items, cost})
+		took.Items += kid.items
+		took.Bytes += cost
+		n.kids[n.next] = node{}
+		n.next++
+	}
+}
+
+func (b *branch[C, E, S]) trim(c C, n *node) {
+	children := b.children(c)
+	dropFirst(children, n.next)
+	if n.next < len(n.kids) && n.kids[n.next].known {
+		b.child.trim(children.At(0), &n.kids[n.next])
+	}
 }
 
 // leaf is the part for containers of items.
 type leaf[C any, E movable[E], S slice[E]] struct {
 	fields  func(dst, src C) // copies all of a container but its items
 	records func(C) S
-
-	next int // index of the first item that is not a shell
+	base    func(C) int // bytes of a container without items; nil: never asked for
+	size    func(E) int // bytes of an item
 }
 
-func newLeaf[C any, E movable[E], S slice[E]](fields func(dst, src C), records func(C) S) *leaf[C, E, S] {
-	return &leaf[C, E, S]{fields: fields, records: records}
+func newLeaf[C any, E movable[E], S slice[E]](fields func(dst, src C), records func(C) S, base func(C) int, size func(E) int) *leaf[C, E, S] {
+	return &leaf[C, E, S]{fields: fields, records: records, base: base, size: size}
 }
 
-func (l *leaf[C, E, S]) items(c C) int { return l.records(c).Len() }
+func (l *leaf[C, E, S]) measure(c C, bytes bool) node {
+	if !bytes {
+		return node{known: true, items: l.records(c).Len()}
+	}
+	return measureItems(l.base(c), l.records(c), l.size)
+}
 
-func (l *leaf[C, E, S]) split(head, c C, n int) {
+// measureItems makes the node of a container with these items, whose other fields have base bytes.
+func measureItems[E any, S slice[E]](base int, items S, size func(E) int) node {
+	n := node{known: true, items: items.Len(), base: base, size: base, sizes: make([]int32, items.Len())}
+	for i := range n.sizes {
+		one := size(items.At(i))
+		n.sizes[i] = int32(min(one, math.MaxInt32)) // protobuf has no larger message
+		n.size += delimited(one)
+	}
+	return n
+}
+
+func (l *leaf[C, E, S]) split(head, c C, n *node, q Quota) (took Quota) {
 	l.fields(head, c)
-	moveNext(l.records(head), l.records(c), l.next, n)
-	l.next += n
+	first := n.next
+	took = n.takeItems(Quota{q.Items, q.Bytes - n.base})
+	moveNext(l.records(head), l.records(c), first, took.Items)
+	took.Bytes += n.base
+	return took
 }
 
-func (l *leaf[C, E, S]) trim(c C) {
-	dropFirst(l.records(c), l.next)
-	l.next = 0
-}
+func (l *leaf[C, E, S]) trim(c C, n *node) { dropFirst(l.records(c), n.next) }
 
 // moveNext moves n elements of src, from index first on, behind those of dst.
 func moveNext[E movable[E], S slice[E]](dst, src S, first, n int) {
@@ -168,6 +304,18 @@ func dropFirst[E any, S slice[E]](s S, n int) {
 		n--
 		return n >= 0
 	})
+}
+
+// without returns the size of a container that has none of its children meanwhile: they are handed to another slice and
+// back, in O(1).
+func without[C any, S interface{ MoveAndAppendTo(dst S) }](children func(C) S, aside func() S, size func(C) int) func(C) int {
+	return func(c C) int {
+		kept := aside()
+		children(c).MoveAndAppendTo(kept)
+		base := size(c)
+		kept.MoveAndAppendTo(children(c))
+		return base
+	}
 }
 
 // copyNothing is for payloads: they have no fields beside their resources, and the dictionary of profiles is made when the

@@ -88,13 +88,13 @@ func TestCutIsLinear(t *testing.T) {
 				cuts := (items + n - 1) / n
 
 				work = 0
-				cutter := newCutter(p,
+				cutter := newCutter(p, items, 0,
 					newBranch(func(_, _ *payload) {}, func(p *payload) *counted[*resource] { return &p.children },
 						newBranch(func(_, _ *resource) {}, func(r *resource) *counted[*scope] { return &r.children },
-							newLeaf(func(_, _ *scope) {}, func(s *scope) *counted[*item] { return &s.children }))),
+							newLeaf(func(_, _ *scope) {}, func(s *scope) *counted[*item] { return &s.children }, nil, nil), nil), nil),
 					newPayload)
 				for range cuts {
-					cutter.Take(n)
+					takeItems(cutter, n)
 				}
 				// Per item and container: looked at, moved, appended, dropped; per container also counted, from each level
 				// above it. Per cut: a look at one resource and scope, and a head's resource and scope.
@@ -116,10 +116,10 @@ func cutAllocatesOncePerItem[P any](t *testing.T, k kind[P]) {
 	for _, n := range []int{100, 1000, items} {
 		payloads := []P{k.generate(items), k.generate(items)} // AllocsPerRun runs once more than it measures
 		allocs := testing.AllocsPerRun(1, func() {
-			cutter := k.Cut(payloads[0])
+			cutter := k.Cut(payloads[0], 0)
 			payloads = payloads[1:]
 			for range items / n {
-				cutter.Take(n)
+				takeItems(cutter, n)
 			}
 		})
 		if n == items {
@@ -172,9 +172,9 @@ func benchmarkCut[P any](b *testing.B, k kind[P]) {
 				b.StopTimer()
 				p := k.Copy(shared)
 				b.StartTimer()
-				cutter := k.Cut(p)
+				cutter := k.Cut(p, 0)
 				for left := records; left > 0; left -= n {
-					cutter.Take(n)
+					takeItems(cutter, n)
 				}
 			}
 			b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "items/s")

@@ -15,6 +15,9 @@ type Resources[P any] interface {
 	// ItemsOf counts the items under a resource of p. Together they are Items.
 	ItemsOf(p P, i int) int
 
+	// SizeOf is what a resource of p, with all that is under it, is of Size(p). Not for profiles.
+	SizeOf(p P, i int) int
+
 	// Divide moves each resource i of p, with all that is under it, behind what is in part of[i] of the n that it returns;
 	// with an of[i] below 0 it stays in p. p passed Check, and may be used for nothing but Unref afterwards.
 	Divide(p P, of []int, n int) []P

@@ -56,11 +56,14 @@ func (Logs) Subset(err error) (plog.Logs, bool) {
 }
 
 // Cut implements [Signal].
-func (Logs) Cut(p plog.Logs) Cutter[plog.Logs] {
-	scope := newLeaf(copyScope[plog.ScopeLogs], plog.ScopeLogs.LogRecords)
-	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope)
-	payload := newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource)
-	return newCutter(p, payload, newLogs)
+func (Logs) Cut(p plog.Logs, size int) Cutter[plog.Logs] {
+	var m plog.ProtoMarshaler
+	scope := newLeaf(copyScope[plog.ScopeLogs], plog.ScopeLogs.LogRecords,
+		without(plog.ScopeLogs.LogRecords, plog.NewLogRecordSlice, m.ScopeLogsSize), m.LogRecordSize)
+	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope,
+		without(plog.ResourceLogs.ScopeLogs, plog.NewScopeLogsSlice, m.ResourceLogsSize))
+	payload := newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource, nil)
+	return newCutter(p, p.LogRecordCount(), size, payload, newLogs)
 }
 
 // Resource implements [Signal].
@@ -69,6 +72,12 @@ func (Logs) Resource(p plog.Logs, i int) pcommon.Resource { return p.ResourceLog
 // ItemsOf implements [Signal].
 func (Logs) ItemsOf(p plog.Logs, i int) int {
 	return itemsOf(p.ResourceLogs().At(i).ScopeLogs(), func(s plog.ScopeLogs) int { return s.LogRecords().Len() })
+}
+
+// SizeOf implements [Signal].
+func (Logs) SizeOf(p plog.Logs, i int) int {
+	var m plog.ProtoMarshaler
+	return delimited(m.ResourceLogsSize(p.ResourceLogs().At(i)))
 }
 
 // Divide implements [Signal].

@@ -35,8 +35,7 @@ func withoutEmptyMetrics(p pmetric.Metrics) {
 	p.ResourceMetrics().RemoveIf(func(r pmetric.ResourceMetrics) bool {
 		r.ScopeMetrics().RemoveIf(func(s pmetric.ScopeMetrics) bool {
 			s.Metrics().RemoveIf(func(m pmetric.Metric) bool {
-				var part metricPart
-				return part.items(m) == 0
+				return pointsIn(m) == 0
 			})
 			return s.Metrics().Len() == 0
 		})

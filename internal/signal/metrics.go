@@ -57,19 +57,21 @@ func (Metrics) Subset(err error) (pmetric.Metrics, bool) {
 }
 
 // Cut implements [Signal].
-func (Metrics) Cut(p pmetric.Metrics) Cutter[pmetric.Metrics] {
-	scope := newBranch(copyScope[pmetric.ScopeMetrics], pmetric.ScopeMetrics.Metrics, &metricPart{})
-	resource := newBranch(copyResource[pmetric.ResourceMetrics], pmetric.ResourceMetrics.ScopeMetrics, scope)
-	payload := newBranch(copyNothing[pmetric.Metrics], pmetric.Metrics.ResourceMetrics, resource)
-	return newCutter(p, payload, newMetrics)
+func (Metrics) Cut(p pmetric.Metrics, size int) Cutter[pmetric.Metrics] {
+	var m pmetric.ProtoMarshaler
+	scope := newBranch(copyScope[pmetric.ScopeMetrics], pmetric.ScopeMetrics.Metrics, metricPart{},
+		without(pmetric.ScopeMetrics.Metrics, pmetric.NewMetricSlice, m.ScopeMetricsSize))
+	resource := newBranch(copyResource[pmetric.ResourceMetrics], pmetric.ResourceMetrics.ScopeMetrics, scope,
+		without(pmetric.ResourceMetrics.ScopeMetrics, pmetric.NewScopeMetricsSlice, m.ResourceMetricsSize))
+	payload := newBranch(copyNothing[pmetric.Metrics], pmetric.Metrics.ResourceMetrics, resource, nil)
+	return newCutter(p, p.DataPointCount(), size, payload, newMetrics)
 }
 
-// metricPart is a leaf whose slice of items has a Go type for each type of metric.
-type metricPart struct {
-	next int // index of the first point that is not a shell
-}
+// metricPart is a leaf whose slice of items has a Go type for each type of metric, and stands in a message of its own within
+// the metric: so its node has one for that, as its only kid, where bytes matter.
+type metricPart struct{}
 
-func (*metricPart) items(m pmetric.Metric) int {
+func pointsIn(m pmetric.Metric) int {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
 		return m.Gauge().DataPoints().Len()
@@ -86,21 +88,71 @@ func (*metricPart) items(m pmetric.Metric) int {
 	}
 }
 
-func (p *metricPart) split(head, m pmetric.Metric, n int) {
-	copyMetric(head, m)
+func (metricPart) measure(m pmetric.Metric, bytes bool) node {
+	if !bytes {
+		return node{known: true, items: pointsIn(m)}
+	}
+	var size pmetric.ProtoMarshaler
+	var data node
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		moveNext(head.Gauge().DataPoints(), m.Gauge().DataPoints(), p.next, n)
+		data = measureItems(0, m.Gauge().DataPoints(), size.NumberDataPointSize)
 	case pmetric.MetricTypeSum:
-		moveNext(head.Sum().DataPoints(), m.Sum().DataPoints(), p.next, n)
+		base := temporalitySize(m.Sum())
+		if m.Sum().IsMonotonic() {
+			base += 2 // tag and true
+		}
+		data = measureItems(base, m.Sum().DataPoints(), size.NumberDataPointSize)
 	case pmetric.MetricTypeHistogram:
-		moveNext(head.Histogram().DataPoints(), m.Histogram().DataPoints(), p.next, n)
+		data = measureItems(temporalitySize(m.Histogram()), m.Histogram().DataPoints(), size.HistogramDataPointSize)
 	case pmetric.MetricTypeExponentialHistogram:
-		moveNext(head.ExponentialHistogram().DataPoints(), m.ExponentialHistogram().DataPoints(), p.next, n)
+		data = measureItems(temporalitySize(m.ExponentialHistogram()), m.ExponentialHistogram().DataPoints(), size.ExponentialHistogramDataPointSize)
 	case pmetric.MetricTypeSummary:
-		moveNext(head.Summary().DataPoints(), m.Summary().DataPoints(), p.next, n)
+		data = measureItems(0, m.Summary().DataPoints(), size.SummaryDataPointSize)
+	default:
+		return node{known: true, size: size.MetricSize(m)}
 	}
-	p.next += n
+	fields := pmetric.NewMetric()
+	copyMetric(fields, m)
+	base := size.MetricSize(fields) - delimited(data.base)
+	return node{known: true, items: data.items, size: base + delimited(data.size), base: base, kids: []node{data}}
+}
+
+// temporalitySize is that of a field which is left out when it is unspecified.
+func temporalitySize(data interface {
+	AggregationTemporality() pmetric.AggregationTemporality
+}) int {
+	if data.AggregationTemporality() == pmetric.AggregationTemporalityUnspecified {
+		return 0
+	}
+	return 1 + varint(int(data.AggregationTemporality()))
+}
+
+func (metricPart) split(head, m pmetric.Metric, n *node, q Quota) (took Quota) {
+	copyMetric(head, m)
+	data, room := n, q.Bytes
+	if n.kids != nil {
+		data, room = &n.kids[0], within(q.Bytes-n.base)
+	}
+	first := data.next
+	took = data.takeItems(Quota{q.Items, room - data.base})
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		moveNext(head.Gauge().DataPoints(), m.Gauge().DataPoints(), first, took.Items)
+	case pmetric.MetricTypeSum:
+		moveNext(head.Sum().DataPoints(), m.Sum().DataPoints(), first, took.Items)
+	case pmetric.MetricTypeHistogram:
+		moveNext(head.Histogram().DataPoints(), m.Histogram().DataPoints(), first, took.Items)
+	case pmetric.MetricTypeExponentialHistogram:
+		moveNext(head.ExponentialHistogram().DataPoints(), m.ExponentialHistogram().DataPoints(), first, took.Items)
+	case pmetric.MetricTypeSummary:
+		moveNext(head.Summary().DataPoints(), m.Summary().DataPoints(), first, took.Items)
+	}
+	if n.kids != nil {
+		n.items, n.size = data.items, n.base+delimited(data.size)
+		took.Bytes = n.base + delimited(data.base+took.Bytes)
+	}
+	return took
 }
 
 // copyMetric copies all of a metric but its points.
@@ -125,20 +177,23 @@ func copyMetric(dst, src pmetric.Metric) {
 	}
 }
 
-func (p *metricPart) trim(m pmetric.Metric) {
+func (metricPart) trim(m pmetric.Metric, n *node) {
+	gone := n.next
+	if n.kids != nil {
+		gone = n.kids[0].next
+	}
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		dropFirst(m.Gauge().DataPoints(), p.next)
+		dropFirst(m.Gauge().DataPoints(), gone)
 	case pmetric.MetricTypeSum:
-		dropFirst(m.Sum().DataPoints(), p.next)
+		dropFirst(m.Sum().DataPoints(), gone)
 	case pmetric.MetricTypeHistogram:
-		dropFirst(m.Histogram().DataPoints(), p.next)
+		dropFirst(m.Histogram().DataPoints(), gone)
 	case pmetric.MetricTypeExponentialHistogram:
-		dropFirst(m.ExponentialHistogram().DataPoints(), p.next)
+		dropFirst(m.ExponentialHistogram().DataPoints(), gone)
 	case pmetric.MetricTypeSummary:
-		dropFirst(m.Summary().DataPoints(), p.next)
+		dropFirst(m.Summary().DataPoints(), gone)
 	}
-	p.next = 0
 }
 
 // Resource implements [Signal].
@@ -149,8 +204,14 @@ func (Metrics) Resource(p pmetric.Metrics, i int) pcommon.Resource {
 // ItemsOf implements [Signal].
 func (Metrics) ItemsOf(p pmetric.Metrics, i int) int {
 	return itemsOf(p.ResourceMetrics().At(i).ScopeMetrics(), func(s pmetric.ScopeMetrics) int {
-		return itemsOf(s.Metrics(), (*metricPart)(nil).items)
+		return itemsOf(s.Metrics(), pointsIn)
 	})
+}
+
+// SizeOf implements [Signal].
+func (Metrics) SizeOf(p pmetric.Metrics, i int) int {
+	var m pmetric.ProtoMarshaler
+	return delimited(m.ResourceMetricsSize(p.ResourceMetrics().At(i)))
 }
 
 // Divide implements [Signal].

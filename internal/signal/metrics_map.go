@@ -18,7 +18,6 @@ func (Metrics) Group(e *Encoder, p pmetric.Metrics, at int) (resource string, g 
 	e.reset()
 	e.resource(r.Resource(), r.SchemaUrl())
 	e.end()
-	var points metricPart
 	scopes := r.ScopeMetrics()
 	for i := range scopes.Len() {
 		s := scopes.At(i)
@@ -29,7 +28,7 @@ func (Metrics) Group(e *Encoder, p pmetric.Metrics, at int) (resource string, g 
 		metrics := s.Metrics()
 		for j := range metrics.Len() {
 			m := metrics.At(j)
-			g.Items += points.items(m)
+			g.Items += pointsIn(m)
 			e.buf = append(e.buf, e.buf[begin:begin+scope]...)
 			e.series(m)
 			e.describe(m)

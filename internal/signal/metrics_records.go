@@ -31,8 +31,7 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, _ int64, f f
 		for _, sm := range rm.ScopeMetrics().All() {
 			under.scopeKey = ""
 			for _, m := range sm.Metrics().All() {
-				var count metricPart
-				if count.items(m) == 0 {
+				if pointsIn(m) == 0 {
 					continue
 				}
 				if under.resourceKey == "" {

@@ -3,6 +3,8 @@
 package signal
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -16,8 +18,11 @@ func few(t *rapid.T, what string) int { return rapid.IntRange(0, 4).Draw(t, what
 // some draws a value from a small set, so that equal ones occur.
 func some(t *rapid.T, what string) int { return rapid.IntRange(0, 2).Draw(t, what) }
 
+// long makes lengths around 128, where a length of protobuf takes a second byte.
+var long = strings.Repeat("long", 30)
+
 func text(t *rapid.T, what string) string {
-	return rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, what)
+	return rapid.SampledFrom([]string{"", "a", "b", long}).Draw(t, what)
 }
 
 func drawResource(t *rapid.T, r pcommon.Resource) {

@@ -69,34 +69,34 @@ func (Profiles) Subset(err error) (pprofile.Profiles, bool) {
 }
 
 // Cut implements [Signal].
-func (Profiles) Cut(p pprofile.Profiles) Cutter[pprofile.Profiles] {
-	profile := newLeaf(copyProfile, pprofile.Profile.Samples)
-	scope := newBranch(copyScope[pprofile.ScopeProfiles], pprofile.ScopeProfiles.Profiles, profile)
-	resource := newBranch(copyResource[pprofile.ResourceProfiles], pprofile.ResourceProfiles.ScopeProfiles, scope)
-	payload := newBranch(copyNothing[pprofile.Profiles], pprofile.Profiles.ResourceProfiles, resource)
-	return &profilesCutter{cutter: newCutter(p, payload, newProfiles)}
+func (Profiles) Cut(p pprofile.Profiles, _ int) Cutter[pprofile.Profiles] {
+	profile := newLeaf(copyProfile, pprofile.Profile.Samples, nil, nil)
+	scope := newBranch(copyScope[pprofile.ScopeProfiles], pprofile.ScopeProfiles.Profiles, profile, nil)
+	resource := newBranch(copyResource[pprofile.ResourceProfiles], pprofile.ResourceProfiles.ScopeProfiles, scope, nil)
+	payload := newBranch(copyNothing[pprofile.Profiles], pprofile.Profiles.ResourceProfiles, resource, nil)
+	return &profilesCutter{cutter: newCutter(p, p.SampleCount(), 0, payload, newProfiles)}
 }
 
 // profilesCutter gives each part a dictionary of its own, with the entries that it uses and no others.
 type profilesCutter struct {
-	*cutter[pprofile.Profiles]
+	*cutter[pprofile.Profiles, pprofile.ResourceProfiles, pprofile.ResourceProfilesSlice]
 
 	split      bool                        // part of the payload was taken
 	dictionary pprofile.ProfilesDictionary // that of the payload, once it is split
 }
 
-// Take implements [Cutter].
-func (c *profilesCutter) Take(n int) pprofile.Profiles {
+// Take implements [Cutter]. Bytes are not known, and not looked at.
+func (c *profilesCutter) Take(q Quota) (head pprofile.Profiles, took Quota) {
 	if !c.split {
-		if n >= c.left {
-			return c.cutter.Take(n)
+		if q.Items >= c.Left().Items {
+			return c.cutter.Take(q)
 		}
 		c.split, c.dictionary = true, pprofile.NewProfilesDictionary()
 		c.payload.Dictionary().MoveTo(c.dictionary)
 	}
-	head := c.cutter.Take(n)
+	head, took = c.cutter.Take(q)
 	moveDictionary(head, c.dictionary)
-	return head
+	return head, took
 }
 
 // Resources implements [Signal].
@@ -112,6 +112,11 @@ func (Profiles) ItemsOf(p pprofile.Profiles, i int) int {
 	return itemsOf(p.ResourceProfiles().At(i).ScopeProfiles(), func(s pprofile.ScopeProfiles) int {
 		return itemsOf(s.Profiles(), func(p pprofile.Profile) int { return p.Samples().Len() })
 	})
+}
+
+// SizeOf implements [Signal].
+func (Profiles) SizeOf(pprofile.Profiles, int) int {
+	panic("signal: profiles have no size before they are encoded")
 }
 
 // Divide implements [Signal]. Each part gets a dictionary of its own, with the entries that it uses and no others.

@@ -21,8 +21,8 @@ func TestProfilesCutLeavesNothingUnusedInDictionaries(t *testing.T) {
 			return // nothing to cut
 		}
 		n := rapid.IntRange(1, rest-1).Draw(t, "n")
-		for cutter := (Profiles{}).Cut(p); rest > 0; rest -= n {
-			head := cutter.Take(n)
+		for cutter := (Profiles{}).Cut(p, 0); rest > 0; rest -= n {
+			head := takeItems(cutter, n)
 			u := &usage{}
 			u.profiles(head)
 			require.Equal(t, u.used(), u.entries(head.Dictionary()))
@@ -72,9 +72,9 @@ func TestProfilesCutMovesEveryKindOfEntry(t *testing.T) {
 	}
 	require.NoError(t, Profiles{}.Check(p))
 	want := flattenProfiles(p)
-	cutter := Profiles{}.Cut(p)
+	cutter := Profiles{}.Cut(p, 0)
 	for i := range 2 {
-		head := cutter.Take(1)
+		head := takeItems(cutter, 1)
 		require.Equal(t, want[i:i+1], flattenProfiles(head))
 		require.Equal(t, map[string]int{
 			"strings": 11, "attributes": 4, "links": 2, "functions": 2, "mappings": 2, "locations": 2, "stacks": 2,
@@ -108,9 +108,9 @@ func TestProfilesCheckIsEnough(t *testing.T) {
 		require.Equal(t, append(before, want...), flattenProfiles(merged))
 
 		var got []string
-		cutter := Profiles{}.Cut(p)
+		cutter := Profiles{}.Cut(p, 0)
 		for rest := max(1, Profiles{}.Items(p)); rest > 0; rest-- {
-			got = append(got, flattenProfiles(cutter.Take(1))...)
+			got = append(got, flattenProfiles(takeItems(cutter, 1))...)
 		}
 		require.Equal(t, want, got)
 	})

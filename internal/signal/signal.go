@@ -8,6 +8,8 @@
 // every consumer, would take that reference for its own to give back.
 package signal
 
+import "math"
+
 // Signal is what the processor has to know about one kind of telemetry.
 type Signal[P any] interface {
 	// Items counts spans, log records, metric data points or profile samples.
@@ -43,20 +45,31 @@ type Signal[P any] interface {
 
 	Resources[P]
 
-	// Cut takes p apart. p belongs to the Cutter from here on, and may be used for nothing but Unref.
-	Cut(p P) Cutter[P]
+	// Cut takes p apart. p belongs to the Cutter from here on, and may be used for nothing but Unref. size is Size(p) if
+	// parts are bounded by bytes, else 0: then nothing is measured. Profiles are cut by items only.
+	Cut(p P, size int) Cutter[P]
 }
+
+// Quota is how much a part may have, or has: items, and bytes as OTLP protobuf.
+type Quota struct{ Items, Bytes int }
+
+// Items is a quota of so many items, of any size.
+func Items(n int) Quota { return Quota{n, math.MaxInt} }
 
 // Cutter takes one payload apart, front to back, in one pass: it costs as much as there are items and containers,
 // however many parts are taken. Merged again, the parts are the telemetry that the payload was.
 type Cutter[P any] interface {
-	// Take returns a payload with the next n items, n above 0, or with all that are left if these are fewer. Each item is
+	// Take returns a payload with as many of the next items as q allows, or all that are left, and what it has: its size
+	// is exact. q.Items is above 0. Nothing is taken, and no payload returned, if not even the next item fits. Each item is
 	// found under its own resource, scope and metric or profile: where a container is cut, every part has a copy of its
 	// fields.
 	//
-	// A container without items goes with the items before it, or if it is the first in what holds it, with those after
-	// it. So no part is without items, unless the payload was, or everything has been taken.
-	Take(n int) P
+	// A container without items goes with the items before it if there is room, or with those after it. So no part is
+	// without items, unless the payload was, or everything has been taken.
+	Take(q Quota) (part P, took Quota)
+
+	// Left is what has not been taken; its Bytes are 0 where nothing is measured.
+	Left() Quota
 }
 
 // batch is what the slices of resources have in common across signals.

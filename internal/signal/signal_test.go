@@ -105,10 +105,10 @@ func cutLosesNothing[P any](t *rapid.T, k kind[P]) {
 
 	var heads []P
 	var got []string
-	cutter := k.Cut(p)
+	cutter := k.Cut(p, 0)
 	for len(heads) == 0 || rest > 0 {
 		n := rapid.IntRange(1, most).Draw(t, "n")
-		head := cutter.Take(n)
+		head := takeItems(cutter, n)
 		require.Equal(t, min(n, rest), k.Items(head))
 		require.NoError(t, k.Check(head))
 		rest -= k.Items(head)
@@ -117,7 +117,7 @@ func cutLosesNothing[P any](t *rapid.T, k kind[P]) {
 	}
 	require.Equal(t, want, got)
 	require.Zero(t, k.Items(p))
-	require.Zero(t, k.Items(cutter.Take(1)), "after the end")
+	require.Zero(t, k.Items(takeItems(cutter, 1)), "after the end")
 
 	k.Merge(heads[0], heads[1:]...)
 	require.Equal(t, want, k.flatten(heads[0]), "merged again")
@@ -172,7 +172,7 @@ func testSignal[P any](t *testing.T, k kind[P]) {
 		own := k.Copy(p)
 		require.False(t, k.Shared(own))
 		require.Equal(t, want, k.flatten(own))
-		require.Equal(t, 3, k.Items(k.Cut(own).Take(3)))
+		require.Equal(t, 3, k.Items(takeItems(k.Cut(own, 0), 3)))
 		require.Equal(t, want, k.flatten(p))
 	})
 	t.Run("merges nothing for nothing", func(t *testing.T) {
@@ -180,7 +180,7 @@ func testSignal[P any](t *testing.T, k kind[P]) {
 		require.Zero(t, testing.AllocsPerRun(10, func() { k.Merge(p) }))
 	})
 	t.Run("takes at least one", func(t *testing.T) {
-		require.Panics(t, func() { k.Cut(k.generate(1)).Take(0) })
+		require.Panics(t, func() { takeItems(k.Cut(k.generate(1), 0), 0) })
 	})
 	t.Run("checks only by reading", func(t *testing.T) {
 		p := k.generate(2)
@@ -210,10 +210,10 @@ func partsOutliveTheirPayload[P any](t *testing.T, k kind[P]) {
 			p := k.generate(10)
 			want := k.flatten(p)
 			k.Ref(p)
-			cutter := k.Cut(p)
+			cutter := k.Cut(p, 0)
 			var heads []P
 			for taken := 0; taken < 10; taken += n {
-				heads = append(heads, cutter.Take(n))
+				heads = append(heads, takeItems(cutter, n))
 			}
 			k.Unref(p)
 			k.Unref(p)
@@ -235,4 +235,9 @@ func partsOutliveTheirPayload[P any](t *testing.T, k kind[P]) {
 		k.generate(100)
 		require.Equal(t, want, k.flatten(dst))
 	})
+}
+
+func takeItems[P any](c Cutter[P], n int) P {
+	part, _ := c.Take(Items(n))
+	return part
 }

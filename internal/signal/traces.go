@@ -56,11 +56,14 @@ func (Traces) Subset(err error) (ptrace.Traces, bool) {
 }
 
 // Cut implements [Signal].
-func (Traces) Cut(p ptrace.Traces) Cutter[ptrace.Traces] {
-	scope := newLeaf(copyScope[ptrace.ScopeSpans], ptrace.ScopeSpans.Spans)
-	resource := newBranch(copyResource[ptrace.ResourceSpans], ptrace.ResourceSpans.ScopeSpans, scope)
-	payload := newBranch(copyNothing[ptrace.Traces], ptrace.Traces.ResourceSpans, resource)
-	return newCutter(p, payload, newTraces)
+func (Traces) Cut(p ptrace.Traces, size int) Cutter[ptrace.Traces] {
+	var m ptrace.ProtoMarshaler
+	scope := newLeaf(copyScope[ptrace.ScopeSpans], ptrace.ScopeSpans.Spans,
+		without(ptrace.ScopeSpans.Spans, ptrace.NewSpanSlice, m.ScopeSpansSize), m.SpanSize)
+	resource := newBranch(copyResource[ptrace.ResourceSpans], ptrace.ResourceSpans.ScopeSpans, scope,
+		without(ptrace.ResourceSpans.ScopeSpans, ptrace.NewScopeSpansSlice, m.ResourceSpansSize))
+	payload := newBranch(copyNothing[ptrace.Traces], ptrace.Traces.ResourceSpans, resource, nil)
+	return newCutter(p, p.SpanCount(), size, payload, newTraces)
 }
 
 // Resource implements [Signal].
@@ -71,6 +74,12 @@ func (Traces) Resource(p ptrace.Traces, i int) pcommon.Resource {
 // ItemsOf implements [Signal].
 func (Traces) ItemsOf(p ptrace.Traces, i int) int {
 	return itemsOf(p.ResourceSpans().At(i).ScopeSpans(), func(s ptrace.ScopeSpans) int { return s.Spans().Len() })
+}
+
+// SizeOf implements [Signal].
+func (Traces) SizeOf(p ptrace.Traces, i int) int {
+	var m ptrace.ProtoMarshaler
+	return delimited(m.ResourceSpansSize(p.ResourceSpans().At(i)))
 }
 
 // Divide implements [Signal].

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pprofile"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
+)
+
+// logsOf makes a payload with one record of each length, under one resource.
+func logsOf(lengths ...int) plog.Logs {
+	p := plog.NewLogs()
+	r := p.ResourceLogs().AppendEmpty()
+	r.Resource().Attributes().PutStr("service.name", "test")
+	records := r.ScopeLogs().AppendEmpty().LogRecords()
+	for _, n := range lengths {
+		records.AppendEmpty().Body().SetStr(strings.Repeat("x", n))
+	}
+	return p
+}
+
+// encodedSize is what the marshaller makes of p.
+func encodedSize(t *testing.T, p plog.Logs) int {
+	encoded, err := (&plog.ProtoMarshaler{}).MarshalLogs(p)
+	require.NoError(t, err)
+	return len(encoded)
+}
+
+// sentLogs is what a next consumer got: bytes by the marshaller, and items, batch by batch.
+type sentLogs struct{ bytes, items []int }
+
+func (s *sentLogs) pipeline(t *testing.T, set func(*Config)) *pipeline {
+	return newPipelineTo(t, logs, set, func(p *pipeline, _ context.Context, ld plog.Logs) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		s.bytes, s.items = append(s.bytes, encodedSize(t, ld)), append(s.items, ld.LogRecordCount())
+		return nil
+	}).begun(t)
+}
+
+func TestBatchesInBytes(t *testing.T) {
+	hundred := encodedSize(t, logsOf(100)) // one record of 100 bytes, with its resource
+	for name, test := range map[string]struct {
+		set   func(*Config)
+		push  [][]int // lengths of the records of each request
+		items []int   // of the batches, without waiting for timeout
+		late  []int   // of those after it
+	}{
+		"trigger": {
+			func(c *Config) { c.SendBatchSizeBytes = int64(3 * hundred) },
+			[][]int{{100}, {100}, {100}, {100}}, []int{3}, []int{1},
+		},
+		"one byte below the trigger": {
+			func(c *Config) { c.SendBatchSizeBytes = int64(3*hundred + 1) },
+			[][]int{{100}, {100}, {100}}, nil, []int{3},
+		},
+		"items are first": {
+			func(c *Config) { c.SendBatchSize, c.SendBatchSizeBytes = 2, int64(3*hundred) },
+			[][]int{{100}, {100}, {100}}, []int{2}, []int{1},
+		},
+		"bytes alone": {
+			func(c *Config) { c.SendBatchSize, c.SendBatchSizeBytes = 0, int64(2*hundred) },
+			[][]int{{0, 0, 0}, {0, 0, 0}, {200}}, []int{7}, nil,
+		},
+		"cap is the trigger": {
+			func(c *Config) { c.SendBatchMaxSizeBytes = int64(2 * hundred) },
+			[][]int{{100}, {100}, {100}}, []int{2}, []int{1},
+		},
+		"cap without the other trigger": {
+			func(c *Config) { c.SendBatchSize, c.SendBatchMaxSizeBytes = 0, int64(2*hundred) },
+			[][]int{{100}, {100}, {100}}, []int{2}, []int{1},
+		},
+		"cap cuts a request": { // two records of 100 under one resource are smaller than two payloads of one
+			func(c *Config) { c.SendBatchMaxSizeBytes = int64(encodedSize(t, logsOf(100, 100))) },
+			[][]int{{100, 100, 100, 100, 100}}, []int{2, 2}, []int{1},
+		},
+		"both caps": {
+			func(c *Config) {
+				c.SendBatchSize, c.SendBatchMaxSize, c.SendBatchMaxSizeBytes = 3, 3, int64(encodedSize(t, logsOf(100, 100)))
+			},
+			[][]int{{0, 0, 0, 0, 100, 100, 100}}, []int{3, 2, 2}, nil,
+		},
+		"an item that is too large goes alone": {
+			func(c *Config) { c.SendBatchMaxSizeBytes = int64(3 * hundred) },
+			[][]int{{100}, {100, 1000, 100, 100, 100}}, []int{2, 1}, []int{3},
+		},
+		"a cap below an empty envelope": {
+			func(c *Config) { c.SendBatchMaxSizeBytes = 1 },
+			[][]int{{0, 0}, {100}}, []int{1, 1, 1}, nil,
+		},
+		"no delay": {
+			func(c *Config) { c.Timeout, c.SendBatchMaxSizeBytes = 0, int64(encodedSize(t, logsOf(100, 100))) },
+			[][]int{{100, 100, 100}, {0}}, []int{2, 1, 1}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var sent sentLogs
+				p := sent.pipeline(t, test.set)
+				for _, lengths := range test.push {
+					require.NoError(t, send(context.Background(), p, logsOf(lengths...)))
+				}
+				synctest.Wait()
+				require.Equal(t, test.items, sent.items)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				require.Equal(t, append(test.items, test.late...), sent.items)
+			})
+		})
+	}
+}
+
+// TestNoBatchExceedsItsBytes, whatever is merged and cut, but an item that is larger by itself.
+func TestNoBatchExceedsItsBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 1000
+		var sent sentLogs
+		p := sent.pipeline(t, func(c *Config) { c.SendBatchMaxSizeBytes = most })
+		total, alone := 0, 0
+		for i := range 300 {
+			var lengths []int
+			for j := range i%17 + 1 {
+				n := (i*7 + j*31) % 250
+				if i%50 == 0 && j == 3 {
+					n = 1500
+					alone++
+				}
+				lengths = append(lengths, n)
+			}
+			total += len(lengths)
+			require.NoError(t, send(context.Background(), p, logsOf(lengths...)))
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		items, above := 0, 0
+		for i, n := range sent.bytes {
+			items += sent.items[i]
+			if n > most {
+				above++
+				require.Equal(t, 1, sent.items[i], "a batch of %d bytes", n)
+			}
+		}
+		require.Equal(t, total, items)
+		require.Equal(t, alone, above)
+		require.Equal(t, int64(alone), p.metric(t, "items_oversized", ""))
+		require.Equal(t, 1, p.log.FilterMessageSnippet("larger than send_batch_max_size_bytes").Len(), "logged once a minute")
+		require.Zero(t, p.metric(t, "queue_size", ""))
+	})
+}
+
+// TestQueueInBytes: queue_size counts what is pending as it would be encoded.
+func TestQueueInBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := encodedSize(t, logsOf(100))
+		var sent sentLogs
+		p := sent.pipeline(t, func(c *Config) {
+			c.Sizer, c.QueueSize, c.BlockOnOverflow = sizerBytes, int64(2*one), false
+			c.Timeout = time.Hour
+		})
+		require.NoError(t, send(context.Background(), p, logsOf(100)))
+		require.Equal(t, int64(one), p.metric(t, "queue_size", ""))
+		require.NoError(t, send(context.Background(), p, logsOf(100)))
+		err := send(context.Background(), p, logsOf(0))
+		require.ErrorContains(t, err, "queue_size is")
+		require.ErrorContains(t, err, "bytes")
+	})
+}
+
+// TestBytesAreNotForProfiles: the error names the key.
+func TestBytesAreNotForProfiles(t *testing.T) {
+	for want, set := range map[string]func(*Config){
+		"send_batch_size_bytes is 7":     func(c *Config) { c.SendBatchSizeBytes = 7 },
+		"send_batch_max_size_bytes is 8": func(c *Config) { c.SendBatchMaxSizeBytes = 8 },
+		`sizer is "bytes"`:               func(c *Config) { c.Sizer = sizerBytes },
+	} {
+		cfg := createDefaultConfig().(*Config)
+		set(cfg)
+		_, _, err := profiles.create(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, func(context.Context, pprofile.Profiles) error { return nil })
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "profiles")
+	}
+}

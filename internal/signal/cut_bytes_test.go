@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"pgregory.net/rapid"
+)
+
+// TestCutBytesIsExact compares what a Cutter says with the marshaller, for random trees with empty containers, random quotas, and
+// strings around the length at which a length takes a second byte.
+func TestCutBytesIsExact(t *testing.T) {
+	t.Run("traces", func(t *testing.T) { cutBytesIsExact(t, traces) })
+	t.Run("logs", func(t *testing.T) { cutBytesIsExact(t, logs) })
+	t.Run("metrics", func(t *testing.T) { cutBytesIsExact(t, metrics) })
+}
+
+func cutBytesIsExact[P any](t *testing.T, k kind[P]) {
+	rapid.Check(t, func(rt *rapid.T) {
+		p := k.draw(rt)
+		total := Quota{k.Items(p), k.Size(p)}
+		if total.Items == 0 {
+			return
+		}
+		original := k.flatten(p)
+		cutter := k.Cut(p, total.Bytes)
+		require.Equal(rt, total, cutter.Left())
+		var got []string
+		for cutter.Left().Items > 0 {
+			left := cutter.Left()
+			q := Quota{rapid.IntRange(1, total.Items+1).Draw(rt, "items"), rapid.IntRange(0, total.Bytes+2).Draw(rt, "bytes")}
+			part, took := cutter.Take(q)
+			if took.Items == 0 {
+				require.Equal(rt, left, cutter.Left(), "nothing was taken")
+				part, took = cutter.Take(Items(1))
+				q = Items(1)
+				require.Equal(rt, 1, took.Items)
+			}
+			require.LessOrEqual(rt, took.Items, q.Items)
+			require.LessOrEqual(rt, took.Bytes, q.Bytes)
+			require.Equal(rt, took, Quota{k.Items(part), k.size(t, part)}, "of the part")
+			require.Equal(rt, left.Items-took.Items, cutter.Left().Items)
+			got = append(got, k.flatten(part)...)
+			if rapid.IntRange(0, 5).Draw(rt, "all") == 0 && cutter.Left().Items > 0 {
+				left := cutter.Left()
+				part, took = cutter.Take(Items(math.MaxInt))
+				require.Equal(rt, left, took)
+				require.Equal(rt, left, Quota{k.Items(part), k.size(t, part)}, "of the rest")
+				got = append(got, k.flatten(part)...)
+			}
+		}
+		require.Equal(rt, original, got)
+	})
+}
+
+// TestCutBytesFills: one item more would not have fitted, for any number of bytes.
+func TestCutBytesFills(t *testing.T) {
+	t.Run("traces", func(t *testing.T) { cutBytesFills(t, traces) })
+	t.Run("logs", func(t *testing.T) { cutBytesFills(t, logs) })
+	t.Run("metrics", func(t *testing.T) { cutBytesFills(t, metrics) })
+}
+
+func cutBytesFills[P any](t *testing.T, k kind[P]) {
+	const items = 40
+	var sizes []int // of parts with 1, 2, ... items
+	for n := 1; n <= items; n++ {
+		p := k.generate(items)
+		sizes = append(sizes, k.Size(takeItems(k.Cut(p, 0), n)))
+	}
+	for room := range sizes[items-1] + 3 {
+		p := k.generate(items)
+		_, took := k.Cut(p, k.Size(p)).Take(Quota{items, room})
+		want := 0
+		for want < items && sizes[want] <= room {
+			want++
+		}
+		require.Equal(t, want, took.Items, "room for %d bytes", room)
+	}
+}
+
+// TestCutBytesMeasuresOnce: however small the parts, each record of what is cut is measured once.
+func TestCutBytesMeasuresOnce(t *testing.T) {
+	const items = 1000
+	logs := plog.NewLogs()
+	records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for range items {
+		records.AppendEmpty().Body().SetStr("text")
+	}
+	measured := 0
+	var m plog.ProtoMarshaler
+	scope := newLeaf(copyScope[plog.ScopeLogs], plog.ScopeLogs.LogRecords,
+		without(plog.ScopeLogs.LogRecords, plog.NewLogRecordSlice, m.ScopeLogsSize),
+		func(r plog.LogRecord) int { measured++; return m.LogRecordSize(r) })
+	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope,
+		without(plog.ResourceLogs.ScopeLogs, plog.NewScopeLogsSlice, m.ResourceLogsSize))
+	cutter := newCutter(logs, items, m.LogsSize(logs), newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource, nil), newLogs)
+	for cutter.Left().Items > 0 {
+		cutter.Take(Quota{items, 100})
+	}
+	require.Equal(t, items, measured)
+}
+
+// TestCutBytesOfExtremes: what nobody should send, and somebody does.
+func TestCutBytesOfExtremes(t *testing.T) {
+	huge := strings.Repeat("x", 20<<20)
+	logs := plog.NewLogs()
+	r := logs.ResourceLogs().AppendEmpty()
+	r.Resource().Attributes().PutStr("huge", huge)
+	records := r.ScopeLogs().AppendEmpty().LogRecords()
+	records.AppendEmpty().Body().SetStr("small")
+	records.AppendEmpty().Body().SetStr(huge)
+	records.AppendEmpty().Body().SetStr("small")
+	cutter := Logs{}.Cut(logs, Logs{}.Size(logs))
+	for _, cap := range []int{0, 1, 2, 3, 4 << 20} { // below an empty envelope, and below the resource
+		_, took := cutter.Take(Quota{10, cap})
+		require.Zero(t, took.Items)
+	}
+	for _, want := range []int{20, 40, 20} { // MiB: the record alone, with its resource
+		part, took := cutter.Take(Items(1))
+		require.Equal(t, want, took.Bytes>>20)
+		require.Equal(t, took.Bytes, Logs{}.Size(part))
+	}
+}
+
+func BenchmarkCutBytes(b *testing.B) {
+	for _, shape := range []struct {
+		name             string
+		resources, items int
+	}{{"one resource of 200000", 1, 200_000}, {"200000 resources of one", 200_000, 1}, {"1000 resources of 200", 1000, 200}} {
+		for _, bytes := range []bool{false, true} {
+			name := shape.name + "/items"
+			if bytes {
+				name = shape.name + "/bytes"
+			}
+			b.Run(name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					b.StopTimer()
+					p := ptrace.NewTraces()
+					for range shape.resources {
+						r := p.ResourceSpans().AppendEmpty()
+						r.Resource().Attributes().PutStr("service.name", "benchmark")
+						spans := r.ScopeSpans().AppendEmpty().Spans()
+						spans.EnsureCapacity(shape.items)
+						for range shape.items {
+							s := spans.AppendEmpty()
+							s.SetName("GET /")
+							s.Attributes().PutStr("http.method", "GET")
+						}
+					}
+					size, q := 0, Items(1000)
+					b.StartTimer()
+					if bytes {
+						size = Traces{}.Size(p)
+						q = Quota{math.MaxInt, size / 200}
+					}
+					for cutter := (Traces{}).Cut(p, size); cutter.Left().Items > 0; {
+						cutter.Take(q)
+					}
+				}
+			})
+		}
+	}
+}
