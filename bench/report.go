@@ -97,7 +97,11 @@ func (r *Report) WriteTable(w io.Writer) {
 func (r *Report) WriteTargets(w io.Writer) {
 	for _, t := range r.Targets {
 		col := slices.IndexFunc(r.Columns, func(c Column) bool { return c.Unit == t.Column })
-		got := significant(median(r.ratios(col, r.variant(t.Of), r.variant(t.Over)))) // what is printed is what is judged
+		figures, of := r.Figures[r.variant(t.Of)][col], t.Of
+		if t.Over != "" {
+			figures, of = r.ratios(col, r.variant(t.Of), r.variant(t.Over)), t.Of+" ÷ "+t.Over
+		}
+		got := significant(median(figures)) // what is printed is what is judged
 		bound, word, reached := t.AtMost, "at most", got <= t.AtMost
 		if t.AtLeast > 0 {
 			bound, word, reached = t.AtLeast, "at least", got >= t.AtLeast
@@ -106,7 +110,7 @@ func (r *Report) WriteTargets(w io.Writer) {
 		if !reached {
 			verdict = "**missed**"
 		}
-		fmt.Fprintf(w, "- %s, %s ÷ %s: %s, target %s %s: %s\n", t.Column, t.Of, t.Over, figure(got), word, figure(bound), verdict)
+		fmt.Fprintf(w, "- %s, %s: %s, target %s %s: %s\n", t.Column, of, figure(got), word, figure(bound), verdict)
 	}
 	fmt.Fprintln(w)
 }
