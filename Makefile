@@ -14,11 +14,11 @@ OTELCOL := $(BUILD)/otelcol-partitionedbuffer
 tool = $(GO) tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 
 # The modules that have code of ours. tools/ and build/ have none.
-MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod e2e/go.mod))
+MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod e2e/go.mod e2e/headerssetter/go.mod))
 
 # What a collector is made of.
 SOURCES := builder-config.yaml go.mod $(wildcard go.sum) $(filter-out %_test.go,\
-	$(wildcard *.go) $(shell find partitioned internal -name '*.go' 2>/dev/null))
+	$(wildcard *.go e2e/headerssetter/*.go) $(shell find partitioned internal -name '*.go' 2>/dev/null))
 
 # Go files that are written by hand; mdatagen's are as mdatagen makes them.
 GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go' | grep -v '\bgenerated_' | \

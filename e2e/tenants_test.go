@@ -4,11 +4,15 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"testing"
 
+	"go.opentelemetry.io/collector/pdata/plog"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otelcol"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otlpio"
 )
 
@@ -57,4 +61,69 @@ func TestOneTenantPerBatch(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The tenants of one request reach the backend apart, each with its header: examples/resource-tenants.yaml.
+func TestTenantsOfOneRequestAreSentApart(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	backend, err := otlpio.NewBackend(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(backend.Close)
+	example, err := filepath.Abs("../examples/resource-tenants.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := start(ctx, t, otelcol.Options{
+		Binary:  raceBinary(t),
+		Configs: []string{example, otelcol.AnyPort, fmt.Sprintf("yaml:{exporters: {otlp_grpc: {endpoint: %s}}}", backend.Addr)},
+		Dir:     t.TempDir(),
+	})
+	client := dial(t, c)
+	const items = 30
+	tenants := []string{"red", "blue", "green"}
+	var ledger otlpio.Ledger
+	request := otlpio.Payload{Signal: otlpio.Logs, Logs: plog.NewLogs()}
+	tenantOf := map[int64]string{}
+	for _, tenant := range tenants {
+		ids := ledger.Next(items)
+		part := otlpio.Build(otlpio.Logs, ids).Logs
+		for _, r := range part.ResourceLogs().All() {
+			r.Resource().Attributes().PutStr("tenant.id", tenant)
+		}
+		part.ResourceLogs().MoveAndAppendTo(request.Logs.ResourceLogs())
+		for _, id := range ids {
+			tenantOf[id] = tenant
+		}
+	}
+	if err := client.Send(ctx, request); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	batches, headers := backend.Batches(), backend.Headers()
+	var got []string
+	for i, b := range batches {
+		header := headers[i].Get("x-scope-orgid")
+		if len(header) != 1 {
+			t.Fatalf("x-scope-orgid is %q", header)
+		}
+		got = append(got, header[0])
+		b.Visit(func(id int64, _ error) {
+			if tenantOf[id] != header[0] {
+				t.Errorf("item %d of %q went to %q", id, tenantOf[id], header[0])
+			}
+		})
+		if b.Len() != items {
+			t.Errorf("%s: %d items arrived of %d", header[0], b.Len(), items)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(tenants)
+	if !slices.Equal(got, tenants) {
+		t.Errorf("the backend got requests of %q, want one each of %q", got, tenants)
+	}
 }

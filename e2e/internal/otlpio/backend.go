@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip" // the otlp exporter compresses
+	"google.golang.org/grpc/metadata"
 )
 
 // Backend is an OTLP gRPC receiver that keeps what it gets. Safe for concurrent use.
@@ -25,6 +26,7 @@ type Backend struct {
 	mu     struct {      // guards everything in it
 		sync.Mutex
 		batches []Payload
+		headers []metadata.MD
 	}
 }
 
@@ -55,6 +57,13 @@ func (b *Backend) Batches() []Payload {
 	return append([]Payload(nil), b.mu.batches...)
 }
 
+// Headers gives the headers of what Batches gives.
+func (b *Backend) Headers() []metadata.MD {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]metadata.MD(nil), b.mu.headers...)
+}
+
 // receive keeps the payload, unless the caller gives up first.
 func (b *Backend) receive(ctx context.Context, p Payload) error {
 	if b.hold != nil {
@@ -66,7 +75,8 @@ func (b *Backend) receive(ctx context.Context, p Payload) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.batches = append(b.mu.batches, p)
+	headers, _ := metadata.FromIncomingContext(ctx)
+	b.mu.batches, b.mu.headers = append(b.mu.batches, p), append(b.mu.headers, headers)
 	return nil
 }
 
