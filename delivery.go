@@ -94,6 +94,9 @@ func (b *buffer[P]) send(s *sending, requests []request[P], out *outgoing[P]) (e
 	if b.telemetry.bytes && !b.bytes {
 		s.bytes = b.signal.Size(out.sent)
 	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx) // I7: Shutdown may have ended while this was made ready
+	}
 	defer s.timeCall()()
 	return b.next(s.ctx, out.sent)
 }

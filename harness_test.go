@@ -20,6 +20,7 @@ import (
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
 // anyKind is a kind with its payload's type hidden, so that one table holds all of them.
@@ -241,6 +242,20 @@ func (p *pipeline) metric(t *testing.T, name, reason string) int64 {
 		}
 	}
 	return sum
+}
+
+// stats are the accounts behind the metrics, which end at Shutdown.
+func (p *pipeline) stats() partitioned.Stats {
+	switch c := p.Component.(type) {
+	case tracesProcessor:
+		return c.queue.Stats()
+	case metricsProcessor:
+		return c.queue.Stats()
+	case logsProcessor:
+		return c.queue.Stats()
+	default:
+		return c.(profilesProcessor).queue.Stats()
+	}
 }
 
 // requireConserved checks I1 in the metrics, at rest: all that was accepted is accounted for.

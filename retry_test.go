@@ -268,7 +268,7 @@ func TestShutdownWhileABatchIsToBeSentAgain(t *testing.T) {
 				require.Zero(t, time.Since(begin))
 				err := <-result
 				require.Equal(t, test.wait, err != nil)
-				st := p.Component.(logsProcessor).queue.Stats()
+				st := p.stats()
 				require.EqualValues(t, 7, st.Accepted)
 				require.Equal(t, test.forwarded, st.Forwarded)
 				require.EqualValues(t, 4, st.Retried)

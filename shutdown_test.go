@@ -163,11 +163,11 @@ func TestShutdownDropsAreCounted(t *testing.T) {
 		require.EqualValues(t, 10, p.metric(t, "items_pending", ""))
 		<-done
 		// The metrics of an ended processor are gone, so the accounts tell.
-		stats := p.Component.(logsProcessor).queue.Stats()
+		stats := p.stats()
 		close(gate)
 		synctest.Wait()
 		require.EqualValues(t, 10, stats.Lost)
-		require.Equal(t, stats, p.Component.(logsProcessor).queue.Stats(), "the late return changes nothing")
+		require.Equal(t, stats, p.stats(), "the late return changes nothing")
 	})
 }
 
