@@ -205,7 +205,8 @@ func TestPartitionOfAKeyNeverChanges(t *testing.T) {
 		of := map[string]int{}
 		used := map[int]bool{}
 		calls := 0
-		q := start(t, QueueConfig[parcel]{
+		var q *Queue[parcel]
+		q = start(t, QueueConfig[parcel]{
 			Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
 				mu.Lock()
 				calls++
@@ -225,7 +226,7 @@ func TestPartitionOfAKeyNeverChanges(t *testing.T) {
 			Observer: &Observer{BatchStart: func(b BatchInfo) {
 				mu.Lock()
 				defer mu.Unlock()
-				if p, ok := of[b.Key]; ok && p != b.Partition {
+				if p, ok := of[b.Key]; ok && p != b.Partition || q.Partition(b.Key) != b.Partition {
 					t.Errorf("%s was in partition %d, and is in %d", b.Key, p, b.Partition)
 				}
 				of[b.Key] = b.Partition
