@@ -238,6 +238,9 @@ func TestRestWithoutOrderMakesRoomToo(t *testing.T) {
 		}
 		q.Shutdown(bg)
 		nothingLeft(t, q)
+		if got := fmt.Sprint(l.all()); got != "[[0] [1] [2] [3] [4] [5] [2]]" { // 0, then 1 were the oldest
+			t.Error(got)
+		}
 	})
 }
 
@@ -270,4 +273,201 @@ func TestEmptiedKeyIsNoKey(t *testing.T) {
 			t.Errorf("sent %v, want %v", r.batches, want)
 		}
 	})
+}
+
+// TestDropOldestForEver holds no more than what is there, and nothing of what is not.
+func TestDropOldestForEver(t *testing.T) {
+	const held = 100
+	q := start(t, QueueConfig[*int]{
+		Process:  Plain(func(context.Context, []*int) error { return nil }),
+		Interval: time.Hour, BatchSize: Weight{Items: 1 << 20}, Capacity: held, Overflow: DropOldest,
+	})
+	for i := range 10_000 {
+		if err := q.Push(bg, &i); err != nil {
+			t.Fatal(err)
+		}
+		s := q.lanes[0].sole
+		if len(s.active) > 3*held+100 {
+			t.Fatalf("%d entries", len(s.active))
+		}
+		if i%1000 == 0 {
+			for _, e := range s.active[len(s.active):cap(s.active)] {
+				if e.item != nil {
+					t.Fatal("something is kept behind the end of the buffer")
+				}
+			}
+		}
+	}
+	q.Shutdown(bg)
+	if st := q.Stats(); st.Evicted != 10_000-held || st.Forwarded != held {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestEvictedIsTakenFromTheKeyThatIsFull, and from no other of the push.
+func TestEvictedIsTakenFromTheKeyThatIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Key: parcelKey, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100},
+			KeyCapacity: 2, Overflow: DropOldest,
+		})
+		if err := errors.Join(q.Push(bg, parcel{key: "a", id: 1}), q.Push(bg, parcel{key: "b", id: 2}), q.Push(bg, parcel{key: "b", id: 3}),
+			q.Push(bg, parcel{key: "a", id: 4}, parcel{key: "b", id: 5})); err != nil {
+			t.Fatal(err)
+		}
+		q.Shutdown(bg)
+		got := l.all()
+		slices.SortFunc(got, slices.Compare)
+		if want := "[[1 4] [3 5]]"; fmt.Sprint(got) != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+		nothingLeft(t, q)
+	})
+}
+
+// TestRefusedByCapacityDropsNothing: what is in flight fills the queue.
+func TestRefusedByCapacityDropsNothing(t *testing.T) {
+	for _, keys := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &recorder{hold: make(chan struct{})}
+			cfg := QueueConfig[parcel]{
+				Process: l.process, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 8}, Capacity: 10, Overflow: DropOldest,
+			}
+			if keys {
+				cfg.Key, cfg.Partitions, cfg.Consumers = parcelKey, 1, 1
+			}
+			q := start(t, cfg)
+			push := func(us ...parcel) error { return q.Push(bg, us...) }
+			if err := push(parcel{n: 9}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // 9 in flight
+			if err := push(parcel{n: 6}); err != nil {
+				t.Fatal(err)
+			}
+			if err := push(parcel{n: 7}); err != nil { // for the 6
+				t.Error(err)
+			}
+			if keys { // what may be dropped is counted once, however often its key comes
+				if err := push(parcel{key: "k"}, parcel{n: 1}, parcel{key: "k"}, parcel{n: 1}); err != nil {
+					t.Error(err)
+				}
+				if st := q.Stats(); st.Evicted != 13 {
+					t.Errorf("%+v", st)
+				}
+			}
+			close(l.hold)
+			q.Shutdown(bg)
+			nothingLeft(t, q)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			l := &recorder{hold: make(chan struct{})}
+			cfg := QueueConfig[parcel]{
+				Process: l.process, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 12}, Capacity: 10, Overflow: DropOldest,
+			}
+			if keys {
+				cfg.Key, cfg.Partitions, cfg.Consumers = parcelKey, 1, 1
+			}
+			q := start(t, cfg)
+			if err := q.Push(bg, parcel{n: 9}); err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Push(bg, parcel{n: 3}, parcel{n: 4}); err != nil { // 12 are in flight, 4 are not
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if err := q.Push(bg, parcel{n: 1}, parcel{key: "k"}, parcel{n: 1}); !errors.Is(err, ErrFull) {
+				t.Error(err)
+			}
+			if st := q.Stats(); st.Evicted != 0 || st.Queued != 4 || st.InFlight != 12 {
+				t.Errorf("refused, and dropped: %+v", st)
+			}
+			close(l.hold)
+			q.Shutdown(bg)
+			nothingLeft(t, q)
+		})
+	}
+}
+
+// TestEvictedCallerHurriesNobody: once he was told, the others wait for their size or their time again.
+func TestEvictedCallerHurriesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 3}, Capacity: 4, Overflow: DropOldest,
+		})
+		if err := q.Push(bg, parcel{id: 1}, parcel{id: 2}, parcel{id: 3}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // in flight
+		told := make(chan error, 1)
+		go func() { told <- q.PushWait(bg, parcel{id: 4}) }()
+		synctest.Wait()
+		if err := q.Push(bg, parcel{id: 5}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-told; !errors.Is(err, ErrEvicted) {
+			t.Error(err)
+		}
+		close(l.hold)
+		synctest.Wait()
+		if got := fmt.Sprint(l.all()); got != "[[1 2 3]]" {
+			t.Errorf("%v: nobody waits", got)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
+
+// TestHeavierValueNeedsRoom: only what is no heavier than what it replaces is taken by a Map that is full.
+func TestHeavierValueNeedsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := one(&mapRecorder{})
+		cfg.Weigh = func(e kv) Weight { return Weight{Items: e.Value} }
+		cfg.Capacity, cfg.Overflow = 5, Refuse
+		m := startMap(t, cfg)
+		if err := m.Put(bg, "k", 5); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Put(bg, "k", 6); !errors.Is(err, ErrFull) {
+			t.Errorf("heavier: %v", err)
+		}
+		if err := m.Put(bg, "k", 4); err != nil {
+			t.Errorf("lighter: %v", err)
+		}
+		if st := m.Stats(); st.Used != 4 {
+			t.Errorf("%+v", st)
+		}
+		m.Shutdown(bg)
+	})
+}
+
+// TestWholeSendsAllThatIsHeld at once: in one batch, or with a cap in as few as it allows.
+func TestWholeSendsAllThatIsHeld(t *testing.T) {
+	for limit, want := range map[int]string{0: "[[0 1 2 3 4 5 6]]", 4: "[[0 1 2 3] [4 5 6]]"} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &recorder{}
+			q := start(t, QueueConfig[parcel]{
+				Process: l.process, Whole: true, Interval: time.Hour, BatchSize: Weight{Items: 4}, MaxBatchSize: Weight{Items: limit},
+			})
+			var all []parcel
+			for id := range 7 {
+				all = append(all, parcel{id: id})
+			}
+			if err := q.Push(bg, all...); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if got := fmt.Sprint(l.all()); got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+			for _, b := range l.batches {
+				if b.Reason != Size {
+					t.Errorf("sent for %v", b.Reason)
+				}
+			}
+			q.Shutdown(bg)
+		})
+	}
 }

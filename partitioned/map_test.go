@@ -472,3 +472,77 @@ func TestNewMapNamesTheField(t *testing.T) {
 		}
 	}
 }
+
+// TestWriteToAHeldEntryMakesItDue like one that opens an entry: who waits for the result does not wait for the timer, and what
+// has grown up to BatchSize is sent.
+func TestWriteToAHeldEntryMakesItDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		cfg := one(r)
+		cfg.Weigh = func(e kv) Weight { return Weight{Items: e.Value} }
+		cfg.BatchSize = Weight{Items: 10}
+		cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
+		m := startMap(t, cfg)
+		begin := time.Now()
+		m.Merge(bg, "waits", 1)
+		if err := m.MergeAllWait(bg, kv{Key: "waits", Value: 2}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("waited for %v, while the consumer was free", took)
+		}
+		m.Merge(bg, "grows", 4)
+		m.Merge(bg, "grows", 5)
+		synctest.Wait()
+		if st := m.Stats(); st.Queued != 9 || st.Used != 9 {
+			t.Errorf("%+v", st)
+		}
+		m.Merge(bg, "grows", 1)
+		synctest.Wait()
+		if want := [][]kv{{{"waits", 3, 0, 2}}, {{"grows", 10, 0, 3}}}; !slices.EqualFunc(r.batches, want, slices.Equal) {
+			t.Errorf("sent %v, want %v", r.batches, want)
+		}
+		m.Put(bg, "shrinks", 9)
+		m.Put(bg, "shrinks", 1)
+		m.Put(bg, "other", 8) // 9 together
+		synctest.Wait()
+		if st := m.Stats(); st.Queued != 9 || st.Used != 9 || len(r.batches) != 2 {
+			t.Errorf("%+v", st)
+		}
+		m.Shutdown(bg)
+		nothingLeft(t, &m.queue)
+	})
+}
+
+// TestDeletedIsNoError for those who wait for it.
+func TestDeletedIsNoError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		r := &mapRecorder{answer: func(Batch[kv]) (v Verdict[kv]) {
+			<-hold
+			v.Err = errTest
+			return v
+		}}
+		cfg := one(r)
+		cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
+		m := startMap(t, cfg)
+		go m.MergeAllWait(bg, kv{Key: "busy"})
+		synctest.Wait()
+		result := make(chan error, 2)
+		for range 2 {
+			go func() { result <- m.MergeAllWait(bg, kv{Key: "k", Value: 1}) }()
+		}
+		synctest.Wait()
+		if !m.Delete("k") {
+			t.Error("k is not there")
+		}
+		for range 2 {
+			if err := <-result; err != nil {
+				t.Error(err)
+			}
+		}
+		close(hold)
+		m.Shutdown(bg)
+		nothingLeft(t, &m.queue)
+	})
+}

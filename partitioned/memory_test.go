@@ -3,6 +3,7 @@
 package partitioned
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,6 +64,9 @@ func TestStalePutIsNoKey(t *testing.T) {
 		m.PutNewer(bg, "a", 1, 500)
 		m.Flush(bg)
 		m.PutNewer(bg, "a", 1, 499)
+		if st := m.Stats(); st.Keys != 0 {
+			t.Errorf("%+v", st)
+		}
 		m.PutAllNewer(bg, kv{Key: "a", Version: 1}, kv{Key: "a", Version: 2})
 		if st := m.Stats(); st.Keys != 0 || st.Used != 0 || st.Superseded != 3 {
 			t.Errorf("%+v", st)
@@ -86,11 +90,14 @@ func TestVersionPutWhileTheOlderIsFlushed(t *testing.T) {
 			return Verdict[kv]{}
 		}
 		cfg.Process = r.process
+		cfg.Key, cfg.Consumers = func(e kv) string { return e.Key[:1] }, 1
 		m := startMap(t, cfg)
-		m.PutAllNewer(bg, kv{Key: "a", Version: 1}, kv{Key: "a2", Version: 1}, kv{Key: "b", Version: 5})
+		m.PutAllNewer(bg, kv{Key: "b1", Version: 1}, kv{Key: "b2", Version: 1}, kv{Key: "b", Version: 5})
 		synctest.Wait() // the first two are in flight, b was swapped out, and waits
 		m.PutNewer(bg, "b", 2, 9)
 		time.Sleep(time.Minute) // the flush of 5 is over for longer than Remember
+		m.PutAllNewer(bg, kv{Key: "c1", Version: 1}, kv{Key: "c2", Version: 1})
+		time.Sleep(time.Minute) // flushed: the partition has forgotten what is over
 		m.Flush(bg)
 		m.PutNewer(bg, "b", 3, 7)
 		if st := m.Stats(); st.Superseded != 1 || st.Queued != 0 {
@@ -234,4 +241,30 @@ func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 	}
 	q.flushed(s, c.batch.Items)
 	conserved(t, m.Stats())
+}
+
+// TestMaxRememberedIsOfAllPartitions together, and so is the memory that it takes.
+func TestMaxRememberedIsOfAllPartitions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := one(&mapRecorder{})
+		cfg.Process = func(context.Context, Batch[kv]) (v Verdict[kv]) { return v }
+		cfg.Partitions, cfg.Remember, cfg.MaxRemembered = 10, time.Hour, 100
+		m := startMap(t, cfg)
+		for range 50 {
+			for i := range 300 {
+				m.PutNewer(bg, fmt.Sprint(i), 0, time.Now().UnixNano())
+			}
+			m.Flush(bg)
+			time.Sleep(time.Second)
+		}
+		if st := m.Stats(); st.Remembered > 100 || st.Remembered < 50 {
+			t.Errorf("%d are remembered", st.Remembered)
+		}
+		for _, mem := range m.memory {
+			if len(mem.queue) > 200 {
+				t.Errorf("%d in the queue of what is to be forgotten", len(mem.queue))
+			}
+		}
+		m.Shutdown(bg)
+	})
 }

@@ -306,3 +306,29 @@ func TestObserverMayCallTheQueue(t *testing.T) {
 		}
 	})
 }
+
+// TestCallInTimeIsNotReported, neither while it runs nor later; and without ProcessTimeout every call is in time.
+func TestCallInTimeIsNotReported(t *testing.T) {
+	for timeout, takes := range map[time.Duration]time.Duration{time.Second: 0, 0: time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWitness()
+			q := start(t, QueueConfig[parcel]{
+				Process: Plain(func(context.Context, []parcel) error {
+					time.Sleep(takes)
+					return nil
+				}),
+				ProcessTimeout: timeout, Observer: &w.Observer,
+			})
+			for range 3 {
+				if err := q.PushWait(bg, parcel{}); err != nil {
+					t.Error(err)
+				}
+			}
+			time.Sleep(time.Minute)
+			if n := w.reported(); n != 0 {
+				t.Errorf("%d calls were reported", n)
+			}
+			q.Shutdown(bg)
+		})
+	}
+}
