@@ -79,6 +79,38 @@ func (l *Ledger) Audit(batches []Payload) error {
 	return faults.err()
 }
 
+// Tally is what became of the items that were sent.
+type Tally struct {
+	Sent, Acked int
+	Delivered   int // different ones
+	Duplicated  int // further copies
+	Lost        int // acknowledged, not delivered
+}
+
+// Tally counts what arrived.
+func (l *Ledger) Tally(batches []Payload) (t Tally) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	times := make([]int, len(l.mu.acked))
+	for _, b := range batches {
+		b.Visit(func(id int64, _ error) {
+			if id >= 0 && id < int64(len(times)) {
+				times[id]++
+			}
+		})
+	}
+	t.Sent, t.Acked = len(times), l.mu.n
+	for id, n := range times {
+		if n > 0 {
+			t.Delivered++
+			t.Duplicated += n - 1
+		} else if l.mu.acked[id] {
+			t.Lost++
+		}
+	}
+	return t
+}
+
 // faults counts what went wrong, by kind, with the first of each kind as an example.
 type faults struct {
 	kinds []string
