@@ -75,6 +75,11 @@ run: $(OTELCOL) ## run the collector on examples/quickstart.yaml, until Ctrl-C
 demo: $(OTELCOL) $(BUILD)/telemetrygen ## run it, send traces, metrics and logs, count what arrives
 	@cd e2e && $(GO) run ./cmd/demo
 
+.PHONY: faults
+faults: $(OTELCOL) ## run it against backends with faults, and write FAULTS.md
+	@cd e2e && $(GO) run ./cmd/faults > ../$(BUILD)/FAULTS.md
+	@mv $(BUILD)/FAULTS.md FAULTS.md
+
 ## Tests
 
 .PHONY: test

@@ -253,7 +253,7 @@ func toBackend(
 	dir := t.TempDir()
 	config := `
 receivers:
-  otlp: {protocols: {grpc: {endpoint: 127.0.0.1:0}}}
+  otlp: {protocols: {grpc: {endpoint: 127.0.0.1:0}, http: {endpoint: 127.0.0.1:0}}}
 processors:
   partitionedbuffer: ` + settings + `
 exporters:
