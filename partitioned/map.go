@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"time"
 )
 
@@ -18,6 +19,10 @@ type Entry[K comparable, V any] struct {
 	Version int64 // as given to PutNewer; 0 if it never was
 	Updates int64 // how often the key was written since its last flush, what was superseded at once not counted; 1 at least
 }
+
+// NoVersion is for PutNewer of a key that no other write will ever have: it is less than any other version, and it is not
+// remembered.
+const NoVersion = math.MinInt64
 
 // MapConfig says how a Map works. Only Process has to be set.
 type MapConfig[K comparable, V any] struct {
@@ -153,6 +158,12 @@ func (m *Map[K, V]) MergeAllWait(ctx context.Context, entries ...Entry[K, V]) er
 	return m.queue.pushWait(ctx, entries, merge)
 }
 
+// MergeAllResult is MergeAllWait in two steps, as [Queue.PushResult] is.
+func (m *Map[K, V]) MergeAllResult(ctx context.Context, entries ...Entry[K, V]) (Result, error) {
+	m.needMerge()
+	return m.queue.pushResult(ctx, entries, merge)
+}
+
 func (m *Map[K, V]) needMerge() {
 	if m.merge == nil {
 		panic("partitioned: the config of the Map has no Merge")
@@ -212,6 +223,9 @@ func (m *Map[K, V]) held(key K, f func(s *stream[Entry[K, V]], at int)) {
 
 // Len is the number of items that are pending: those that wait, and those in a call of Process.
 func (m *Map[K, V]) Len() (queued, inFlight int) { return m.queue.Len() }
+
+// LongestWait is how long somebody has waited for room, as [Queue.LongestWait] tells.
+func (m *Map[K, V]) LongestWait() time.Duration { return m.queue.LongestWait() }
 
 // Stats returns a snapshot, taken under the locks of all partitions.
 func (m *Map[K, V]) Stats() Stats {
@@ -300,7 +314,7 @@ func (g *generation[K, V]) first(item Entry[K, V], hash uint64, how write, at in
 		switch known, ok := g.memory.version(item.Key); {
 		case how == newer && ok && item.Version <= known: // I3
 			return item, false
-		case how == newer:
+		case how == newer && item.Version != NoVersion:
 			g.memory.of[item.Key] = stamp{version: item.Version}
 		case ok:
 			item.Version = known

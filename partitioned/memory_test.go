@@ -268,3 +268,23 @@ func TestMaxRememberedIsOfAllPartitions(t *testing.T) {
 		m.Shutdown(bg)
 	})
 }
+
+// TestNoVersionIsNotRemembered, and loses against any other.
+func TestNoVersionIsNotRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		cfg := one(r)
+		cfg.Remember = time.Hour
+		m := startMap(t, cfg)
+		m.PutNewer(bg, "k", 1, NoVersion)
+		m.Flush(bg)
+		if st := m.Stats(); st.Remembered != 0 {
+			t.Errorf("%d are remembered", st.Remembered)
+		}
+		m.PutAllNewer(bg, kv{Key: "k", Value: 2, Version: -7}, kv{Key: "k", Value: 3, Version: NoVersion})
+		m.Shutdown(bg)
+		if want := [][]kv{{{"k", 1, NoVersion, 1}}, {{"k", 2, -7, 1}}}; !slices.EqualFunc(r.batches, want, slices.Equal) {
+			t.Errorf("sent %v, want %v", r.batches, want)
+		}
+	})
+}
