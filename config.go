@@ -23,6 +23,11 @@ const (
 	sizerRequests = "requests"
 	sizerBytes    = "bytes"
 
+	bufferQueue = "queue"
+	bufferMap   = "map"
+	mapResource = "resource"
+	mapRecord   = "record"
+
 	maxConsumers = 10_000         // each is a goroutine
 	maxSize      = math.MaxUint32 // as in batch; what larger values mean would depend on the machine
 
@@ -125,6 +130,7 @@ func validateConfig(c *Config) error {
 			fail("%s is %d; it must be 0 (automatic) or at least %s, which is %d", q.key, q.size, ofTrigger, trigger)
 		}
 	}
+	validateMap(c, fail)
 	return errors.Join(errs...)
 }
 
@@ -151,6 +157,57 @@ func (c *Config) batchSize() (trigger, most partitioned.Weight) {
 		trigger.Bytes = most.Bytes
 	}
 	return trigger, most
+}
+
+// validateMap checks the keys of the map, and which others go with it.
+func validateMap(c *Config, fail func(format string, args ...any)) {
+	m := &c.Map
+	switch {
+	case c.Buffer != bufferQueue && c.Buffer != bufferMap:
+		fail("buffer is %q; it must be %q or %q", c.Buffer, bufferQueue, bufferMap)
+	case m.Key != mapResource && m.Key != mapRecord:
+		fail("map.key is %q; it must be %q or %q", m.Key, mapResource, mapRecord)
+	}
+	if c.Buffer == bufferMap && c.Sizer == sizerRequests {
+		fail("sizer is %q; a map holds resources or records and no requests, so with buffer %q it must be %q", c.Sizer, c.Buffer, sizerItems)
+	}
+	if key := c.bytesKey(); c.Buffer == bufferMap && key != "" {
+		fail("%s; with buffer %q sizes are in items only: how many bytes a record takes hangs on what it will share its resource with", key, c.Buffer)
+	}
+	if c.Buffer == bufferMap && m.Key == mapRecord && c.WaitForResult {
+		fail("wait_for_result is true; with map.key %q nobody can tell a caller what became of a record that is superseded", m.Key)
+	}
+	if c.Buffer != bufferMap || m.Key != mapRecord {
+		for _, set := range []struct {
+			key   string
+			value any
+			is    bool
+		}{
+			{"map.log_keys", m.LogKeys, len(m.LogKeys) > 0},
+			{"map.log_version", m.LogVersion, m.LogVersion != ""},
+			{"map.remember", m.Remember, m.Remember != 0},
+		} {
+			if set.is {
+				fail("%s is %v; it needs buffer %q and map.key %q", set.key, set.value, bufferMap, mapRecord)
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for _, key := range m.LogKeys {
+		if key == "" || seen[key] {
+			fail("map.log_keys is %q; its entries must be distinct and not empty", m.LogKeys)
+		}
+		seen[key] = true
+	}
+	if m.LogVersion != "" && len(m.LogKeys) == 0 {
+		fail("map.log_version is %q; it needs map.log_keys", m.LogVersion)
+	}
+	if m.Remember < 0 {
+		fail("map.remember is %v; it must be 0 (not at all) or more", m.Remember)
+	}
+	if m.RememberLimit < 1 || m.RememberLimit > maxSize {
+		fail("map.remember_limit is %d; it must be from 1 to %d", m.RememberLimit, maxSize)
+	}
 }
 
 // validateMaxElapsedTime is what the generated Validate calls for retry_on_failure.

@@ -34,6 +34,8 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			Sizer:                    "items",
 			BlockOnOverflow:          true,
 			ShutdownTimeout:          10 * time.Second,
+			Buffer:                   "queue",
+			Map:                      NewDefaultMap(),
 			RetryOnFailure: configretry.BackOffConfig{
 				InitialInterval: 5 * time.Second, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: 30 * time.Second, MaxElapsedTime: 5 * time.Minute,
 			},
@@ -59,7 +61,15 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 				Enabled: true, InitialInterval: time.Second, RandomizationFactor: 0.1, Multiplier: 2, MaxInterval: 10 * time.Second, MaxElapsedTime: time.Minute,
 			},
 			SplitOnTooLarge: true,
+			Buffer:          "queue",
+			Map:             NewDefaultMap(),
 		},
+		"partitionedbuffer/map": func() *Config {
+			c := createDefaultConfig().(*Config)
+			c.Buffer = "map"
+			c.Map = Map{Key: "record", LogKeys: []string{"uid", "kind"}, LogVersion: "version", Remember: time.Minute, RememberLimit: 1000}
+			return c
+		}(),
 	} {
 		t.Run(id, func(t *testing.T) {
 			section, err := file.Sub(id)
@@ -78,6 +88,13 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 	every["metadata_keys"], every["resource_keys"] = nil, nil // left out when empty
 	for key := range every {
 		require.Truef(t, section.IsSet(key), "testdata/config.yaml lacks %s", key)
+	}
+	ofMap, err := file.Sub("partitionedbuffer/map::map")
+	require.NoError(t, err)
+	whole = confmap.New()
+	require.NoError(t, whole.Marshal(NewDefaultMap()))
+	for _, key := range append(whole.AllKeys(), "log_keys") {
+		require.Truef(t, ofMap.IsSet(key), "testdata/config.yaml lacks map.%s", key)
 	}
 }
 
@@ -141,6 +158,24 @@ func TestConfigErrorNamesKeyAndValue(t *testing.T) {
 			section{"retry_on_failure": map[string]any{"max_elapsed_time": "7s"}}, []string{"retry_on_failure", "max_elapsed_time", "7s"},
 		},
 		"too many consumers": {section{"num_consumers": 10001}, []string{"num_consumers is 10001", "10000"}},
+
+		"unknown buffer":  {section{"buffer": "heap"}, []string{`buffer is "heap"`}},
+		"unknown map.key": {section{"buffer": "map", "map": section{"key": "span"}}, []string{`map.key is "span"`}},
+		"waiting for records": {
+			section{"buffer": "map", "wait_for_result": true, "map": section{"key": "record"}},
+			[]string{"wait_for_result is true", `map.key "record"`},
+		},
+		"requests in a map":      {section{"buffer": "map", "sizer": "requests"}, []string{`sizer is "requests"`, `buffer "map"`}},
+		"bytes of a map":         {section{"buffer": "map", "send_batch_max_size_bytes": 1000}, []string{"send_batch_max_size_bytes is 1000", `buffer "map"`}},
+		"a map's queue in bytes": {section{"buffer": "map", "sizer": "bytes"}, []string{`sizer is "bytes"`, `buffer "map"`}},
+		"log keys without map":   {section{"map": section{"log_keys": []string{"a"}}}, []string{"map.log_keys is [a]", `buffer "map"`}},
+		"log keys of resources":  {section{"buffer": "map", "map": section{"log_keys": []string{"a"}}}, []string{"map.log_keys is [a]", `map.key "record"`}},
+		"memory of resources":    {section{"buffer": "map", "map": section{"remember": "1s"}}, []string{"map.remember is 1s"}},
+		"log version of no keys": {section{"buffer": "map", "map": section{"key": "record", "log_version": "v"}}, []string{"map.log_version is", "map.log_keys"}},
+		"log keys twice":         {section{"buffer": "map", "map": section{"key": "record", "log_keys": []string{"a", "a"}}}, []string{"map.log_keys", `["a" "a"]`}},
+		"negative memory":        {section{"buffer": "map", "map": section{"key": "record", "remember": "-1s"}}, []string{"map.remember is -1s"}},
+		"memory without a bound": {section{"buffer": "map", "map": section{"key": "record", "remember_limit": 0}}, []string{"map.remember_limit is 0"}},
+		"unknown key of the map": {section{"buffer": "map", "map": section{"keys": "x"}}, []string{"keys"}},
 
 		// Of a wrong type the Collector's decoder names the key alone.
 		"unknown key":        {section{"sendbatchsize": 1}, []string{"sendbatchsize"}},

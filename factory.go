@@ -42,7 +42,7 @@ func (p tracesProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) er
 }
 
 func createTraces(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
-	b, err := newBuffer(set, cfg.(*Config), "traces", signal.Traces{}, next.ConsumeTraces)
+	b, err := newBuffer(set, cfg.(*Config), "traces", signal.Traces{}, newMap[ptrace.Traces, signal.Span], next.ConsumeTraces)
 	return tracesProcessor{b}, err
 }
 
@@ -53,7 +53,7 @@ func (p metricsProcessor) ConsumeMetrics(ctx context.Context, md pmetric.Metrics
 }
 
 func createMetrics(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Metrics) (processor.Metrics, error) {
-	b, err := newBuffer(set, cfg.(*Config), "metrics", signal.Metrics{}, next.ConsumeMetrics)
+	b, err := newBuffer(set, cfg.(*Config), "metrics", signal.Metrics{}, newMap[pmetric.Metrics, signal.Point], next.ConsumeMetrics)
 	return metricsProcessor{b}, err
 }
 
@@ -64,7 +64,7 @@ func (p logsProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 }
 
 func createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
-	b, err := newBuffer(set, cfg.(*Config), "logs", signal.Logs{}, next.ConsumeLogs)
+	b, err := newBuffer(set, cfg.(*Config), "logs", signal.Logs{}, newMap[plog.Logs, signal.LogRecord], next.ConsumeLogs)
 	return logsProcessor{b}, err
 }
 
@@ -75,6 +75,6 @@ func (p profilesProcessor) ConsumeProfiles(ctx context.Context, pd pprofile.Prof
 }
 
 func createProfiles(_ context.Context, set processor.Settings, cfg component.Config, next xconsumer.Profiles) (xprocessor.Profiles, error) {
-	b, err := newBuffer(set, cfg.(*Config), "profiles", signal.Profiles{}, next.ConsumeProfiles)
+	b, err := newBuffer(set, cfg.(*Config), "profiles", signal.Profiles{}, nil, next.ConsumeProfiles)
 	return profilesProcessor{b}, err
 }

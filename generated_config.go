@@ -9,12 +9,42 @@ import (
 	"time"
 )
 
+// Map what a map holds, and what becomes of an equal key. Only with buffer map.
+type Map struct {
+	// Hold each resource once, with all that arrives for it, or each record, of which the newest stays; resource or record.
+	Key string `mapstructure:"key"`
+	// Attributes whose values are the identity of a log record, with key record. Of the record, else of the resource.
+	LogKeys []string `mapstructure:"log_keys,omitempty"`
+	// Attribute that is the version of a log record, an integer or its decimal text. Empty is its time.
+	LogVersion string `mapstructure:"log_version"`
+	// For how long after a flush the version of a record is remembered, so that an older one is superseded. 0 is not at all.
+	Remember time.Duration `mapstructure:"remember"`
+	// Most versions that are remembered; beyond it those that were flushed first are forgotten.
+	RememberLimit int64 `mapstructure:"remember_limit"`
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// NewDefaultMap returns a new Map with default values consistent with the annotations in the schema.
+func NewDefaultMap() Map {
+	return Map{
+		Key:           "resource",
+		LogVersion:    "",
+		Remember:      0,
+		RememberLimit: 100000,
+	}
+}
+
 // Config of the partitionedbuffer processor. The first five keys are those of the batch processor.
 type Config struct {
 	// Wait when there is no room. Otherwise refuse with a retryable error.
 	BlockOnOverflow bool `mapstructure:"block_on_overflow"`
+	// What holds the pending batch, queue or map. A map holds once what arrives twice.
+	Buffer string `mapstructure:"buffer"`
 	// Deadline of one call of the next consumer. 0 is none.
 	ExportTimeout time.Duration `mapstructure:"export_timeout"`
+	// What a map holds, and what becomes of an equal key. Only with buffer map.
+	Map Map `mapstructure:"map"`
 	// Most combinations of metadata_keys and resource_keys values with something pending at a time. 0 is no limit.
 	MetadataCardinalityLimit int64 `mapstructure:"metadata_cardinality_limit"`
 	// Client metadata keys; each combination of their values is batched by itself. Case-insensitive.
@@ -73,7 +103,9 @@ func createDefaultConfig() component.Config {
 	retryOnFailure.Enabled = false
 	return &Config{
 		BlockOnOverflow:          true,
+		Buffer:                   "queue",
 		ExportTimeout:            0,
+		Map:                      NewDefaultMap(),
 		MetadataCardinalityLimit: 1000,
 		NumConsumers:             0,
 		Partitions:               1,

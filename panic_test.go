@@ -41,7 +41,7 @@ func TestPanickingCutIsNoEnd(t *testing.T) {
 		cfg := createDefaultConfig().(*Config)
 		cfg.SendBatchSize, cfg.SendBatchMaxSize = 3, 3
 		var got []int
-		b, err := newBuffer(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, "logs", uncuttable{},
+		b, err := newBuffer(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, "logs", uncuttable{}, nil,
 			func(_ context.Context, ld plog.Logs) error {
 				got = append(got, ld.LogRecordCount())
 				return nil

@@ -21,7 +21,7 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
-// buffer is the processor, for every signal: an adapter between the pipeline and a partitioned.Queue. It takes references
+// buffer is the processor, for every signal: an adapter between the pipeline and what holds its requests. It takes references
 // and keys on the way in, and merges, sends and reports on the way out. P is the payload: ptrace.Traces and its kin.
 type buffer[P any] struct {
 	cfg       *Config
@@ -33,7 +33,7 @@ type buffer[P any] struct {
 	keys      keyer
 	lanes     []string     // with several partitions: a key that leads to each of them
 	seed      maphash.Seed // of what decides between them
-	queue     *partitioned.Queue[request[P]]
+	queue     pending[P]
 	logger    *zap.Logger
 	telemetry *telemetry
 	health    health
@@ -41,48 +41,27 @@ type buffer[P any] struct {
 	told      atomic.Int64 // when an oversized item was logged last, in Unix nanoseconds; 0: never
 }
 
-func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, sig signal.Signal[P], next func(context.Context, P) error) (*buffer[P], error) {
-	b := &buffer[P]{cfg: cfg, signal: sig, next: next, keys: newKeyer(cfg.MetadataKeys, cfg.ResourceKeys), logger: set.Logger}
+// newBuffer makes the processor. newMap is what makes its map if it is to have one; nil: the signal has none.
+func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, sig signal.Signal[P], newMap func(*buffer[P]) (pending[P], error),
+	next func(context.Context, P) error,
+) (*buffer[P], error) {
+	b := &buffer[P]{cfg: cfg, signal: sig, next: next, keys: newKeyer(cfg.MetadataKeys, cfg.ResourceKeys), seed: maphash.MakeSeed(), logger: set.Logger}
 	_, b.profiles = any(sig).(signal.Profiles)
 	b.pooled = pref.UseProtoPooling.IsEnabled()
 	if b.bytes = cfg.bytesKey() != ""; b.bytes && b.profiles {
 		return nil, fmt.Errorf("%s: not for profiles, which have no size in bytes before they are encoded", cfg.bytesKey())
 	}
-	queue, perKey := cfg.capacity()
-	trigger, most := cfg.batchSize()
-	qc := partitioned.QueueConfig[request[P]]{
-		Process:        b.process,
-		Consumers:      cfg.consumers(),
-		Interval:       cfg.Timeout,
-		BatchSize:      trigger,
-		MaxBatchSize:   most,
-		Weigh:          weigh[P],
-		Split:          b.split,
-		Capacity:       queue,
-		Unit:           cfg.unit(),
-		ProcessTimeout: cfg.ExportTimeout,
-	}
-	if !cfg.BlockOnOverflow {
-		qc.Overflow = partitioned.Refuse
-	}
-	if cfg.keyed() {
-		qc.Key = keyOf[P]
-		qc.MaxKeys = int(cfg.MetadataCardinalityLimit)
-		qc.KeyCapacity = perKey
-	} else if cfg.Partitions > 1 {
-		qc.Key, qc.PerLane, qc.Partitions = keyOf[P], true, int(cfg.Partitions)
-	}
-	if b.profiles {
-		qc.MaxBatchSize.Bytes = maxDictionary
+	hold := newQueue[P]
+	if cfg.Buffer == bufferMap {
+		if hold = newMap; hold == nil {
+			return nil, errNoMap(signalName)
+		}
 	}
 	var err error
-	if b.queue, err = partitioned.NewQueue(qc); err != nil {
+	if b.queue, err = hold(b); err != nil {
 		return nil, err
 	}
 	b.health.queue = b.queue
-	if qc.PerLane {
-		b.lanes, b.seed = lanesOf(qc.Partitions, b.queue.Partition), maphash.MakeSeed()
-	}
 	b.telemetry, err = newTelemetry(set, signalName, b.queue.Stats)
 	return b, err
 }
@@ -124,25 +103,14 @@ func (b *buffer[P]) consume(ctx context.Context, payload P) error {
 	if b.needsMore(ctx, origin) {
 		r.more = b.describe(ctx, payload, origin)
 	}
-	requests := []request[P]{r}
-	if !b.keys.none() || len(b.lanes) > 0 {
-		var err error
-		if requests, err = b.route(ctx, requests); err != nil {
-			return err
-		}
-	}
 	b.hold(payload)
-	if !b.cfg.WaitForResult {
-		if err := b.queue.Push(ctx, requests...); err != nil {
-			b.release(payload)
-			return b.refusal(err)
-		}
-		return nil
-	}
-	result, err := b.queue.PushResult(ctx, requests...)
+	result, err := b.queue.push(ctx, r, b.cfg.WaitForResult)
 	if err != nil {
 		b.release(payload)
 		return b.refusal(err)
+	}
+	if !b.cfg.WaitForResult {
+		return nil
 	}
 	if err = result.Wait(ctx); err != nil {
 		err = forOrigins(err, false)

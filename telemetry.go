@@ -67,6 +67,8 @@ func newTelemetry(set processor.Settings, signalName string, stats func() partit
 			o.Observe(s.Lost, byShutdown)
 			return nil
 		}),
+		builder.RegisterProcessorPartitionedbufferItemsSupersededCallback(observe(func(s partitioned.Stats) int64 { return s.Superseded })),
+		builder.RegisterProcessorPartitionedbufferRememberedVersionsCallback(observe(func(s partitioned.Stats) int64 { return s.Remembered })),
 		builder.RegisterProcessorPartitionedbufferQueueSizeCallback(observe(func(s partitioned.Stats) int64 { return s.Used })),
 		builder.RegisterProcessorPartitionedbufferQueueCapacityCallback(observe(func(s partitioned.Stats) int64 { return s.Capacity })),
 		builder.RegisterProcessorPartitionedbufferBatchesInFlightCallback(observe(func(s partitioned.Stats) int64 { return s.Calls })),

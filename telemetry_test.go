@@ -183,7 +183,7 @@ func TestBytesAreCountedOnlyForSomebody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := metadatatest.NewSettings(componenttest.NewTelemetry(test.options...))
-			b, err := newBuffer(set, createDefaultConfig().(*Config), "logs", logs.Signal, func(context.Context, plog.Logs) error { return nil })
+			b, err := newBuffer(set, createDefaultConfig().(*Config), "logs", logs.Signal, nil, func(context.Context, plog.Logs) error { return nil })
 			require.NoError(t, err)
 			require.Equal(t, test.want, b.telemetry.bytes)
 			require.NoError(t, b.Shutdown(context.Background()))

@@ -42,9 +42,11 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferItemsRefused         metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsRetried         metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsReturned        metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsSuperseded      metric.Int64ObservableCounter
 	ProcessorPartitionedbufferMetadataCardinality  metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferQueueCapacity        metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferQueueSize            metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferRememberedVersions   metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferRoomWaitTime         metric.Float64ObservableCounter
 	ProcessorPartitionedbufferSendDuration         metric.Float64Histogram
 	ProcessorPartitionedbufferTimeoutTriggerSend   metric.Int64Counter
@@ -211,6 +213,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsReturned
 	return nil
 }
 
+// RegisterProcessorPartitionedbufferItemsSupersededCallback sets callback for observable ProcessorPartitionedbufferItemsSuperseded metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsSupersededCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsSuperseded, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferItemsSuperseded)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorPartitionedbufferMetadataCardinalityCallback sets callback for observable ProcessorPartitionedbufferMetadataCardinality metric.
 func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferMetadataCardinalityCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -247,6 +264,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferQueueSizeCall
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferQueueSize, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferQueueSize)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferRememberedVersionsCallback sets callback for observable ProcessorPartitionedbufferRememberedVersions metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferRememberedVersionsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferRememberedVersions, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferRememberedVersions)
 	if err != nil {
 		return err
 	}
@@ -396,6 +428,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferItemsSuperseded, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_items_superseded",
+		metric.WithDescription("Number of items accepted and replaced by a newer record with the same identity. Only with buffer map and key record. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferMetadataCardinality, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_metadata_cardinality",
 		metric.WithDescription("Number of combinations of metadata_keys and resource_keys values with something pending. [Alpha]"),
@@ -412,6 +450,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_queue_size",
 		metric.WithDescription("What is pending, in the unit of the sizer; of all pipelines with this processor. [Alpha]"),
 		metric.WithUnit("{unit}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferRememberedVersions, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_partitionedbuffer_remembered_versions",
+		metric.WithDescription("Number of records whose version is known, of those pending and, with map remember, of those sent before. [Alpha]"),
+		metric.WithUnit("{version}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferRoomWaitTime, err = builder.meter.Float64ObservableCounter(

@@ -33,9 +33,6 @@ func (n *names) next(start *int32) (name string) {
 
 // Groups is what is to be known of a kind of telemetry for map.key: resource.
 type Groups[P any] interface {
-	// Resources counts the resources of p.
-	Resources(p P) int
-
 	// Group describes a resource of p, which it only reads, and returns the identity of the resource: its attributes, dropped
 	// count, entity references and schema URL.
 	Group(e *Encoder, p P, at int) (resource string, g Group[P])

@@ -21,7 +21,7 @@ const logGroup = "log"
 // its attribute keys.Version or, if that is not asked for, the first that is there of its time, its observed time and
 // arrival. A record that lacks one of these attributes has no identity: a number cannot be compared with a time.
 func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, arrival int64, f func(ID, LogRecord)) {
-	for _, rl := range p.ResourceLogs().All() {
+	for at, rl := range p.ResourceLogs().All() {
 		var resource plog.ResourceLogs
 		resourceKey := ""
 		for _, sl := range rl.ScopeLogs().All() {
@@ -41,7 +41,9 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, arrival int64, f f
 			a := &aboveLogs{resourceKey: resourceKey, scopeKey: e.string(), resource: resource, scope: plog.NewScopeLogs()}
 			copyScope(a.scope, sl)
 			for _, record := range sl.LogRecords().All() {
-				f(logID(e, record, rl, keys, arrival), LogRecord{a, record})
+				id := logID(e, record, rl, keys, arrival)
+				id.Resource = at
+				f(id, LogRecord{a, record})
 			}
 		}
 	}

@@ -67,7 +67,7 @@ func foldLosesNothing[P any](t *rapid.T, k kind[P], sig Groups[P], prune func(P)
 		copied := k.Copy(p)
 		prune(copied)
 		want = append(want, k.flatten(copied)...)
-		for i := range sig.Resources(p) {
+		for i := range k.Resources(p) {
 			name, g := sig.Group(&e, p, i)
 			if h, ok := held[name]; ok {
 				sig.Fold(&h, g)
@@ -84,7 +84,7 @@ func foldLosesNothing[P any](t *rapid.T, k kind[P], sig Groups[P], prune func(P)
 		prune(p)
 		require.Equal(t, held[name].Items, k.Items(p))
 		got = append(got, k.flatten(p)...)
-		require.Equal(t, 1, sig.Resources(p))
+		require.Equal(t, 1, k.Resources(p))
 		again, g := sig.Group(&e, p, 0)
 		require.Equal(t, name, again)
 		require.False(t, g.names.twins2(), "a scope or metric is there twice")
@@ -145,7 +145,7 @@ func assembleIsTheInverse[P, R any](t *rapid.T, k kind[P], sig interface {
 	slices.Sort(got)
 	require.Equal(t, want, got)
 	seen := map[string]bool{}
-	for i := range sig.Resources(p) {
+	for i := range k.Resources(p) {
 		name, g := sig.Group(&e, p, i)
 		require.False(t, seen[name], "a resource is there twice")
 		require.False(t, g.names.twins2(), "a scope or metric is there twice")

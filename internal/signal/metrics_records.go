@@ -26,7 +26,7 @@ type abovePoints struct {
 // aside, by its start, so that a reset leaves both points. Its version is its time. Points of deltas, or of no temporality,
 // have no identity: each counts.
 func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, _ int64, f func(ID, Point)) {
-	for _, rm := range p.ResourceMetrics().All() {
+	for at, rm := range p.ResourceMetrics().All() {
 		var under above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
 		for _, sm := range rm.ScopeMetrics().All() {
 			under.scopeKey = ""
@@ -56,7 +56,7 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, _ int64, f f
 				e.describe(m)
 				a := &abovePoints{above: under, key: e.string(), metric: pmetric.NewMetric()}
 				copyMetric(a.metric, m)
-				recordsOf(e, m, a, a.key[:series], f)
+				recordsOf(e, m, at, a, a.key[:series], f)
 			}
 		}
 	}
@@ -69,19 +69,19 @@ type dataPoint interface {
 	Timestamp() pcommon.Timestamp
 }
 
-func recordsOf(e *Encoder, m pmetric.Metric, a *abovePoints, series string, f func(ID, Point)) {
+func recordsOf(e *Encoder, m pmetric.Metric, at int, a *abovePoints, series string, f func(ID, Point)) {
 	number := func(p pmetric.NumberDataPoint) Point { return Point{above: a, number: p} }
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		each(e, m.Gauge().DataPoints(), series, false, number, f)
+		each(e, at, m.Gauge().DataPoints(), series, false, number, f)
 	case pmetric.MetricTypeSum:
-		each(e, m.Sum().DataPoints(), cumulative(series, m.Sum()), true, number, f)
+		each(e, at, m.Sum().DataPoints(), cumulative(series, m.Sum()), true, number, f)
 	case pmetric.MetricTypeHistogram:
-		each(e, m.Histogram().DataPoints(), cumulative(series, m.Histogram()), true, func(p pmetric.HistogramDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(e, at, m.Histogram().DataPoints(), cumulative(series, m.Histogram()), true, func(p pmetric.HistogramDataPoint) Point { return Point{above: a, other: p} }, f)
 	case pmetric.MetricTypeExponentialHistogram:
-		each(e, m.ExponentialHistogram().DataPoints(), cumulative(series, m.ExponentialHistogram()), true, func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(e, at, m.ExponentialHistogram().DataPoints(), cumulative(series, m.ExponentialHistogram()), true, func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: a, other: p} }, f)
 	case pmetric.MetricTypeSummary:
-		each(e, m.Summary().DataPoints(), series, true, func(p pmetric.SummaryDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(e, at, m.Summary().DataPoints(), series, true, func(p pmetric.SummaryDataPoint) Point { return Point{above: a, other: p} }, f)
 	}
 }
 
@@ -99,10 +99,10 @@ func cumulative(series string, m interface {
 func each[D dataPoint, S interface {
 	Len() int
 	At(i int) D
-}](e *Encoder, points S, series string, starts bool, point func(D) Point, f func(ID, Point)) {
+}](e *Encoder, at int, points S, series string, starts bool, point func(D) Point, f func(ID, Point)) {
 	for i := range points.Len() {
 		p := points.At(i)
-		id := ID{Group: series, Version: int64(p.Timestamp())}
+		id := ID{Group: series, Version: int64(p.Timestamp()), Resource: at}
 		if series != "" {
 			id.Record = e.point(p.Attributes(), p.StartTimestamp(), starts)
 		}

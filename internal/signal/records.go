@@ -14,6 +14,7 @@ import (
 type ID struct {
 	Group, Record string
 	Version       int64
+	Resource      int // index of its resource in the payload
 }
 
 // RecordKeys says what log records are told apart by.
