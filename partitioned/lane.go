@@ -22,6 +22,7 @@ type lane[T any] struct {
 
 	number  int
 	streams map[string]*stream[T]   // by key; empty where streams are not by key
+	most    int                     // streams that there have been at once since the map was made
 	sole    *stream[T]              // the one stream of a lane without keys; nil with keys
 	apart   map[*stream[T]]struct{} // streams made of a Rest where there is no order to keep
 	unused  []*stream[T]            // to be used again
@@ -187,6 +188,7 @@ func (l *lane[T]) open(q *Queue[T], key string) (*stream[T], error) {
 	}
 	s.key = key
 	l.streams[key] = s
+	l.most = max(l.most, len(l.streams))
 	return s, nil
 }
 
@@ -214,6 +216,9 @@ func (l *lane[T]) forget(q *Queue[T], s *stream[T]) {
 	}
 	delete(l.streams, s.key)
 	q.keys.Add(-1)
+	if len(l.streams) == 0 && l.most > maxEmpty { // a map does not shrink
+		l.streams, l.most = map[string]*stream[T]{}, 0
+	}
 	if s.index == nil && len(l.unused) < maxUnused && cap(s.active)+cap(s.spare) <= maxUnusedEntries {
 		s.key = ""
 		l.unused = append(l.unused, s)
@@ -221,6 +226,8 @@ func (l *lane[T]) forget(q *Queue[T], s *stream[T]) {
 }
 
 const (
+	maxEmpty = 1024 // keys for which an empty map or heap keeps room
+
 	maxUnused        = 64  // streams that a lane keeps for use again
 	maxUnusedEntries = 256 // room for entries in each of them
 )

@@ -259,6 +259,9 @@ func (h *heap[T]) remove(s *stream[T]) {
 	h.all[n] = nil
 	h.all = h.all[:n]
 	s.heapIndex = -1
+	if n == 0 && cap(h.all) > maxEmpty {
+		h.all = nil
+	}
 	if i < n {
 		h.down(i, last)
 		if last.heapIndex == i {

@@ -3,9 +3,11 @@
 package partitioned
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -245,5 +247,45 @@ func TestOriginTellsOnce(t *testing.T) {
 	}
 	if nobody := (&origin{rest: true}); nobody.waits() || nobody.urgent() {
 		t.Error("nobody waits")
+	}
+}
+
+// I5: many keys at once leave neither a map nor a heap of their number behind.
+func TestManyKeysLeaveNoRoomBehind(t *testing.T) {
+	const keys = 20 * maxEmpty
+	q, err := NewQueue(QueueConfig[int]{
+		Process:    Plain(func(context.Context, []int) error { return nil }),
+		Key:        strconv.Itoa,
+		Partitions: 2,
+		Interval:   time.Hour,
+		BatchSize:  Weight{Items: 2},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range keys {
+		if err := q.Push(context.Background(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := cap(q.sched.mu.timed.all); n < keys {
+		t.Fatalf("room for %d streams, %d have their time", n, keys)
+	}
+	if err := q.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Shutdown(context.Background()); err != nil { // the workers are gone
+		t.Fatal(err)
+	}
+	if n := cap(q.sched.mu.timed.all); n > maxEmpty {
+		t.Errorf("the heap has room for %d streams", n)
+	}
+	for _, l := range q.lanes {
+		if l.most != 0 || len(l.streams) != 0 {
+			t.Errorf("the map is that of %d streams, with %d in it", l.most, len(l.streams))
+		}
 	}
 }
