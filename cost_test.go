@@ -39,17 +39,22 @@ func TestGoroutinesDoNotGrowWithKeys(t *testing.T) {
 // Once its buffers have their size, accepting costs no allocation that is not the batch's.
 func TestConsumeAllocatesNothingThatGrows(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T) float64{
-		"traces": allocations(traces), "metrics": allocations(metrics), "logs": allocations(logs),
+		"traces": allocations(traces, nil), "metrics": allocations(metrics, nil), "logs": allocations(logs, nil),
+		"one partition of several": allocations(logs, func(c *Config) { c.Partitions = 2 }),
+		"one key by resource":      allocations(logs, func(c *Config) { c.ResourceKeys = []string{"one that none has"} }),
 	} {
 		t.Run(name, func(t *testing.T) { require.LessOrEqual(t, test(t), 1.0) })
 	}
 }
 
-func allocations[P payload](k kind[P]) func(*testing.T) float64 {
+func allocations[P payload](k kind[P], set func(*Config)) func(*testing.T) float64 {
 	return func(t *testing.T) float64 {
 		const runs = 5000
 		cfg := createDefaultConfig().(*Config)
 		cfg.SendBatchSize = 100
+		if set != nil {
+			set(cfg)
+		}
 		set := metadatatest.NewSettings(componenttest.NewTelemetry())
 		set.TelemetrySettings = componenttest.NewNopTelemetrySettings() // a span of the SDK allocates
 		p, consume, err := k.create(set, cfg, func(context.Context, P) error { return nil })
