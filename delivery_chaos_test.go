@@ -82,7 +82,7 @@ func newDeliveryChaos(seed uint64) *deliveryChaos {
 	}
 	c.limit = pick(r, 0, 0, 1, 5)
 	partly := slices.Contains(c.answers, "partly") // and the rest of it comes later
-	c.ordered = (c.tenants > 0 || cfg.NumConsumers < 2) && !(partly && cfg.RetryOnFailure.Enabled)
+	c.ordered = (c.tenants > 0 || cfg.NumConsumers < 2) && (!partly || !cfg.RetryOnFailure.Enabled)
 	return c
 }
 

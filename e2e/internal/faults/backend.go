@@ -36,7 +36,8 @@ type backend struct {
 
 func newBackend(f Fault) (*backend, error) {
 	b := &backend{addr: "127.0.0.1:0", fault: f, begin: time.Now()}
-	return b, b.start()
+	err := b.start()
+	return b, err
 }
 
 // start listens, on the address that it had before.
