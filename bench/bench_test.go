@@ -17,6 +17,8 @@ func BenchmarkStalls(b *testing.B) { benchmarkGroup(b, "Stalls") }
 
 func BenchmarkTenants(b *testing.B) { benchmarkGroup(b, "Tenants") }
 
+func BenchmarkMaps(b *testing.B) { benchmarkGroup(b, "Maps") }
+
 // benchmarkGroup makes an iteration of a whole round. A round measures itself, preparation aside, so the benchmark's own
 // figure, which contains preparation, is replaced: ns/op and the like are per call of Consume, as the median of rounds.
 func benchmarkGroup(b *testing.B, group string) {

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"pgregory.net/rapid"
+)
+
+// TestMapGroupsAsGroupbyattrs: buffer: map and batch followed by groupbyattrs make the same telemetry of the same requests,
+// regardless of order, within what groupbyattrs tells apart: it merges resources by their attributes and scopes by name and
+// version only, and drops schema URLs and the resources' dropped counts, which are left out here.
+func TestMapGroupsAsGroupbyattrs(t *testing.T) {
+	t.Run("traces", func(t *testing.T) { rapid.Check(t, groupsAlike(t, testTraces)) })
+	t.Run("metrics", func(t *testing.T) { rapid.Check(t, groupsAlike(t, testMetrics)) })
+	t.Run("logs", func(t *testing.T) { rapid.Check(t, groupsAlike(t, testLogs)) })
+}
+
+func groupsAlike[T any](t *testing.T, sig testSignal[T]) func(*rapid.T) {
+	return func(rt *rapid.T) {
+		var s script
+		s.Settings = Settings{"timeout": time.Hour}
+		for range rapid.IntRange(0, 8).Draw(rt, "calls") {
+			r := drawRequest(rt)
+			for i := range r.Resources {
+				r.Resources[i].Schema = ""
+				for j := range r.Resources[i].Scopes {
+					r.Resources[i].Scopes[j].Schema = ""
+				}
+			}
+			s.Steps = append(s.Steps, step{Request: r})
+		}
+		want, err := replay(t, sig, Grouped, s)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		s.Settings = Settings{"timeout": time.Hour, "buffer": "map"}
+		got, err := replay(t, sig, Ours, s)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if a, b := unordered(got), unordered(want); !slices.Equal(a, b) {
+			rt.Fatalf("got\n%q\nwant\n%q", a, b)
+		}
+	}
+}
+
+// place is where an item stands, and the dropped attributes of its resource, whose number groupbyattrs forgets.
+var place = regexp.MustCompile(`^\d+\.\d+\.\d+: (resource map\[.*?\]) dropped \d+`)
+
+// unordered lists the items of all batches with what they stand under, without where that is.
+func unordered(ds []delivery) (all []string) {
+	for _, d := range ds {
+		for _, item := range d.Items {
+			all = append(all, place.ReplaceAllString(item, "$1"))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// TestMapKeepsWhatIntervalKeeps: the same newest points of cumulative metrics, out of order too. interval knows no start
+// timestamp, so there is one.
+func TestMapKeepsWhatIntervalKeeps(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var all []pmetric.Metrics
+		for range rapid.IntRange(0, 10).Draw(rt, "requests") {
+			all = append(all, drawCumulative(rt))
+		}
+		want := newest(rt, Interval, Settings{"interval": time.Hour}, all)
+		got := newest(rt, Ours, Settings{"buffer": "map", "map": map[string]any{"key": "record"}, "timeout": time.Hour}, all)
+		if !slices.Equal(got, want) {
+			rt.Fatalf("got\n%q\nwant\n%q", got, want)
+		}
+	})
+}
+
+func drawCumulative(rt *rapid.T) pmetric.Metrics {
+	md := pmetric.NewMetrics()
+	name := rapid.SampledFrom([]string{"a", "b"})
+	for range rapid.IntRange(1, 3).Draw(rt, "resources") {
+		rm := md.ResourceMetrics().AppendEmpty()
+		rm.Resource().Attributes().PutStr("service.name", name.Draw(rt, "resource"))
+		sm := rm.ScopeMetrics().AppendEmpty()
+		sm.Scope().SetName(name.Draw(rt, "scope"))
+		for range rapid.IntRange(1, 3).Draw(rt, "metrics") {
+			m := sm.Metrics().AppendEmpty()
+			m.SetName(name.Draw(rt, "metric"))
+			value := func() int64 { return int64(rapid.IntRange(1, 1000).Draw(rt, "value")) }
+			at := func(p interface {
+				SetTimestamp(pcommon.Timestamp)
+				Attributes() pcommon.Map
+			}) {
+				p.SetTimestamp(pcommon.Timestamp(rapid.IntRange(1, 5).Draw(rt, "time")))
+				keys := []string{"x", "y"}
+				if rapid.Bool().Draw(rt, "order") {
+					slices.Reverse(keys)
+				}
+				v := name.Draw(rt, "series")
+				for _, k := range keys {
+					p.Attributes().PutStr(k, v)
+				}
+			}
+			const cumulative = pmetric.AggregationTemporalityCumulative
+			for range rapid.IntRange(1, 3).Draw(rt, "points") {
+				switch len(m.Name()) + int(m.Name()[0])%4 { // the type follows from the name
+				case 2:
+					if m.Type() == pmetric.MetricTypeEmpty {
+						m.SetEmptySum().SetAggregationTemporality(cumulative)
+						m.Sum().SetIsMonotonic(true)
+					}
+					p := m.Sum().DataPoints().AppendEmpty()
+					p.SetIntValue(value())
+					at(p)
+				default:
+					if m.Type() == pmetric.MetricTypeEmpty {
+						m.SetEmptyHistogram().SetAggregationTemporality(cumulative)
+					}
+					p := m.Histogram().DataPoints().AppendEmpty()
+					p.SetCount(uint64(value()))
+					at(p)
+				}
+			}
+		}
+	}
+	return md
+}
+
+// newest gives copies of all to a rival and lists what comes out.
+func newest(rt *rapid.T, r Rival, set Settings, all []pmetric.Metrics) (points []string) {
+	s, err := Metrics.Open(r, set, NoTelemetry, func(_ context.Context, md pmetric.Metrics) error {
+		for _, rm := range md.ResourceMetrics().All() {
+			for _, sm := range rm.ScopeMetrics().All() {
+				for _, m := range sm.Metrics().All() {
+					above := fmt.Sprint(rm.Resource().Attributes().AsRaw(), sm.Scope().Name(), m.Name(), m.Type())
+					if m.Type() == pmetric.MetricTypeSum {
+						for _, p := range m.Sum().DataPoints().All() {
+							points = append(points, fmt.Sprint(above, p.Attributes().AsRaw(), p.Timestamp(), p.IntValue()))
+						}
+					} else {
+						for _, p := range m.Histogram().DataPoints().All() {
+							points = append(points, fmt.Sprint(above, p.Attributes().AsRaw(), p.Timestamp(), p.Count()))
+						}
+					}
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	if err := s.Start(context.Background(), nil); err != nil {
+		rt.Fatal(err)
+	}
+	for _, md := range all {
+		own := pmetric.NewMetrics()
+		md.CopyTo(own)
+		if err := s.Consume(context.Background(), own); err != nil {
+			rt.Fatal(err)
+		}
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		rt.Fatal(err)
+	}
+	slices.Sort(points)
+	return points
+}
