@@ -188,6 +188,12 @@ func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) 
 			run := items[i*len(items)/runs : (i+1)*len(items)/runs]
 			parts = append(parts, part[T]{lane: q.nextLane(), items: run, how: how})
 		}
+	case !q.byKey() && len(q.lanes) == 1:
+		one := part[T]{lane: q.lanes[0], items: items, hashes: make([]uint64, len(items)), how: how}
+		for i := range items {
+			_, _, one.hashes[i] = q.route(key, items[i])
+		}
+		parts = append(parts, one)
 	case !q.byKey():
 		of := make([]part[T], len(q.lanes))
 		for i := range items {
