@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type Load struct {
 	Producers int
 	Calls     int               // over all producers
 	Items     int               // a request
+	Resources int               // that the items of a request are spread over; 0: one
 	Delay     time.Duration     // how long the next consumer takes for a call
 	Shared    bool              // producers take the next call of all, instead of having a share each: they end together
 	Contexts  []context.Context // call i gets Contexts[i%len]; empty: the background context
@@ -118,6 +120,9 @@ func Closed[T any](sig Signal[T], v Variant, l Load) (Outcome, error) {
 func prepare[T any](sig Signal[T], l Load) []T {
 	payloads := make([]T, l.Calls)
 	shape := Flat(l.Items)
+	if l.Resources > 1 {
+		shape = Request{Resources: slices.Repeat(Flat(l.Items/l.Resources).Resources, l.Resources)}
+	}
 	var wg sync.WaitGroup
 	for part := range split(l.Calls, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {

@@ -63,10 +63,12 @@ func (n *node) fits(room int) bool {
 		return n.sizes == nil || delimited(int(n.sizes[n.next])) <= room
 	}
 	for i := n.next; i < len(n.kids); i++ {
-		if kid := &n.kids[i]; kid.items > 0 {
-			return kid.fits(within(room))
+		kid := &n.kids[i]
+		cost := delimited(kid.size)
+		if kid.items > 0 { // a single item stays with the containers after it
+			return cost <= room || kid.items > 1 && kid.fits(within(room))
 		}
-		room -= delimited(n.kids[i].size)
+		room -= cost
 	}
 	return false
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"pgregory.net/rapid"
 )
@@ -44,14 +45,14 @@ func cutBytesIsExact[P any](t *testing.T, k kind[P]) {
 			}
 			require.LessOrEqual(rt, took.Items, q.Items)
 			require.LessOrEqual(rt, took.Bytes, q.Bytes)
-			require.Equal(rt, took, Quota{k.Items(part), k.size(t, part)}, "of the part")
+			require.Equal(rt, Quota{k.Items(part), k.size(t, part)}, took, "of the part")
 			require.Equal(rt, left.Items-took.Items, cutter.Left().Items)
 			got = append(got, k.flatten(part)...)
 			if rapid.IntRange(0, 5).Draw(rt, "all") == 0 && cutter.Left().Items > 0 {
 				left := cutter.Left()
 				part, took = cutter.Take(Items(math.MaxInt))
 				require.Equal(rt, left, took)
-				require.Equal(rt, left, Quota{k.Items(part), k.size(t, part)}, "of the rest")
+				require.Equal(rt, Quota{k.Items(part), k.size(t, part)}, left, "of the rest")
 				got = append(got, k.flatten(part)...)
 			}
 		}
@@ -82,6 +83,51 @@ func cutBytesFills[P any](t *testing.T, k kind[P]) {
 		}
 		require.Equal(t, want, took.Items, "room for %d bytes", room)
 	}
+}
+
+// TestCutBytesOfASumAroundALength: a metric's points stand in a message of their own, whose length takes a second byte too.
+func TestCutBytesOfASumAroundALength(t *testing.T) {
+	for n := range 300 {
+		p := pmetric.NewMetrics()
+		sum := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetEmptySum()
+		sum.SetIsMonotonic(true)
+		sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		for range 3 {
+			sum.DataPoints().AppendEmpty().Attributes().PutStr("k", strings.Repeat("x", n))
+		}
+		cutter := Metrics{}.Cut(p, Metrics{}.Size(p))
+		for cutter.Left().Items > 0 {
+			part, took := cutter.Take(Items(1))
+			require.Equal(t, Metrics{}.Size(part), took.Bytes)
+		}
+	}
+}
+
+// TestCutBytesLeavesNoEmptyContainerAlone: where an empty scope does not fit behind the items before it, one of them stays with
+// it, so that no resource is repeated for the sake of it.
+func TestCutBytesLeavesNoEmptyContainerAlone(t *testing.T) {
+	generate := func() plog.Logs {
+		p := plog.NewLogs()
+		r := p.ResourceLogs().AppendEmpty()
+		records := r.ScopeLogs().AppendEmpty().LogRecords()
+		for range 3 {
+			records.AppendEmpty().Body().SetStr("text")
+		}
+		r.ScopeLogs().AppendEmpty().Scope().SetName(strings.Repeat("empty", 20))
+		p.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+		return p
+	}
+	without := generate()
+	without.ResourceLogs().At(0).ScopeLogs().RemoveIf(func(s plog.ScopeLogs) bool { return s.LogRecords().Len() == 0 })
+	without.ResourceLogs().RemoveIf(func(r plog.ResourceLogs) bool { return r.ScopeLogs().At(0).LogRecords().Len() == 1 })
+	p := generate()
+	cutter := Logs{}.Cut(p, Logs{}.Size(p))
+	part, took := cutter.Take(Quota{10, Logs{}.Size(without)}) // room for the three records, and for no more
+	require.Equal(t, 2, took.Items)
+	require.Equal(t, 1, part.ResourceLogs().At(0).ScopeLogs().Len())
+	part, _ = cutter.Take(Items(10))
+	require.Equal(t, 2, part.LogRecordCount())
+	require.Equal(t, 2, part.ResourceLogs().At(0).ScopeLogs().Len())
 }
 
 // TestCutBytesMeasuresOnce: however small the parts, each record of what is cut is measured once.
@@ -117,8 +163,8 @@ func TestCutBytesOfExtremes(t *testing.T) {
 	records.AppendEmpty().Body().SetStr(huge)
 	records.AppendEmpty().Body().SetStr("small")
 	cutter := Logs{}.Cut(logs, Logs{}.Size(logs))
-	for _, cap := range []int{0, 1, 2, 3, 4 << 20} { // below an empty envelope, and below the resource
-		_, took := cutter.Take(Quota{10, cap})
+	for _, most := range []int{0, 1, 2, 3, 4 << 20} { // below an empty envelope, and below the resource
+		_, took := cutter.Take(Quota{10, most})
 		require.Zero(t, took.Items)
 	}
 	for _, want := range []int{20, 40, 20} { // MiB: the record alone, with its resource
