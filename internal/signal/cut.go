@@ -39,6 +39,7 @@ type node struct {
 	base  int // bytes of its own fields: what each part of it has too
 	kids  []node
 	sizes []int32 // of its items
+	count bool    // no sizes are kept, and of kids only the one that is the next, at 0, once the walk is in it
 	next  int     // the first of kids, or of the items, that is left
 }
 
@@ -58,6 +59,9 @@ func within(room int) int {
 
 // fits tells whether a part of n with its next item has at most room bytes. Containers without items before it go with it.
 func (n *node) fits(room int) bool {
+	if n.count {
+		return true
+	}
 	room -= n.base
 	if n.kids == nil {
 		return n.sizes == nil || delimited(int(n.sizes[n.next])) <= room
@@ -121,8 +125,11 @@ type cutter[P movable[P], E movable[E], S slice[E]] struct {
 
 // newCutter cuts payload, whose encoding has size bytes; 0: by items only.
 func newCutter[P movable[P], E movable[E], S slice[E]](payload P, items, size int, root *branch[P, E, S], empty func() P) *cutter[P, E, S] {
-	n := node{known: true, items: items, size: size, kids: make([]node, root.children(payload).Len())}
-	root.lazy, root.bytes = true, size > 0
+	n := node{known: true, items: items, size: size, count: size == 0}
+	if size > 0 {
+		n.kids = make([]node, root.children(payload).Len())
+	}
+	root.lazy = true
 	return &cutter[P, E, S]{payload: payload, root: root, node: n, bytes: size > 0, empty: empty}
 }
 
@@ -169,8 +176,7 @@ type branch[C any, E movable[E], S slice[E]] struct {
 	child    part[E]
 	base     func(C) int // bytes of a container without children; nil: never asked for
 
-	lazy  bool // of the root: its children are measured when the walk gets there
-	bytes bool // of the root: measures bytes
+	lazy bool // of the root: its children are measured when the walk gets there
 }
 
 func newBranch[C any, E movable[E], S slice[E]](fields func(dst, src C), children func(C) S, child part[E], base func(C) int) *branch[C, E, S] {
@@ -179,22 +185,29 @@ func newBranch[C any, E movable[E], S slice[E]](fields func(dst, src C), childre
 
 func (b *branch[C, E, S]) measure(c C, bytes bool) node {
 	children := b.children(c)
-	n := node{known: true, kids: make([]node, children.Len())}
+	if !bytes {
+		n := node{known: true, count: true}
+		for i := range children.Len() {
+			n.items += b.child.measure(children.At(i), false).items
+		}
+		return n
+	}
+	base := b.base(c)
+	n := node{known: true, base: base, size: base, kids: make([]node, children.Len())}
 	for i := range n.kids {
-		kid := b.child.measure(children.At(i), bytes)
+		kid := b.child.measure(children.At(i), true)
 		n.items += kid.items
 		n.size += delimited(kid.size)
 		n.kids[i] = kid
-	}
-	if bytes {
-		n.base = b.base(c)
-		n.size += n.base
 	}
 	return n
 }
 
 // measureNext measures children up to the first with an item that is left.
 func (b *branch[C, E, S]) measureNext(c C, n *node) {
+	if n.count {
+		return
+	}
 	for i := n.next; i < len(n.kids); i++ {
 		if b.kid(c, n, i).items > 0 {
 			return
@@ -203,11 +216,22 @@ func (b *branch[C, E, S]) measureNext(c C, n *node) {
 }
 
 func (b *branch[C, E, S]) kid(c C, n *node, i int) *node {
-	kid := &n.kids[i]
-	if b.lazy && !kid.known {
-		*kid = b.child.measure(b.children(c).At(i), b.bytes)
+	if n.count && n.kids == nil {
+		n.kids = make([]node, 1)
+	}
+	kid := &n.kids[n.at(i)]
+	if (b.lazy || n.count) && !kid.known {
+		*kid = b.child.measure(b.children(c).At(i), !n.count)
 	}
 	return kid
+}
+
+// at is where in kids child i stands.
+func (n *node) at(i int) int {
+	if n.count {
+		return 0
+	}
+	return i
 }
 
 func (b *branch[C, E, S]) split(head, c C, n *node, q Quota) (took Quota) {
@@ -235,7 +259,7 @@ func (b *branch[C, E, S]) split(head, c C, n *node, q Quota) (took Quota) {
 		n.take(Quota{kid.items, cost})
 		took.Items += kid.items
 		took.Bytes += cost
-		n.kids[n.next] = node{}
+		*kid = node{}
 		n.next++
 	}
 }
@@ -243,8 +267,8 @@ func (b *branch[C, E, S]) split(head, c C, n *node, q Quota) (took Quota) {
 func (b *branch[C, E, S]) trim(c C, n *node) {
 	children := b.children(c)
 	dropFirst(children, n.next)
-	if n.next < len(n.kids) && n.kids[n.next].known {
-		b.child.trim(children.At(0), &n.kids[n.next])
+	if i := n.at(n.next); i < len(n.kids) && n.kids[i].known {
+		b.child.trim(children.At(0), &n.kids[i])
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
 // The same tree as in a payload, but counting: whatever is looked at, moved or shifted is one unit of work.
@@ -128,6 +129,26 @@ func cutAllocatesOncePerItem[P any](t *testing.T, k kind[P]) {
 			require.LessOrEqual(t, allocs, float64(items+perCut+items/n*perHead), "cap=%d", n)
 		}
 	}
+}
+
+// Whoever has no cap in bytes does not pay for one: nothing is kept of the containers that go as a whole.
+func TestCutByItemsKeepsNothingOfResources(t *testing.T) {
+	const resources, n, perCut = 20_000, 1000, 60
+	payloads := make([]ptrace.Traces, 2) // AllocsPerRun runs once more than it measures
+	for i := range payloads {
+		payloads[i] = ptrace.NewTraces()
+		for range resources {
+			payloads[i].ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		}
+	}
+	allocs := testing.AllocsPerRun(1, func() {
+		cutter := Traces{}.Cut(payloads[0], 0)
+		payloads = payloads[1:]
+		for range resources / n {
+			takeItems(cutter, n)
+		}
+	})
+	require.LessOrEqual(t, allocs, float64(2*resources+resources/n*perCut))
 }
 
 func TestMergeAllocatesOnce(t *testing.T) {
