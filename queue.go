@@ -57,6 +57,9 @@ func (q queue[P]) push(ctx context.Context, r request[P], wait bool) (partitione
 			return partitioned.Result{}, err
 		}
 	}
+	if q.b.bytes && requests[0].more.of == nil { // else its parts have been measured
+		q.b.measure(requests[0].more, r.payload)
+	}
 	if wait {
 		return q.PushResult(ctx, requests...)
 	}

@@ -52,7 +52,9 @@ func (b *buffer[P]) describe(ctx context.Context, payload P, origin trace.SpanCo
 	if b.cfg.WaitForResult {
 		m.deadline, _ = ctx.Deadline()
 	}
-	b.measure(m, payload)
+	if b.profiles {
+		b.measure(m, payload)
+	}
 	return m
 }
 
