@@ -59,49 +59,71 @@ func TestBatchesInBytes(t *testing.T) {
 	}{
 		"trigger": {
 			func(c *Config) { c.SendBatchSizeBytes = int64(3 * hundred) },
-			[][]int{{100}, {100}, {100}, {100}}, []int{3}, []int{1},
+			[][]int{{100}, {100}, {100}, {100}},
+			[]int{3},
+			[]int{1},
 		},
 		"one byte below the trigger": {
 			func(c *Config) { c.SendBatchSizeBytes = int64(3*hundred + 1) },
-			[][]int{{100}, {100}, {100}}, nil, []int{3},
+			[][]int{{100}, {100}, {100}},
+			nil,
+			[]int{3},
 		},
 		"items are first": {
 			func(c *Config) { c.SendBatchSize, c.SendBatchSizeBytes = 2, int64(3*hundred) },
-			[][]int{{100}, {100}, {100}}, []int{2}, []int{1},
+			[][]int{{100}, {100}, {100}},
+			[]int{2},
+			[]int{1},
 		},
 		"bytes alone": {
 			func(c *Config) { c.SendBatchSize, c.SendBatchSizeBytes = 0, int64(2*hundred) },
-			[][]int{{0, 0, 0}, {0, 0, 0}, {200}}, []int{7}, nil,
+			[][]int{{0, 0, 0}, {0, 0, 0}, {200}},
+			[]int{7},
+			nil,
 		},
 		"cap is the trigger": {
 			func(c *Config) { c.SendBatchMaxSizeBytes = int64(2 * hundred) },
-			[][]int{{100}, {100}, {100}}, []int{2}, []int{1},
+			[][]int{{100}, {100}, {100}},
+			[]int{2},
+			[]int{1},
 		},
 		"cap without the other trigger": {
 			func(c *Config) { c.SendBatchSize, c.SendBatchMaxSizeBytes = 0, int64(2*hundred) },
-			[][]int{{100}, {100}, {100}}, []int{2}, []int{1},
+			[][]int{{100}, {100}, {100}},
+			[]int{2},
+			[]int{1},
 		},
 		"cap cuts a request": { // two records of 100 under one resource are smaller than two payloads of one
 			func(c *Config) { c.SendBatchMaxSizeBytes = int64(encodedSize(t, logsOf(100, 100))) },
-			[][]int{{100, 100, 100, 100, 100}}, []int{2, 2}, []int{1},
+			[][]int{{100, 100, 100, 100, 100}},
+			[]int{2, 2},
+			[]int{1},
 		},
 		"both caps": {
 			func(c *Config) {
 				c.SendBatchSize, c.SendBatchMaxSize, c.SendBatchMaxSizeBytes = 3, 3, int64(encodedSize(t, logsOf(100, 100)))
 			},
-			[][]int{{0, 0, 0, 0, 100, 100, 100}}, []int{3, 2, 2}, nil,
+			[][]int{{0, 0, 0, 0, 100, 100, 100}},
+			[]int{3, 2, 2},
+			nil,
 		},
 		"an item that is too large goes alone": {
 			func(c *Config) { c.SendBatchMaxSizeBytes = int64(3 * hundred) },
-			[][]int{{100}, {100, 1000, 100, 100, 100}}, []int{2, 1}, []int{3},
+			[][]int{{100}, {100, 1000, 100, 100, 100}},
+			[]int{2, 1},
+			[]int{3},
 		},
 		"a cap below an empty envelope": {
 			func(c *Config) { c.SendBatchMaxSizeBytes = 1 },
-			[][]int{{0, 0}, {100}}, []int{1, 1, 1}, nil,
+			[][]int{{0, 0}, {100}},
+			[]int{1, 1, 1},
+			nil,
 		},
 		"no delay": {
 			func(c *Config) { c.Timeout, c.SendBatchMaxSizeBytes = 0, int64(encodedSize(t, logsOf(100, 100))) },
-			[][]int{{100, 100, 100}, {0}}, []int{2, 1, 1}, nil,
+			[][]int{{100, 100, 100}, {0}},
+			[]int{2, 1, 1},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -226,7 +248,7 @@ func TestRequestIsMeasuredOnce(t *testing.T) {
 			test.set(cfg)
 			require.NoError(t, cfg.Validate())
 			records, tel := 0, componenttest.NewTelemetry()
-			b, err := newBuffer(metadatatest.NewSettings(tel), cfg, "logs", measuredLogs{records: &records},
+			b, err := newBuffer(metadatatest.NewSettings(tel), cfg, "logs", measuredLogs{records: &records}, nil,
 				func(context.Context, plog.Logs) error { return nil })
 			require.NoError(t, err)
 			b.telemetry.bytes = false // the detailed level measures too, what is sent

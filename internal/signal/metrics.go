@@ -121,7 +121,8 @@ func (metricPart) measure(m pmetric.Metric, bytes bool) node {
 // temporalitySize is that of a field which is left out when it is unspecified.
 func temporalitySize(data interface {
 	AggregationTemporality() pmetric.AggregationTemporality
-}) int {
+},
+) int {
 	if data.AggregationTemporality() == pmetric.AggregationTemporalityUnspecified {
 		return 0
 	}
