@@ -35,7 +35,7 @@ type division[P any] struct {
 // reads the payload.
 func (b *buffer[P]) route(ctx context.Context, one []request[P]) ([]request[P], error) {
 	var stack [128]byte // most keys fit
-	key := b.keys.appendClient(stack[:0], ctx)
+	key := b.keys.appendClient(ctx, stack[:0])
 	r, client := &one[0], len(key)
 	if len(b.keys.resource) == 0 && len(b.lanes) == 0 {
 		r.key = string(key)
@@ -43,13 +43,13 @@ func (b *buffer[P]) route(ctx context.Context, one []request[P]) ([]request[P], 
 	}
 	for i := range b.signal.Resources(r.payload) {
 		key = b.appendPart(key[:client], r.payload, i)
-		if i == 0 {
+		switch {
+		case i == 0:
 			r.key = string(key)
-		} else if string(key) == r.key {
-			continue
-		} else if r.more == nil || !r.more.whole {
+		case string(key) == r.key:
+		case r.more == nil || !r.more.whole:
 			return b.divide(*r, key[:client]), nil
-		} else if !b.keys.none() {
+		case !b.keys.none():
 			return nil, consumererror.NewPermanent(fmt.Errorf(
 				"profiles of several combinations of resource_keys that cannot be taken apart: %w", b.signal.Check(r.payload)))
 		}

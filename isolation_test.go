@@ -5,6 +5,7 @@ package partitionedbufferprocessor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +30,7 @@ func TestStuckTenantHoldsUpNobodyElse(t *testing.T) {
 					c.NumConsumers, c.SendBatchSize, c.QueueSizePerKey, c.Timeout = 2, 10, 10, 200*ms
 				}, func(ctx context.Context, _ int) error {
 					metadata := everything(ctx)
-					if metadata["tenant"] != nil && metadata["tenant"][0] == "0" || metadata["service.name"] != nil && metadata["service.name"][0] == "service 0" {
+					if slices.Equal(metadata["tenant"], []string{"0"}) || slices.Equal(metadata["service.name"], []string{"service 0"}) {
 						<-release
 					}
 					return nil

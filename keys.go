@@ -49,7 +49,7 @@ func newKeyer(metadata, resource []string) (k keyer) {
 func (k *keyer) none() bool { return len(k.metadata)+len(k.resource) == 0 }
 
 // appendClient appends the part of a key that is the same for all of a request.
-func (k *keyer) appendClient(b []byte, ctx context.Context) []byte {
+func (k *keyer) appendClient(ctx context.Context, b []byte) []byte {
 	if len(k.metadata) == 0 {
 		return b
 	}

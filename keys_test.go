@@ -59,7 +59,7 @@ func TestKeysAreInjective(t *testing.T) {
 		}
 		keyOf := func(values map[string][]string, r pcommon.Map) string {
 			ctx := client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(values)})
-			return string(k.appendResource(k.appendClient(nil, ctx), r))
+			return string(k.appendResource(k.appendClient(ctx, nil), r))
 		}
 		same := reflect.DeepEqual(one, other)
 		want := maps.Clone(one)

@@ -65,7 +65,7 @@ type streams[P any] struct {
 
 func (b *buffer[P]) streams(ctx context.Context, s *streams[P]) {
 	s.b, s.last = b, ""
-	s.key = b.keys.appendClient(s.key[:0], ctx)
+	s.key = b.keys.appendClient(ctx, s.key[:0])
 	s.client = len(s.key)
 }
 

@@ -250,13 +250,13 @@ func TestRefusedPayloadOfAMapIsAsItWas(t *testing.T) {
 						time.Sleep(time.Millisecond)
 						return nil
 					})
-					make := func() plog.Logs {
+					twice := func() plog.Logs {
 						ld := logs.payload(0, 2)
 						logs.Merge(ld, logs.payload(5, 2), logs.payload(0, 2))
 						return ld
 					}
-					require.NoError(t, p.consume(make()))
-					ld := make()
+					require.NoError(t, p.consume(twice()))
+					ld := twice()
 					if readOnly {
 						ld.MarkReadOnly()
 					}

@@ -288,11 +288,12 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 		c.accepted[id] = units // before the push: process may see it before the push returns
 		c.mu.Unlock()
 		var err error
-		if wait {
+		switch {
+		case wait:
 			err = q.PushWait(ctx, things...)
-		} else if byCall {
+		case byCall:
 			err = q.PushKey(ctx, things[0].key, things...)
-		} else {
+		default:
 			err = q.Push(ctx, things...)
 		}
 		cancel()

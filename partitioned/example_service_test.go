@@ -4,6 +4,7 @@ package partitioned_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -50,7 +51,7 @@ func run(ctx context.Context, addr string) error {
 		})}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		if err := server.ListenAndServe(); err != http.ErrServerClosed { //nolint:errorlint // it is never wrapped
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

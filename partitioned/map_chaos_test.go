@@ -269,7 +269,7 @@ func (c *mapChaos) produce(m *Map[string, load], producer int) {
 		if c.cancels && rng.IntN(3) == 0 {
 			ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
 		}
-		err, waited := c.write(ctx, m, rng, kind, entries)
+		waited, err := c.write(ctx, m, rng, kind, entries)
 		cancel()
 		c.mu.Lock()
 		if !isRefused(err) {
@@ -298,23 +298,23 @@ func (c *mapChaos) produce(m *Map[string, load], producer int) {
 	}
 }
 
-func (c *mapChaos) write(ctx context.Context, m *Map[string, load], rng *rand.Rand, kind byte, entries []loadEntry) (err error, waited bool) {
+func (c *mapChaos) write(ctx context.Context, m *Map[string, load], rng *rand.Rand, kind byte, entries []loadEntry) (waited bool, err error) {
 	e := entries[0]
 	switch {
 	case kind == 'p' && len(entries) == 1:
-		return m.Put(ctx, e.Key, e.Value), false
+		return false, m.Put(ctx, e.Key, e.Value)
 	case kind == 'p':
-		return m.PutAll(ctx, entries...), false
+		return false, m.PutAll(ctx, entries...)
 	case kind == 'n' && len(entries) == 1:
-		return m.PutNewer(ctx, e.Key, e.Value, e.Version), false
+		return false, m.PutNewer(ctx, e.Key, e.Value, e.Version)
 	case kind == 'n':
-		return m.PutAllNewer(ctx, entries...), false
+		return false, m.PutAllNewer(ctx, entries...)
 	case rng.IntN(2) == 0:
-		return m.MergeAllWait(ctx, entries...), true
+		return true, m.MergeAllWait(ctx, entries...)
 	case len(entries) == 1:
-		return m.Merge(ctx, e.Key, e.Value), false
+		return false, m.Merge(ctx, e.Key, e.Value)
 	default:
-		return m.MergeAll(ctx, entries...), false
+		return false, m.MergeAll(ctx, entries...)
 	}
 }
 

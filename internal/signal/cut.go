@@ -64,7 +64,7 @@ func (n *node) fits(room int) bool {
 	}
 	room -= n.base
 	if n.kids == nil {
-		return n.sizes == nil || delimited(int(n.sizes[n.next])) <= room
+		return n.next >= len(n.sizes) || delimited(int(n.sizes[n.next])) <= room // without sizes: bytes do not matter
 	}
 	for i := n.next; i < len(n.kids); i++ {
 		kid := &n.kids[i]

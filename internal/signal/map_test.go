@@ -261,20 +261,20 @@ func TestLogIdentity(t *testing.T) {
 // TestRecordKeepsNoOtherAlive: a superseded record is garbage, though others of its request are held.
 func TestRecordKeepsNoOtherAlive(t *testing.T) {
 	var e Encoder
-	p := generateMetrics(1000)
 	const large = 1 << 20
-	gauge := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetEmptyGauge()
-	for range 32 {
-		gauge.DataPoints().AppendEmpty().Attributes().PutEmptyBytes("large").FromRaw(make([]byte, large))
-	}
 	var first Point
-	Metrics{}.Records(&e, p, RecordKeys{}, 0, func(_ ID, r Point) {
-		if first.above == nil {
-			first = r
+	func() { // whose payload nothing holds afterwards
+		p := generateMetrics(1000)
+		gauge := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetEmptyGauge()
+		for range 32 {
+			gauge.DataPoints().AppendEmpty().Attributes().PutEmptyBytes("large").FromRaw(make([]byte, large))
 		}
-	})
-	p = pmetric.Metrics{}
-	gauge = pmetric.Gauge{}
+		Metrics{}.Records(&e, p, RecordKeys{}, 0, func(_ ID, r Point) {
+			if first.above == nil {
+				first = r
+			}
+		})
+	}()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	runtime.GC()
