@@ -53,7 +53,7 @@ const fewNames = 12
 
 // finish returns what was written, as the identity of a resource and the names below it.
 func (e *Encoder) finish() (resource string, n names) {
-	text := string(e.buf)
+	text := e.intern()
 	resource = text[:e.ends[0]]
 	n.text = text[e.ends[0]:]
 	below := e.ends[1:]

@@ -22,6 +22,7 @@ type Encoder struct {
 	buf   []byte
 	ends  []int32
 	pairs []pair // those of all maps that it is in
+	known map[string]string
 }
 
 type pair struct {
@@ -37,6 +38,28 @@ func (e *Encoder) reset() {
 		e.buf = nil
 	}
 	e.buf, e.ends = e.buf[:0], e.ends[:0]
+}
+
+// Most senders are the same few again and again: what was returned for them is returned again, and not made again.
+const (
+	maxKnown     = 256     // texts
+	maxKnownText = 4 << 10 // bytes of one
+)
+
+// intern returns what was written.
+func (e *Encoder) intern() string {
+	if s, ok := e.known[string(e.buf)]; ok {
+		return s
+	}
+	s := string(e.buf)
+	if len(s) > maxKnownText {
+		return s
+	}
+	if e.known == nil || len(e.known) == maxKnown {
+		e.known = make(map[string]string, maxKnown)
+	}
+	e.known[s] = s
+	return s
 }
 
 func (e *Encoder) tag(b byte)       { e.buf = append(e.buf, b) }

@@ -201,3 +201,25 @@ func BenchmarkIdentity(b *testing.B) {
 		e.point(m, 0, false)
 	}
 }
+
+// TestEncoderInternsAFew: what was returned before is returned again, of a bounded number and size.
+func TestEncoderInternsAFew(t *testing.T) {
+	var e Encoder
+	write := func(s string) string {
+		e.reset()
+		e.text(s)
+		return e.intern()
+	}
+	first := write("a")
+	require.Zero(t, testing.AllocsPerRun(100, func() { write("a") }))
+	require.Equal(t, first, write("a"))
+	for i := range 10 * maxKnown {
+		write(fmt.Sprint(i))
+		require.LessOrEqual(t, len(e.known), maxKnown)
+	}
+	require.Equal(t, first, write("a"))
+	before := len(e.known)
+	large := strings.Repeat("x", maxKnownText+1)
+	require.Contains(t, write(large), large)
+	require.Len(t, e.known, before)
+}
