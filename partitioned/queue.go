@@ -20,7 +20,9 @@ type Queue[T any] struct {
 
 	keyed[T] // what a Map adds to a Queue
 
-	gate    *gate // immutable
+	gate *gate    // immutable
+	_    [64]byte // what is above is only read, by every push: no line of it is shared with what others write
+
 	line    line[T]
 	waiters sync.Pool // of *waiter[T]
 	sched   sched[T]
