@@ -98,7 +98,8 @@ func drawCumulative(rt *rapid.T) pmetric.Metrics {
 			at := func(p interface {
 				SetTimestamp(pcommon.Timestamp)
 				Attributes() pcommon.Map
-			}) {
+			},
+			) {
 				p.SetTimestamp(pcommon.Timestamp(rapid.IntRange(1, 5).Draw(rt, "time")))
 				keys := []string{"x", "y"}
 				if rapid.Bool().Draw(rt, "order") {
