@@ -174,8 +174,8 @@ func (q *Queue[T]) evictDrained(s *stream[T]) (e entry[T], ok bool) {
 	return e, false
 }
 
-// oldestOf takes the first item, which stood at at, out of entries, whose first becomes a hole. What is no item and stands before it moves up
-// by one place: a Flush stays in front of what came after it.
+// oldestOf takes the first item, which stood at at, out of entries, whose first becomes a hole. What is no item and stands
+// before it moves up by one place: a Flush stays in front of what came after it.
 func oldestOf[T any](entries []entry[T]) (e entry[T], at int, ok bool) {
 	for i := range entries {
 		if o := entries[i].origin; o == gone || o != nil && o.flush {
