@@ -15,8 +15,8 @@ var errNoRoom = errors.New("no room")
 // (I2), and so that Shutdown, after it closed the gate and then held each lane once, has seen every item that will ever be
 // here (I7).
 func (q *Queue[T]) admit(parts []part[T], o *origin, w *waiter[T]) (full *stream[T], err error) {
-	lock(parts)
-	defer unlock(parts)
+	lockAll(parts)
+	defer unlockAll(parts)
 	var room int64
 	for i := range parts {
 		p := &parts[i]
@@ -137,7 +137,7 @@ func (q *Queue[T]) place(s *stream[T]) {
 	}
 }
 
-func lock[T any](parts []part[T]) {
+func lockAll[T any](parts []part[T]) {
 	for i := range parts {
 		if i == 0 || parts[i].lane != parts[i-1].lane {
 			parts[i].lane.mu.Lock()
@@ -145,7 +145,7 @@ func lock[T any](parts []part[T]) {
 	}
 }
 
-func unlock[T any](parts []part[T]) {
+func unlockAll[T any](parts []part[T]) {
 	for i := range parts {
 		if i == 0 || parts[i].lane != parts[i-1].lane {
 			parts[i].lane.mu.Unlock()

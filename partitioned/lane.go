@@ -2,10 +2,7 @@
 
 package partitioned
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // lane is one partition: a lock and the streams behind it. Appends and swaps happen under the lock, and the accounts are
 // kept; no foreign code runs there (I4).
@@ -13,7 +10,7 @@ type lane[T any] struct {
 	// What a push writes stands in one cache line, up to gate.word: where the lock goes from processor to processor, each
 	// line more that it takes along shows.
 	mu struct { // before the scheduler's lock; several lanes in the order of their numbers
-		sync.Mutex
+		lock
 		pushed
 		*counts
 		dead bool // the deadline of Shutdown is over, all has been counted: nothing moves any more
