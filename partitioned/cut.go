@@ -111,7 +111,8 @@ func (q *Queue[T]) split(item T, full, limit Weight) (head, tail T, ok bool) {
 	return q.cfg.Split(item, room)
 }
 
-// dropEmpty takes the first buffer out of draining if all of its entries are gone, and keeps the largest such for g.
+// dropEmpty takes the first buffer out of draining if all of its entries are gone. It is used again: the largest of those
+// of no common size by s, as g says.
 func (s *stream[T]) dropEmpty(g *growth[T]) {
 	entries := s.draining[0].entries
 	if s.cursor < len(entries) {
@@ -119,7 +120,7 @@ func (s *stream[T]) dropEmpty(g *growth[T]) {
 	}
 	s.draining = slices.Delete(s.draining, 0, 1)
 	s.cursor = 0
-	if cap(entries) > cap(g.used) {
+	if !s.lane.buffers.put(entries) && cap(entries) > cap(g.used) {
 		g.used = entries[:0]
 	}
 }

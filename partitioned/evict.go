@@ -96,7 +96,7 @@ func (q *Queue[T]) canDisplace(parts []part[T]) bool {
 func (l *lane[T]) longestThere() (oldest *stream[T]) {
 	var since time.Time
 	l.all(func(s *stream[T]) {
-		born := s.born
+		born := s.oldestWritten()
 		if s.place != cutting && len(s.draining) > 0 {
 			born = s.draining[0].born
 		} else if len(s.active) == int(s.holes) {
@@ -134,15 +134,13 @@ func (q *Queue[T]) evict(s *stream[T]) (e entry[T], ok bool) {
 		e, ok = q.evictDrained(s)
 	}
 	if !ok {
-		var at int
-		if e, at, ok = oldestOf(s.active[s.front:]); !ok {
-			return e, false
-		}
-		if s.index != nil {
-			s.index.moved(e.item, int(s.front)+at, -1)
-		}
-		s.front++
-		s.holes++
+		e, ok = s.evictFilled()
+	}
+	if !ok {
+		e, ok = s.evictActive()
+	}
+	if !ok {
+		return e, false
 	}
 	s.lane.mu.evicted += int64(q.weigh(e.item).Items)
 	q.remove(s, e)
@@ -172,6 +170,47 @@ func (q *Queue[T]) evictDrained(s *stream[T]) (e entry[T], ok bool) {
 		return e, true
 	}
 	return e, false
+}
+
+// evictFilled and evictActive are evict for what was not swapped out.
+func (s *stream[T]) evictFilled() (e entry[T], ok bool) {
+	for i, c := range s.filled {
+		from := 0
+		if i == 0 {
+			from = int(s.front)
+		}
+		if e, _, ok = oldestOf(c.entries[from:]); !ok {
+			continue
+		}
+		if i > 0 {
+			return e, true
+		}
+		if s.front++; int(s.front) == len(c.entries) {
+			s.lane.buffers.put(c.entries)
+			s.filled = slices.Delete(s.filled, 0, 1)
+			s.front = 0
+		}
+		return e, true
+	}
+	return e, false
+}
+
+func (s *stream[T]) evictActive() (e entry[T], ok bool) {
+	from := int(s.front)
+	if len(s.filled) > 0 { // with nothing but those who Flush
+		from = 0
+	}
+	e, at, ok := oldestOf(s.active[from:])
+	if !ok {
+		return e, false
+	}
+	if s.index != nil {
+		s.index.moved(e.item, from+at, -1)
+	}
+	if s.holes++; len(s.filled) == 0 {
+		s.front++
+	}
+	return e, true
 }
 
 // oldestOf takes the first item, which stood at at, out of entries, whose first becomes a hole. What is no item and stands

@@ -2,7 +2,10 @@
 
 package partitioned
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // lane is one partition: a lock and the streams behind it. Appends and swaps happen under the lock, and the accounts are
 // kept; no foreign code runs there (I4).
@@ -23,6 +26,7 @@ type lane[T any] struct {
 	sole    *stream[T]              // the one stream of a lane without keys; nil with keys
 	apart   map[*stream[T]]struct{} // streams made of a Rest where there is no order to keep
 	unused  []*stream[T]            // to be used again
+	buffers *buffers[T]             // of the queue
 }
 
 // pushed and counts are the accounts of a lane, in items. I1: accepted = forwarded + returned + superseded + failed +
@@ -77,20 +81,21 @@ const (
 //	                                     └───────── Rest ───────────┘
 type stream[T any] struct {
 	// Guarded by lane.mu. The first are what a push touches, in one cache line.
-	active  []entry[T]
-	queued  Weight // of active and draining
-	held    int64  // room taken: active, draining and in flight
-	waited  int32  // entries of active and draining that somebody waits for
+	active  []entry[T] // writers append here
+	queued  Weight     // of active and draining
+	held    int64      // room taken: active, draining and in flight
+	waited  int32      // entries of active and draining that somebody waits for
 	place   place
 	blocked bool     // callers stand in line for room of this key
 	apart   bool     // made of a Rest, in the lane's apart; immutable
 	holes   int32    // entries of active that are gone
-	front   int32    // entries at the beginning of active that are gone
+	front   int32    // entries at the beginning of filled, or of active if that is empty, that are gone
 	index   index[T] // where in active a Map's entries stand; nil in a Queue
 
-	spare []entry[T] // an empty buffer for active to swap with
-	born  time.Time  // when active got its first entry
-	calls []*call[T] // in flight; at most one where order is kept (I2)
+	filled []chunk[T] // what was active before, since the last swap; in a Map nothing, as its index leads into active
+	spare  []entry[T] // an empty buffer for active to swap with
+	born   time.Time  // when active got its first entry
+	calls  []*call[T] // in flight; at most one where order is kept (I2)
 
 	// Guarded by lane.mu, but while place is cutting: then they are the worker's.
 	draining []chunk[T]
@@ -110,11 +115,35 @@ type stream[T any] struct {
 	lane *lane[T]
 }
 
-// maxSpare is how many entries a buffer may have that is kept for use again.
-const maxSpare = 1 << 16
+const (
+	bufferSize = 1024    // entries of a buffer; a smaller one grows, and a Map's grows on
+	maxSpare   = 1 << 16 // entries of a buffer that a stream keeps for use again
+)
+
+// buffers are buffers of bufferSize, to be used again: however much is pending, nothing of it is copied to make room for
+// more, while writers wait.
+type buffers[T any] struct{ pool sync.Pool } // of *[bufferSize]entry[T]
+
+func (p *buffers[T]) get() []entry[T] {
+	if b, ok := p.pool.Get().(*[bufferSize]entry[T]); ok {
+		return b[:0]
+	}
+	return make([]entry[T], 0, bufferSize)
+}
+
+// put takes back a buffer without entries, if it is of that size.
+func (p *buffers[T]) put(b []entry[T]) (ok bool) {
+	if ok = cap(b) == bufferSize; ok {
+		p.pool.Put((*[bufferSize]entry[T])(b[:bufferSize]))
+	}
+	return ok
+}
 
 // append adds an item behind all others. lane.mu held.
 func (s *stream[T]) append(item T, o *origin) {
+	if len(s.active) == cap(s.active) {
+		s.extend()
+	}
 	if len(s.active) == 0 {
 		s.born = time.Now() // the only clock on the way of a push, and only in an empty buffer
 	}
@@ -124,13 +153,30 @@ func (s *stream[T]) append(item T, o *origin) {
 	s.active = append(s.active, entry[T]{item, o})
 }
 
-// swap hands active over to draining. lane.mu held.
+// extend puts a full active aside if it is large enough. lane.mu held.
+func (s *stream[T]) extend() {
+	if len(s.active) < bufferSize || s.index != nil {
+		return
+	}
+	s.filled = append(s.filled, chunk[T]{s.active, s.born})
+	s.active, s.holes = s.lane.buffers.get(), 0
+}
+
+// swap hands what was written over to draining. lane.mu held.
 func (s *stream[T]) swap() {
 	if len(s.active) == 0 {
 		return
 	}
-	s.draining = append(s.draining, chunk[T]{s.active, s.born})
-	s.active, s.spare = s.spare, nil
+	s.draining = append(append(s.draining, s.filled...), chunk[T]{s.active, s.born})
+	if clear(s.filled); cap(s.filled) > maxEmpty {
+		s.filled = nil
+	}
+	s.filled = s.filled[:0]
+	if cap(s.active) == bufferSize && s.index == nil {
+		s.active = s.lane.buffers.get() // there will be as much again
+	} else {
+		s.active, s.spare = s.spare, nil
+	}
 	s.left = s.queued
 	s.holes, s.front = 0, 0
 	if s.index != nil {
@@ -142,6 +188,14 @@ func (s *stream[T]) swap() {
 func (s *stream[T]) oldest() time.Time {
 	if len(s.draining) > 0 {
 		return s.draining[0].born
+	}
+	return s.oldestWritten()
+}
+
+// oldestWritten is oldest without what was swapped out.
+func (s *stream[T]) oldestWritten() time.Time {
+	if len(s.filled) > 0 {
+		return s.filled[0].born
 	}
 	return s.born
 }

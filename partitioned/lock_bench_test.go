@@ -13,14 +13,14 @@ func BenchmarkLock(b *testing.B) {
 	for _, goroutines := range []int{1, 8, 64, 256} {
 		run := func(name string, l sync.Locker) {
 			b.Run(fmt.Sprintf("goroutines=%d/%s", goroutines, name), func(b *testing.B) {
-				var buffer [1024]entry[payload]
+				var buffer [bufferSize]entry[payload]
 				at := 0
 				var wg sync.WaitGroup
 				for g := range goroutines {
 					wg.Go(func() {
 						for range b.N*(g+1)/goroutines - b.N*g/goroutines {
 							l.Lock()
-							buffer[at%1024] = entry[payload]{item: payload{items: at}}
+							buffer[at%bufferSize] = entry[payload]{item: payload{items: at}}
 							at++
 							l.Unlock()
 						}

@@ -25,6 +25,7 @@ type Queue[T any] struct {
 
 	line    line[T]
 	waiters sync.Pool // of *waiter[T]
+	buffers buffers[T]
 	sched   sched[T]
 	keys    atomic.Int64  // streams by key that exist
 	turn    atomic.Uint32 // of the lanes, where items have no key
@@ -70,7 +71,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], k keyed[T]) error {
 	q.sched.free.L = &q.sched.mu
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	for i := range cfg.Partitions {
-		l := &lane[T]{number: i, apart: map[*stream[T]]struct{}{}}
+		l := &lane[T]{number: i, apart: map[*stream[T]]struct{}{}, buffers: &q.buffers}
 		l.mu.counts = &counts{}
 		if q.byKey() {
 			l.streams = map[string]*stream[T]{}

@@ -76,8 +76,11 @@ func (q *Queue[T]) drop() (items int64) {
 			if s.place != cutting { // else its worker tells them, as soon as it asks for the lock
 				told = append(told, s.drainOrigins()...)
 			}
+			for _, c := range s.filled {
+				told = appendOrigins(told, c.entries)
+			}
 			told = appendOrigins(told, s.active)
-			s.active, s.spare, s.calls = nil, nil, nil
+			s.filled, s.active, s.spare, s.calls = nil, nil, nil, nil
 		})
 		q.keys.Add(-int64(len(l.streams)))
 		clear(l.streams)
