@@ -5,6 +5,7 @@ package partitionedbufferprocessor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -31,69 +32,57 @@ type division[P any] struct {
 	parts   []P   // made by once; each is one request's from then on
 }
 
-// route gives the one request its key, or returns in its place those that its payload is to be taken apart for. It only
-// reads the payload.
-func (b *buffer[P]) route(ctx context.Context, one []request[P]) ([]request[P], error) {
+// route tells the key of r; or, if there are several, returns the requests that its payload is to be taken apart for, which
+// know theirs. It only reads the payload.
+func (b *buffer[P]) route(ctx context.Context, r request[P]) (key string, parts []request[P], err error) {
 	var stack [128]byte // most keys fit
-	key := b.keys.appendClient(ctx, stack[:0])
-	r, client := &one[0], len(key)
+	k := b.keys.appendClient(ctx, stack[:0])
+	client := len(k)
 	if len(b.keys.resource) == 0 && len(b.lanes) == 0 {
-		r.key = string(key)
-		return one, nil
+		return string(k), nil, nil
 	}
 	for i := range b.signal.Resources(r.payload) {
-		key = b.appendPart(key[:client], r.payload, i)
+		k = b.appendPart(k[:client], r.payload, i)
 		switch {
 		case i == 0:
-			r.key = string(key)
-		case string(key) == r.key:
+			key = string(k)
+		case string(k) == key:
 		case r.more == nil || !r.more.whole:
-			return b.divide(*r, key[:client]), nil
+			return "", b.divide(r, k[:client]), nil
 		case !b.keys.none():
-			return nil, consumererror.NewPermanent(fmt.Errorf(
+			return "", nil, consumererror.NewPermanent(fmt.Errorf(
 				"profiles of several combinations of resource_keys that cannot be taken apart: %w", b.signal.Check(r.payload)))
 		}
 	}
-	return one, nil
+	return key, nil, nil
 }
 
 func (b *buffer[P]) divide(r request[P], key []byte) []request[P] {
 	d := &division[P]{payload: r.payload, of: make([]int, b.signal.Resources(r.payload))}
 	client, index := len(key), map[string]int{}
 	var parts []request[P]
-	var sizes []int // of parts, where they matter
 	for i := range d.of {
 		key = b.appendPart(key[:client], r.payload, i)
 		part, ok := index[string(key)]
 		if !ok {
 			part = len(parts)
-			parts = append(parts, request[P]{key: string(key)})
-			index[parts[part].key] = part
+			m := more[P]{}
+			if r.more != nil {
+				m = *r.more
+			}
+			m.key, m.of, m.part = string(key), d, part
+			index[m.key] = part
+			parts = append(parts, request[P]{more: &m})
 		}
 		d.of[i] = part
 		parts[part].items += b.signal.ItemsOf(r.payload, i)
 		if b.bytes {
-			sizes = append(sizes, make([]int, len(parts)-len(sizes))...)
-			sizes[part] += b.signal.SizeOf(r.payload, i)
+			parts[part].more.size += b.signal.SizeOf(r.payload, i)
 		}
 	}
 	d.n = len(parts)
-	requests, each := parts[:0], make([]more[P], len(parts))
-	for part, one := range parts {
-		if one.items == 0 {
-			continue // as an empty payload
-		}
-		one.more = &each[part]
-		if r.more != nil {
-			*one.more = *r.more
-		}
-		one.more.of, one.more.part = d, part
-		if b.bytes {
-			one.more.size = sizes[part]
-		}
-		requests = append(requests, one)
-	}
-	return requests
+	// Parts without items go the way of an empty payload.
+	return slices.DeleteFunc(parts, func(r request[P]) bool { return r.items == 0 })
 }
 
 // appendPart appends to a key what it gets of a resource.

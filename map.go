@@ -144,13 +144,12 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 		}
 		of := resource[P]{request: r, group: &g}
 		of.items = g.Items
-		of.key = w.streams.of(r.payload, i)
 		if r.more != nil && len(entries) > 0 { // one link for all of them
 			rest := *r.more
 			rest.origin = trace.SpanContext{}
 			of.more = &rest
 		}
-		entries = append(entries, partitioned.Entry[mapKey, resource[P]]{Key: mapKey{stream: of.key, group: name}, Value: of})
+		entries = append(entries, partitioned.Entry[mapKey, resource[P]]{Key: mapKey{stream: w.streams.of(r.payload, i), group: name}, Value: of})
 	}
 	m.writers.Put(w)
 	for range len(entries) - 1 { // each has a reference
@@ -421,7 +420,7 @@ func (m *records[P, R]) process(ctx context.Context, batch partitioned.Batch[par
 			own := *of // the others of its request have it too
 			of = &own
 		}
-		requests = append(requests, request[P]{payload: m.signal.Assemble(all), key: batch.Key, items: len(all), more: of})
+		requests = append(requests, request[P]{payload: m.signal.Assemble(all), items: len(all), more: of})
 	}
 	return processEntries(ctx, m.b, batch, requests, func(r request[P]) record[P, R] {
 		return record[P, R]{other: &others[P, R]{again: &r}}

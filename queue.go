@@ -50,20 +50,39 @@ func newQueue[P any](b *buffer[P]) (pending[P], error) {
 }
 
 func (q queue[P]) push(ctx context.Context, r request[P], wait bool) (partitioned.Result, error) {
-	requests := []request[P]{r}
-	if !q.b.keys.none() || len(q.b.lanes) > 0 {
+	var key string
+	keyed := !q.b.keys.none() || len(q.b.lanes) > 0
+	if keyed {
+		var parts []request[P]
 		var err error
-		if requests, err = q.b.route(ctx, requests); err != nil {
+		if key, parts, err = q.b.route(ctx, r); err != nil {
 			return partitioned.Result{}, err
 		}
+		switch {
+		case parts == nil:
+		case wait:
+			return q.PushResult(ctx, parts...)
+		default:
+			return partitioned.Result{}, q.Push(ctx, parts...)
+		}
 	}
-	if q.b.bytes && requests[0].more.of == nil { // else its parts have been measured
-		q.b.measure(requests[0].more, r.payload)
+	if q.b.bytes {
+		q.b.measure(r.more, r.payload)
 	}
-	if wait {
-		return q.PushResult(ctx, requests...)
+	switch {
+	case wait && keyed:
+		if r.more == nil {
+			r.more = &more[P]{}
+		}
+		r.more.key = key
+		fallthrough
+	case wait:
+		return q.PushResult(ctx, r)
+	case keyed:
+		return partitioned.Result{}, q.PushKey(ctx, key, r)
+	default:
+		return partitioned.Result{}, q.Push(ctx, r)
 	}
-	return partitioned.Result{}, q.Push(ctx, requests...)
 }
 
 // pendingConfig is what the configuration says of anything that holds requests, whatever it holds them as.

@@ -18,12 +18,12 @@ import (
 // of the queue: what most requests do without stands in more.
 type request[P any] struct {
 	payload P
-	key     string // "" without keys
 	items   int
 	more    *more[P]
 }
 
 type more[P any] struct {
+	key    string            // of its stream, where it is not given with the push
 	size   int               // signal.Size, where it matters
 	whole  bool              // can be neither merged nor cut
 	origin trace.SpanContext // of the call, if it was sampled
@@ -99,7 +99,7 @@ func latestDeadline[P any](requests []request[P]) (latest time.Time, ok bool) {
 	return latest, true
 }
 
-func keyOf[P any](r request[P]) string { return r.key }
+func keyOf[P any](r request[P]) string { return r.more.key }
 
 func weigh[P any](r request[P]) partitioned.Weight {
 	w := partitioned.Weight{Items: r.items}
