@@ -10,7 +10,8 @@ import (
 // Shutdown stops accepting, delivers what is pending, parked streams at once, and returns when that is done. When ctx is
 // done first, the calls' contexts are cancelled, what is left is counted as dropped (what is in flight too, whatever
 // becomes of it), and the error says how much, wrapping ErrDropped and the cause of ctx. Either way no call begins after
-// it returned, but for one that is on its last step into Process, whose context is done. A second call waits for the first, and returns the same, or the cause of its own ctx.
+// it returned, but for one that is on its last step into Process, whose context is done. A second call waits for the
+// first, and returns the same, or the cause of its own ctx.
 //
 // A goroutine inside a call of Process that ignores its context is the only thing that may remain.
 func (q *Queue[T]) Shutdown(ctx context.Context) error {
