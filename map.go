@@ -109,8 +109,9 @@ type resourceWriter[P any] struct {
 }
 
 type resource[P any] struct {
-	request[P]                  // its items; its payload, of which we hold a reference, when group is nil
-	group      *signal.Group[P] // nil: taken out of the map, for good
+	request[P]                    // its items; its payload when group is nil
+	group      *signal.Group[P]   // nil: taken out of the map, for good. We hold a reference of its payload
+	same       []*signal.Group[P] // of equal resources, to be folded into group. Of their payloads too
 }
 
 func newResources[P any](b *buffer[P], sig signal.Groups[P]) (pending[P], error) {
@@ -119,7 +120,7 @@ func newResources[P any](b *buffer[P], sig signal.Groups[P]) (pending[P], error)
 	mc.Process = m.process
 	mc.Weigh = func(e partitioned.Entry[mapKey, resource[P]]) partitioned.Weight { return weigh(e.Value.request) }
 	mc.Split = m.split
-	mc.Merge = m.fold
+	mc.Merge = m.gather
 	var err error
 	m.Map, err = partitioned.NewMap(mc)
 	return m, err
@@ -179,14 +180,13 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 	return result, err
 }
 
-// fold runs under the lane's lock. It moves slices of pointers, whatever they point to; with pooling, which is off by default,
-// it also gives back what is left of the payload.
-func (m *resources[P]) fold(held, added partitioned.Entry[mapKey, resource[P]]) resource[P] {
+// gather runs under the lane's lock. What is below the resources becomes one when the entry is taken: here it would hold up
+// all callers, for memory that is in another processor's cache each time.
+func (m *resources[P]) gather(held, added partitioned.Entry[mapKey, resource[P]]) resource[P] {
 	v := held.Value
-	m.signal.Fold(v.group, *added.Value.group)
+	v.same = append(v.same, added.Value.group)
 	v.items += added.Value.items
 	v.more = both(v.more, added.Value.more)
-	m.b.release(added.Value.payload)
 	return v
 }
 
@@ -217,11 +217,15 @@ func both[P any](held, added *more[P]) *more[P] {
 // take makes a request of an entry that was taken out of the map.
 func (m *resources[P]) take(v *resource[P]) request[P] {
 	if v.group != nil {
+		m.signal.Fold(v.group, v.same)
+		for _, g := range v.same {
+			m.b.release(g.Payload)
+		}
 		p := m.signal.Extract(*v.group)
 		if m.b.signal.Resources(v.payload) > 1 {
 			m.b.release(v.payload)
 		}
-		v.payload, v.group = p, nil
+		v.payload, v.group, v.same = p, nil, nil
 	}
 	return v.request
 }

@@ -2,6 +2,8 @@
 
 package signal
 
+import "slices"
+
 // Group is one resource of a payload and all that is below it: what a Map holds with map.key: resource. It stays where it is
 // in its payload until something is folded into it or it is extracted, so that what is not accepted is as it was.
 type Group[P any] struct {
@@ -37,9 +39,9 @@ type Groups[P any] interface {
 	// count, entity references and schema URL.
 	Group(e *Encoder, p P, at int) (resource string, g Group[P])
 
-	// Fold moves everything from added to held, whose resources are equal, in place. Equal scopes become one, and equal
+	// Fold moves everything from added to held, whose resources are all equal, in place. Equal scopes become one, and equal
 	// metrics: those with the same name, unit, type, temporality, monotonicity, description and metadata.
-	Fold(held *Group[P], added Group[P])
+	Fold(held *Group[P], added []*Group[P])
 
 	// Extract makes a payload of g, of its own or all of g.Payload if nothing else is in it.
 	Extract(g Group[P]) P
@@ -83,20 +85,50 @@ func (n names) twins() bool {
 	return false
 }
 
-// foldInto folds what is below a resource into that of held. What held has is folded into nothing first, when that has not
-// been done yet, which makes its index, and one of what it may have twice.
-func foldInto[P any, S interface{ MoveAndAppendTo(S) }](held *Group[P], added *Group[P], below func(*Group[P]) S, empty func() S, fold func(index map[string]int32, dst, src S, n names)) {
-	if held.index == nil {
-		held.index = map[string]int32{}
-		own := empty()
-		below(held).MoveAndAppendTo(own)
-		fold(held.index, below(held), own, held.names)
-		held.names = names{}
+func (n names) equal(o names) bool { return n.text == o.text && slices.Equal(n.ends, o.ends) }
+
+// scopeSlice is a slice of scopes.
+type scopeSlice[S, C any] interface {
+	slice[C]
+	MoveAndAppendTo(S)
+}
+
+// folder is how the scopes of a kind of telemetry are folded. S is their slice.
+type folder[P any, S scopeSlice[S, C], C any] struct {
+	below func(*Group[P]) S
+	empty func() S
+	named func(index map[string]int32, dst, src S, n names) // by the names of what is in src
+	alike func(dst, src S, items int)                       // whose names are the same; items there will be in the end
+}
+
+// fold is Fold. As long as what comes looks like what is there, which is mostly so, things stand side by side.
+func (f folder[P, S, C]) fold(held *Group[P], added []*Group[P]) {
+	items := held.Items
+	for _, g := range added {
+		items += g.Items
 	}
-	if added != nil {
-		fold(held.index, below(held), below(added), added.names)
-		held.Items += added.Items
+	to := f.below(held)
+	for _, g := range added {
+		if held.names.equal(g.names) {
+			f.alike(to, f.below(g), items)
+			continue
+		}
+		f.unify(held)
+		f.named(held.index, to, f.below(g), g.names)
 	}
+	held.Items = items
+}
+
+// unify makes the index of held, and one of what it may have twice, by folding what it has into nothing.
+func (f folder[P, S, C]) unify(held *Group[P]) {
+	if held.index != nil {
+		return
+	}
+	held.index = map[string]int32{}
+	own := f.empty()
+	f.below(held).MoveAndAppendTo(own)
+	f.named(held.index, f.below(held), own, held.names)
+	held.names = names{}
 }
 
 // place returns the container of that name in dst, and whether it was just made.
@@ -108,18 +140,36 @@ func place[C any, S slice[C]](index map[string]int32, dst S, name string) (c C, 
 	return dst.AppendEmpty(), true
 }
 
-// foldScopes is fold for signals whose items stand below their scopes.
-func foldScopes[C withScope, S slice[C], I interface{ MoveAndAppendTo(I) }](items func(C) I) func(index map[string]int32, dst, src S, n names) {
-	return func(index map[string]int32, dst, src S, n names) {
-		var start int32
-		for i := range src.Len() {
-			from := src.At(i)
-			to, made := place(index, dst, n.next(&start))
-			if made {
-				moveScope(to, from)
+// itemSlice is a slice of items.
+type itemSlice[I any] interface {
+	MoveAndAppendTo(I)
+	EnsureCapacity(int)
+}
+
+// folderOf makes the folder for signals whose items stand below their scopes.
+func folderOf[P any, C withScope, S scopeSlice[S, C], I itemSlice[I]](below func(*Group[P]) S, empty func() S, items func(C) I) folder[P, S, C] {
+	return folder[P, S, C]{
+		below: below, empty: empty,
+		named: func(index map[string]int32, dst, src S, n names) {
+			var start int32
+			for i := range src.Len() {
+				from := src.At(i)
+				to, made := place(index, dst, n.next(&start))
+				if made {
+					moveScope(to, from)
+				}
+				items(from).MoveAndAppendTo(items(to))
 			}
-			items(from).MoveAndAppendTo(items(to))
-		}
+		},
+		alike: func(dst, src S, n int) {
+			for i := range src.Len() {
+				to := items(dst.At(i))
+				if src.Len() == 1 {
+					to.EnsureCapacity(n)
+				}
+				items(src.At(i)).MoveAndAppendTo(to)
+			}
+		},
 	}
 }
 

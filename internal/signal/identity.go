@@ -22,8 +22,12 @@ type Encoder struct {
 	buf   []byte
 	ends  []int32
 	pairs []pair // those of all maps that it is in
-	known map[string]string
+	known texts  // what was returned
+	order texts  // the attributes of a map as they stood, and in the order of their keys
 }
+
+// texts are those of the last few senders: most are the same again and again, and what was made of them need not be made again.
+type texts map[string]string
 
 type pair struct {
 	key   string
@@ -40,11 +44,20 @@ func (e *Encoder) reset() {
 	e.buf, e.ends = e.buf[:0], e.ends[:0]
 }
 
-// Most senders are the same few again and again: what was returned for them is returned again, and not made again.
 const (
-	maxKnown     = 256     // texts
-	maxKnownText = 4 << 10 // bytes of one
+	maxTexts = 256     // before all are forgotten
+	maxText  = 4 << 10 // bytes of one
 )
+
+func (t *texts) add(from, to string) {
+	if len(from) > maxText {
+		return
+	}
+	if *t == nil || len(*t) == maxTexts {
+		*t = make(texts, maxTexts)
+	}
+	(*t)[from] = to
+}
 
 // intern returns what was written.
 func (e *Encoder) intern() string {
@@ -52,13 +65,7 @@ func (e *Encoder) intern() string {
 		return s
 	}
 	s := string(e.buf)
-	if len(s) > maxKnownText {
-		return s
-	}
-	if e.known == nil || len(e.known) == maxKnown {
-		e.known = make(map[string]string, maxKnown)
-	}
-	e.known[s] = s
+	e.known.add(s, s)
 	return s
 }
 
@@ -103,19 +110,34 @@ func (e *Encoder) value(v pcommon.Value) {
 // attributes writes a map in the order of its keys. Should a key be there twice, its values stay in their order.
 func (e *Encoder) attributes(m pcommon.Map) {
 	e.number(uint64(m.Len()))
-	base := len(e.pairs)
-	sorted := true
-	m.Range(func(k string, v pcommon.Value) bool {
-		if n := len(e.pairs); n > base && e.pairs[n-1].key > k {
-			sorted = false
-		}
-		e.pairs = append(e.pairs, pair{k, v})
-		return true
-	})
-	pairs := e.pairs[base:]
-	if !sorted {
-		slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
+	begin := len(e.buf)
+	sorted, last := true, ""
+	for k, v := range m.All() {
+		sorted, last = sorted && last <= k, k
+		e.text(k)
+		e.value(v)
 	}
+	if sorted {
+		return
+	}
+	unsorted := e.buf[begin:]
+	if text, ok := e.order[string(unsorted)]; ok {
+		copy(unsorted, text) // as long as it was
+		return
+	}
+	from := string(unsorted)
+	e.buf = e.buf[:begin]
+	e.sort(m)
+	e.order.add(from, string(e.buf[begin:]))
+}
+
+func (e *Encoder) sort(m pcommon.Map) {
+	base := len(e.pairs)
+	for k, v := range m.All() {
+		e.pairs = append(e.pairs, pair{k, v})
+	}
+	pairs := e.pairs[base:]
+	slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
 	for i := range pairs { // the maps in it may move e.pairs: pairs is what it was, and only read
 		e.text(pairs[i].key)
 		e.value(pairs[i].value)

@@ -213,13 +213,13 @@ func TestEncoderInternsAFew(t *testing.T) {
 	first := write("a")
 	require.Zero(t, testing.AllocsPerRun(100, func() { write("a") }))
 	require.Equal(t, first, write("a"))
-	for i := range 10 * maxKnown {
+	for i := range 10 * maxTexts {
 		write(fmt.Sprint(i))
-		require.LessOrEqual(t, len(e.known), maxKnown)
+		require.LessOrEqual(t, len(e.known), maxTexts)
 	}
 	require.Equal(t, first, write("a"))
 	before := len(e.known)
-	large := strings.Repeat("x", maxKnownText+1)
+	large := strings.Repeat("x", maxText+1)
 	require.Contains(t, write(large), large)
 	require.Len(t, e.known, before)
 }

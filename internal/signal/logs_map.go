@@ -29,17 +29,17 @@ func (Logs) Group(e *Encoder, p plog.Logs, at int) (resource string, g Group[plo
 	return resource, g
 }
 
-var foldLogs = foldScopes[plog.ScopeLogs, plog.ScopeLogsSlice](plog.ScopeLogs.LogRecords)
+var foldLogs = folderOf(scopesOfLogs, plog.NewScopeLogsSlice, plog.ScopeLogs.LogRecords)
 
 // Fold implements [Groups].
-func (Logs) Fold(held *Group[plog.Logs], added Group[plog.Logs]) {
-	foldInto(held, &added, scopesOfLogs, plog.NewScopeLogsSlice, foldLogs)
+func (Logs) Fold(held *Group[plog.Logs], added []*Group[plog.Logs]) {
+	foldLogs.fold(held, added)
 }
 
 // Extract implements [Groups].
 func (Logs) Extract(g Group[plog.Logs]) plog.Logs {
 	if g.names.twin {
-		foldInto(&g, nil, scopesOfLogs, plog.NewScopeLogsSlice, foldLogs)
+		foldLogs.unify(&g)
 	}
 	return extract(g, plog.Logs.ResourceLogs, newLogs)
 }

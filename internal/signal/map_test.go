@@ -70,7 +70,7 @@ func foldLosesNothing[P any](t *rapid.T, k kind[P], sig Groups[P], prune func(P)
 		for i := range k.Resources(p) {
 			name, g := sig.Group(&e, p, i)
 			if h, ok := held[name]; ok {
-				sig.Fold(&h, g)
+				sig.Fold(&h, []*Group[P]{&g})
 				held[name] = h
 			} else if g.Items > 0 {
 				held[name] = g

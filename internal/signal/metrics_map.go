@@ -40,14 +40,26 @@ func (Metrics) Group(e *Encoder, p pmetric.Metrics, at int) (resource string, g 
 }
 
 // Fold implements [Groups].
-func (Metrics) Fold(held *Group[pmetric.Metrics], added Group[pmetric.Metrics]) {
-	foldInto(held, &added, scopesOfMetrics, pmetric.NewScopeMetricsSlice, foldMetrics)
+func (Metrics) Fold(held *Group[pmetric.Metrics], added []*Group[pmetric.Metrics]) {
+	foldMetrics.fold(held, added)
+}
+
+var foldMetrics = folder[pmetric.Metrics, pmetric.ScopeMetricsSlice, pmetric.ScopeMetrics]{
+	below: scopesOfMetrics, empty: pmetric.NewScopeMetricsSlice, named: foldNamedMetrics,
+	alike: func(dst, src pmetric.ScopeMetricsSlice, _ int) {
+		for i := range src.Len() {
+			to, from := dst.At(i).Metrics(), src.At(i).Metrics()
+			for j := range from.Len() {
+				movePoints(to.At(j), from.At(j))
+			}
+		}
+	},
 }
 
 // Extract implements [Groups].
 func (Metrics) Extract(g Group[pmetric.Metrics]) pmetric.Metrics {
 	if g.names.twin {
-		foldInto(&g, nil, scopesOfMetrics, pmetric.NewScopeMetricsSlice, foldMetrics)
+		foldMetrics.unify(&g)
 	}
 	return extract(g, pmetric.Metrics.ResourceMetrics, newMetrics)
 }
@@ -56,7 +68,7 @@ func scopesOfMetrics(g *Group[pmetric.Metrics]) pmetric.ScopeMetricsSlice {
 	return g.Payload.ResourceMetrics().At(g.At).ScopeMetrics()
 }
 
-func foldMetrics(index map[string]int32, dst, src pmetric.ScopeMetricsSlice, n names) {
+func foldNamedMetrics(index map[string]int32, dst, src pmetric.ScopeMetricsSlice, n names) {
 	var start int32
 	for i := range src.Len() {
 		from := src.At(i)

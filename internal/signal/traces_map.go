@@ -29,17 +29,17 @@ func (Traces) Group(e *Encoder, p ptrace.Traces, at int) (resource string, g Gro
 	return resource, g
 }
 
-var foldTraces = foldScopes[ptrace.ScopeSpans, ptrace.ScopeSpansSlice](ptrace.ScopeSpans.Spans)
+var foldTraces = folderOf(scopesOfTraces, ptrace.NewScopeSpansSlice, ptrace.ScopeSpans.Spans)
 
 // Fold implements [Groups].
-func (Traces) Fold(held *Group[ptrace.Traces], added Group[ptrace.Traces]) {
-	foldInto(held, &added, scopesOfTraces, ptrace.NewScopeSpansSlice, foldTraces)
+func (Traces) Fold(held *Group[ptrace.Traces], added []*Group[ptrace.Traces]) {
+	foldTraces.fold(held, added)
 }
 
 // Extract implements [Groups].
 func (Traces) Extract(g Group[ptrace.Traces]) ptrace.Traces {
 	if g.names.twin {
-		foldInto(&g, nil, scopesOfTraces, ptrace.NewScopeSpansSlice, foldTraces)
+		foldTraces.unify(&g)
 	}
 	return extract(g, ptrace.Traces.ResourceSpans, newTraces)
 }
