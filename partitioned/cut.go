@@ -24,6 +24,9 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 	if s.index != nil {
 		s.index.clear()
 	}
+	if q.cfg.Whole {
+		b.Items = slices.Grow(b.Items, s.drains(c.limit.Items))
+	}
 	for len(s.draining) > 0 {
 		entries := s.draining[0].entries
 		for ; s.cursor < len(entries); s.cursor++ {
@@ -67,6 +70,18 @@ func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
 		s.dropEmpty(&g)
 	}
 	return g
+}
+
+// drains is how many entries draining has, and at most so many if there is a limit.
+func (s *stream[T]) drains(limit int) int {
+	n := -s.cursor
+	for _, c := range s.draining {
+		n += len(c.entries)
+	}
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	return n
 }
 
 // cutInto splits the item of e, so that its head fills the batch, if it can. The tail stays where the item was.
