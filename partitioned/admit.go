@@ -34,7 +34,7 @@ func (q *Queue[T]) admit(parts []part[T], o *origin, w *waiter[T]) (full *stream
 	}
 	for i := range parts {
 		p := &parts[i]
-		q.write(p, o)
+		p.freed = q.write(p.stream, p.items, p.hashes, p.weight, p.room, p.how, o)
 	}
 	if q.newIndex != nil {
 		q.undo(parts) // of which all may have been superseded
@@ -68,22 +68,22 @@ func (q *Queue[T]) find(l *lane[T], key string, w *waiter[T]) (*stream[T], error
 	return s, errNoRoom
 }
 
-// write puts p into its stream; the room is taken. lane.mu held.
-func (q *Queue[T]) write(p *part[T], o *origin) {
-	s := p.stream
+// write puts items into s; the room is taken. It tells whether somebody may wait for some that was given back. lane.mu held.
+func (q *Queue[T]) write(s *stream[T], items []T, hashes []uint64, weight Weight, room int64, how write, o *origin) (freed bool) {
 	if q.newIndex == nil {
-		for _, item := range p.items {
-			s.append(item, o)
+		for i := range items {
+			s.append(items[i], o)
 		}
-		q.accept(s, p.weight, p.room)
-		return
+		q.accept(s, weight, room)
+		return false
 	}
-	for i, item := range p.items {
-		w := q.weigh(item)
-		if q.insert(s, item, p.hashes[i], w, q.room(w), p.how, o) {
-			p.freed = true
+	for i := range items {
+		w := q.weigh(items[i])
+		if q.insert(s, items[i], hashes[i], w, q.room(w), how, o) {
+			freed = true
 		}
 	}
+	return freed
 }
 
 // accept books what was appended to s. lane.mu held.

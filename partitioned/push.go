@@ -63,6 +63,9 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	case 1:
 		return q.pushOne(ctx, key, items[0], how, o)
 	}
+	if len(q.lanes) == 1 && !q.byKey() {
+		return q.pushHere(ctx, items, how, o)
+	}
 	parts := q.divide(key, items, how)
 	_, err := q.admit(parts, o, nil)
 	if err == nil {
@@ -113,6 +116,48 @@ func (q *Queue[T]) pushOne(ctx context.Context, key *string, item T, how write, 
 	}
 	waiter := q.newWaiter(nil, o).withItem(part[T]{lane: l, key: name, how: how, weight: w, room: room}, item, hash)
 	return q.notYet(ctx, waiter, int64(w.Items), err)
+}
+
+// pushHere is push for several items where there is one stream, as admit does it. It copies the items only if they have to
+// wait, and keeps no parts of them until then: so the caller's slice can stay on his stack.
+func (q *Queue[T]) pushHere(ctx context.Context, items []T, how write, o *origin) error {
+	l := q.lanes[0]
+	var hashes []uint64
+	if q.hash != nil {
+		hashes = make([]uint64, len(items))
+		for i := range items {
+			hashes[i] = q.hash(items[i])
+		}
+	}
+	weight, room := q.weighAll(items)
+	var freed bool
+	l.mu.Lock()
+	s, err := q.find(l, "", nil)
+	if err == nil {
+		err = q.gate.enter(room, false)
+	}
+	if err == nil {
+		freed = q.write(s, items, hashes, weight, room, how, o)
+	}
+	l.mu.Unlock()
+	if err == nil {
+		if freed {
+			q.roomOf(s)
+		}
+		return nil
+	}
+	waits := part[T]{lane: l, items: append([]T(nil), items...), hashes: hashes, how: how, weight: weight, room: room}
+	return q.notYet(ctx, q.newWaiter([]part[T]{waits}, o), int64(weight.Items), err)
+}
+
+// weighAll is weigh and room of all items.
+func (q *Queue[T]) weighAll(items []T) (weight Weight, room int64) {
+	for i := range items {
+		w := q.weigh(items[i])
+		weight = weight.plus(w)
+		room += q.room(w)
+	}
+	return weight, room
 }
 
 // route tells where item goes: the key of its stream, and the lane; and for a Map the hash of the key that it is held by.
@@ -177,7 +222,7 @@ func (q *Queue[T]) served(parts []part[T]) {
 	}
 }
 
-// divide makes the parts of a push, in the order of their lanes. It copies the items, so that the caller's slice stays
+// divide makes the parts of a push to several streams, in the order of their lanes. It copies the items, so that the caller's slice stays
 // his, and on his stack (with slices.Clone, or one name for both, it would not).
 func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) {
 	items := append([]T(nil), pushed...)
@@ -188,12 +233,6 @@ func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) 
 			run := items[i*len(items)/runs : (i+1)*len(items)/runs]
 			parts = append(parts, part[T]{lane: q.nextLane(), items: run, how: how})
 		}
-	case !q.byKey() && len(q.lanes) == 1:
-		one := part[T]{lane: q.lanes[0], items: items, hashes: make([]uint64, len(items)), how: how}
-		for i := range items {
-			_, _, one.hashes[i] = q.route(key, items[i])
-		}
-		parts = append(parts, one)
 	case !q.byKey():
 		of := make([]part[T], len(q.lanes))
 		for i := range items {
@@ -217,12 +256,7 @@ func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) 
 		}
 	}
 	for i := range parts {
-		p := &parts[i]
-		for j := range p.items {
-			w := q.weigh(p.items[j])
-			p.weight = p.weight.plus(w)
-			p.room += q.room(w)
-		}
+		parts[i].weight, parts[i].room = q.weighAll(parts[i].items)
 	}
 	slices.SortStableFunc(parts, func(a, b part[T]) int { return a.lane.number - b.lane.number })
 	return parts
