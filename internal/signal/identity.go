@@ -23,6 +23,7 @@ type Encoder struct {
 	ends  []int32
 	pairs []pair // those of all maps that it is in
 	known texts  // what was returned
+	once  bool   // what is written will hardly come again
 	order texts  // the attributes of a map as they stood, and in the order of their keys
 }
 
@@ -107,9 +108,14 @@ func (e *Encoder) value(v pcommon.Value) {
 	}
 }
 
-// attributes writes a map in the order of its keys. Should a key be there twice, its values stay in their order.
+// attributes writes a map in the order of its keys. Should a key be there twice, its values stay in their order. That of maps
+// that come again is remembered.
 func (e *Encoder) attributes(m pcommon.Map) {
 	e.number(uint64(m.Len()))
+	if e.once {
+		e.sort(m)
+		return
+	}
 	begin := len(e.buf)
 	sorted, last := true, ""
 	for k, v := range m.All() {

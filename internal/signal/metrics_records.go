@@ -39,7 +39,7 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, _ int64, f f
 					copyResource(under.resource, rm)
 					e.reset()
 					e.resource(rm.Resource(), rm.SchemaUrl())
-					under.resourceKey = e.string()
+					under.resourceKey = e.intern()
 				}
 				if under.scopeKey == "" {
 					under.scope = pmetric.NewScopeMetrics()
@@ -47,14 +47,14 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, _ int64, f f
 					e.reset()
 					e.buf = append(e.buf, under.resourceKey...)
 					e.scope(sm.Scope(), sm.SchemaUrl())
-					under.scopeKey = e.string()
+					under.scopeKey = e.intern()
 				}
 				e.reset()
 				e.buf = append(e.buf, under.scopeKey...)
 				e.series(m)
 				series := len(e.buf)
 				e.describe(m)
-				a := &abovePoints{above: under, key: e.string(), metric: pmetric.NewMetric()}
+				a := &abovePoints{above: under, key: e.intern(), metric: pmetric.NewMetric()}
 				copyMetric(a.metric, m)
 				recordsOf(e, m, at, a, a.key[:series], f)
 			}

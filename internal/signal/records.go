@@ -48,7 +48,9 @@ func (e *Encoder) string() string { return string(e.buf) }
 // point writes the identity of what has attributes and, if that matters, a start.
 func (e *Encoder) point(attributes pcommon.Map, start pcommon.Timestamp, starts bool) string {
 	e.reset()
+	e.once = true
 	e.attributes(attributes)
+	e.once = false
 	if starts {
 		e.fixed64(uint64(start))
 	}
