@@ -62,8 +62,17 @@ func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, si
 		return nil, err
 	}
 	b.health.queue = b.queue
-	b.telemetry, err = newTelemetry(set, signalName, b.queue.Stats)
+	b.telemetry, err = newTelemetry(set, signalName, b.stats)
 	return b, err
+}
+
+// stats are those of what holds the requests. A map's lanes are streams of it, but no keys.
+func (b *buffer[P]) stats() partitioned.Stats {
+	st := b.queue.Stats()
+	if b.keys.none() {
+		st.Keys = 0
+	}
+	return st
 }
 
 // Capabilities: payloads are moved into batches.
