@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -255,6 +256,7 @@ type records[P, R any] struct {
 	signal  signal.Records[P, R]
 	keys    signal.RecordKeys
 	copies  bool          // payloads may be recycled, and nobody hears what becomes of a record that is superseded
+	spread  bool          // over the lanes by identity, as the versions of a record may stand below several resources
 	serial  atomic.Uint64 // of entries that are alone
 	writers sync.Pool
 }
@@ -280,10 +282,12 @@ type writer[P, R any] struct {
 
 func newRecords[P, R any](b *buffer[P], sig signal.Records[P, R]) (pending[P], error) {
 	m := &records[P, R]{b: b, signal: sig, copies: b.pooled, keys: signal.RecordKeys{Attributes: b.cfg.Map.LogKeys, Version: b.cfg.Map.LogVersion}}
-	if _, ok := any(sig).(signal.Logs); ok && len(m.keys.Attributes) == 0 {
+	_, ofLogs := any(sig).(signal.Logs)
+	if ofLogs && len(m.keys.Attributes) == 0 {
 		return nil, errors.New("map.log_keys is empty; a logs pipeline with map.key record needs the attributes that tell records apart")
 	}
 	mc := mapConfig[P, record[P, R]](b)
+	m.spread = ofLogs && len(b.lanes) > 0
 	mc.Process = m.process
 	mc.Weigh = func(e partitioned.Entry[mapKey, record[P, R]]) partitioned.Weight {
 		return partitioned.Weight{Items: e.Value.items()}
@@ -343,8 +347,12 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 			alone = append(alone, one)
 			return
 		}
+		key := mapKey{stream, id.Group, id.Record}
+		if m.spread {
+			key.stream = m.b.lanes[maphash.String(m.b.seed, id.Record)%uint64(len(m.b.lanes))]
+		}
 		w.entries = append(w.entries, partitioned.Entry[mapKey, record[P, R]]{
-			Key: mapKey{stream, id.Group, id.Record}, Value: record[P, R]{one: one, other: with}, Version: id.Version,
+			Key: key, Value: record[P, R]{one: one, other: with}, Version: id.Version,
 		})
 	})
 	endAlone()

@@ -5,6 +5,7 @@ package partitionedbufferprocessor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -75,4 +76,33 @@ func partitionsOfAMap[P payload](t *testing.T, k versioned[P]) {
 			})
 		})
 	}
+}
+
+// TestLogRecordsMeetAcrossPartitions: what tells them apart need not be in the resource.
+func TestLogRecordsMeetAcrossPartitions(t *testing.T) {
+	const services, records = 20, 100
+	synctest.Test(t, func(t *testing.T) {
+		p, sent := versionedLogs.begin(t, func(c *Config) {
+			mapsByKey[mapRecord](c)
+			c.Partitions = 4
+		}, nil)
+		for i := range services {
+			var all []version
+			for id := range records {
+				all = append(all, version{fmt.Sprint("service ", i), "x", id, 1 + (i+id)%services, i})
+			}
+			require.NoError(t, send(context.Background(), p, versionedLogs.make(all...)))
+		}
+		later(time.Second)
+		batches, ids := sent(), map[int]bool{}
+		require.Len(t, batches, 4)
+		for _, b := range batches {
+			for _, v := range slices.Concat(b.resources...) {
+				require.Equal(t, services, v.at, "I3")
+				ids[v.id] = true
+			}
+		}
+		require.Len(t, ids, records)
+		p.accounts(t, records, 0, 0, 0)
+	})
 }
