@@ -37,32 +37,26 @@ func splitThing(t thing, room Weight) (head, tail thing, ok bool) {
 
 // chaos is one run: what is drawn, and what was seen.
 type chaos struct {
+	ledger    // its mu guards what was seen
 	cfg       QueueConfig[thing]
 	producers int
 	pushes    int // of each producer
 	keys      int
 	behaviour []behaviour
-	waiting   bool          // producers use PushWait at times
-	cancels   bool          // producers give up at times
-	flushes   bool          // somebody flushes
-	pushKeys  bool          // producers use PushKey at times
-	updates   bool          // somebody updates
-	witness   *witness      // the Observer; nil: none
-	shutdown  time.Duration // when Shutdown is called
-	deadline  time.Duration // of Shutdown
+	waiting   bool // producers use PushWait at times
+	cancels   bool // producers give up at times
+	flushes   bool // somebody flushes
+	pushKeys  bool // producers use PushKey at times
+	updates   bool // somebody updates
 	seed      uint64
 
-	mu       sync.Mutex
-	faults   []string
 	accepted map[int]int // units, by push
 	refused  map[int]bool
 	settled  map[int]int // units that a call returned with, not as a Rest
-	ok       int         // units of them without an error
 	inFlight map[string]int
 	last     map[string]thing // by key and producer: the last that was seen
 	calls    int
 	tries    map[int]int // calls that returned a push as a Rest
-	over     bool        // Shutdown has returned
 }
 
 type behaviour int
@@ -88,12 +82,12 @@ func (c *chaos) line(t thing) string {
 
 func (c *chaos) oneLane() bool { return c.cfg.Partitions == 1 || c.keys == 0 && c.cfg.Partitions == 0 }
 
-func (c *chaos) fault(format string, args ...any) {
-	c.faults = append(c.faults, fmt.Sprintf(format, args...))
-}
-
 func drawChaos(t *rapid.T) *chaos {
 	c := &chaos{
+		ledger: ledger{
+			shutdown: time.Duration(rapid.IntRange(0, 3000).Draw(t, "shutdown")) * time.Millisecond,
+			deadline: time.Duration(rapid.SampledFrom([]int{0, 10, 1000, 3_600_000}).Draw(t, "deadline")) * time.Millisecond,
+		},
 		producers: rapid.IntRange(1, 6).Draw(t, "producers"),
 		pushes:    rapid.IntRange(1, 30).Draw(t, "pushes"),
 		keys:      rapid.SampledFrom([]int{0, 0, 1, 3, 20}).Draw(t, "keys"),
@@ -103,8 +97,6 @@ func drawChaos(t *rapid.T) *chaos {
 		flushes:   rapid.Bool().Draw(t, "flushes"),
 		pushKeys:  rapid.Bool().Draw(t, "pushKeys"),
 		updates:   rapid.Bool().Draw(t, "updates"),
-		shutdown:  time.Duration(rapid.IntRange(0, 3000).Draw(t, "shutdown")) * time.Millisecond,
-		deadline:  time.Duration(rapid.SampledFrom([]int{0, 10, 1000, 3_600_000}).Draw(t, "deadline")) * time.Millisecond,
 		seed:      rapid.Uint64().Draw(t, "seed"),
 		accepted:  map[int]int{},
 		refused:   map[int]bool{},
@@ -149,6 +141,7 @@ func drawChaos(t *rapid.T) *chaos {
 	if rapid.Bool().Draw(t, "timeout") {
 		c.cfg.ProcessTimeout = 100 * time.Millisecond
 	}
+	c.capacity, c.maxKeys = c.cfg.Capacity, c.cfg.MaxKeys
 	return c
 }
 
@@ -245,10 +238,10 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	for _, t := range items[:len(items)-len(rest)] {
 		c.settled[t.id] += t.to - t.from
 		if v.Err == nil && how != panics {
-			c.ok += t.to - t.from
+			c.ok += int64(t.to - t.from)
 		}
 	}
-	c.ok += took
+	c.ok += int64(took)
 	for i := len(rest) - 1; i >= 0; i-- { // they come again
 		c.last[c.line(rest[i])] = thing{id: rest[i].id, to: rest[i].from}
 	}
@@ -346,7 +339,7 @@ func (c *chaos) run() {
 				return
 			case <-time.After(7 * time.Millisecond):
 			}
-			c.checkStats(q.Stats())
+			c.check(q.Stats())
 		}
 	})
 	if c.updates {
@@ -366,22 +359,7 @@ func (c *chaos) run() {
 			}
 		})
 	}
-	time.Sleep(c.shutdown)
-	ctx, cancel := context.WithTimeout(context.Background(), c.deadline)
-	defer cancel()
-	begin := time.Now()
-	err = q.Shutdown(ctx)
-	c.mu.Lock()
-	c.over = true
-	if took := time.Since(begin); took > c.deadline {
-		c.fault("I7: Shutdown took %v, its deadline was %v", took, c.deadline)
-	}
-	c.mu.Unlock()
-	close(stop)
-	wg.Wait()
-	time.Sleep(time.Minute) // calls that ignore their context end meanwhile, and must change nothing
-	st := q.Stats()
-	c.checkStats(st)
+	st := c.end(q, len(q.lanes), stop, &wg)
 	accepted := 0
 	for id, n := range c.accepted {
 		accepted += n
@@ -394,21 +372,6 @@ func (c *chaos) run() {
 	}
 	if st.Accepted != int64(accepted) {
 		c.fault("I1: %d were accepted, the queue says %d", accepted, st.Accepted)
-	}
-	if st.Queued != 0 || st.InFlight != 0 || st.Used != 0 || st.Callers != 0 || st.Calls != 0 {
-		c.fault("after Shutdown: %+v", st)
-	}
-	if st.Forwarded > int64(c.ok) || st.Lost == 0 && st.Forwarded != int64(c.ok) {
-		c.fault("I1: %d were taken, the queue says %d", c.ok, st.Forwarded)
-	}
-	if (err != nil) != (st.Lost > 0) || err != nil && !errors.Is(err, ErrDropped) {
-		c.fault("I7: Shutdown returned %v, %d were dropped", err, st.Lost)
-	}
-	if st.Keys != 0 {
-		c.fault("I5: %d keys remain", st.Keys)
-	}
-	if c.witness != nil {
-		c.faults = append(c.faults, c.witness.check(st, len(q.lanes))...)
 	}
 	if err := q.Push(context.Background(), thing{to: 1}); !errors.Is(err, ErrClosed) {
 		c.fault("I7: Push after Shutdown: %v", err)
@@ -444,20 +407,6 @@ func (c *chaos) update(q *Queue[thing], stop chan struct{}) {
 			c.fault("Update: %v", err)
 			c.mu.Unlock()
 		}
-	}
-}
-
-func (c *chaos) checkStats(st Stats) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if st.Accepted != st.Forwarded+st.Returned+st.Superseded+st.Failed+st.Evicted+st.Lost+st.Queued+st.InFlight {
-		c.fault("I1: %+v", st)
-	}
-	if c.cfg.Capacity > 0 && st.Used > c.cfg.Capacity+36 {
-		c.fault("I5: %d used of %d", st.Used, c.cfg.Capacity)
-	}
-	if c.cfg.MaxKeys > 0 && st.Keys > int64(c.cfg.MaxKeys) {
-		c.fault("I5: %d keys of %d", st.Keys, c.cfg.MaxKeys)
 	}
 }
 

@@ -46,6 +46,7 @@ func splitLoad(e loadEntry, room Weight) (head, tail loadEntry, ok bool) {
 
 // mapChaos is one run: what is drawn, and what was seen.
 type mapChaos struct {
+	ledger    // its mu guards what was seen
 	cfg       MapConfig[string, load]
 	producers int
 	writes    int // of each producer
@@ -54,13 +55,8 @@ type mapChaos struct {
 	flushes   bool
 	updates   bool
 	deletes   bool
-	shutdown  time.Duration
-	deadline  time.Duration
 	seed      uint64
-	witness   *witness
 
-	mu       sync.Mutex
-	faults   []string
 	accepted int64           // units
 	merged   int64           // units, of m
 	written  map[string]load // the last accepted of each key
@@ -68,18 +64,16 @@ type mapChaos struct {
 	last     map[string]load // delivered last
 	inFlight map[string]int  // by key
 	arrived  int64           // units of m that a call returned with, not as a Rest
-	ok       int64           // units that were taken
 	calls    int
 	tries    map[int]int
-	over     bool
-}
-
-func (c *mapChaos) fault(format string, args ...any) {
-	c.faults = append(c.faults, fmt.Sprintf(format, args...))
 }
 
 func drawMapChaos(t *rapid.T) *mapChaos {
 	c := &mapChaos{
+		ledger: ledger{
+			shutdown: time.Duration(rapid.IntRange(0, 3000).Draw(t, "shutdown")) * time.Millisecond,
+			deadline: time.Duration(rapid.SampledFrom([]int{0, 10, 1000, 3_600_000}).Draw(t, "deadline")) * time.Millisecond,
+		},
 		producers: rapid.IntRange(1, 5).Draw(t, "producers"),
 		writes:    rapid.IntRange(1, 40).Draw(t, "writes"),
 		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, hangs}), 1, 4).Draw(t, "behaviour"),
@@ -87,8 +81,6 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		flushes:   rapid.Bool().Draw(t, "flushes"),
 		updates:   rapid.Bool().Draw(t, "updates"),
 		deletes:   rapid.Bool().Draw(t, "deletes"),
-		shutdown:  time.Duration(rapid.IntRange(0, 3000).Draw(t, "shutdown")) * time.Millisecond,
-		deadline:  time.Duration(rapid.SampledFrom([]int{0, 10, 1000, 3_600_000}).Draw(t, "deadline")) * time.Millisecond,
 		seed:      rapid.Uint64().Draw(t, "seed"),
 		written:   map[string]load{},
 		version:   map[string]load{},
@@ -129,6 +121,7 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		c.witness = newWitness()
 		c.cfg.Observer = &c.witness.Observer
 	}
+	c.capacity, c.maxKeys = c.cfg.Capacity, c.cfg.MaxKeys
 	return c
 }
 
@@ -348,7 +341,7 @@ func (c *mapChaos) run() {
 			}
 		})
 	}
-	every(7*time.Millisecond, func() { c.checkStats(m.Stats()) })
+	every(7*time.Millisecond, func() { c.check(m.Stats()) })
 	if c.flushes {
 		every(100*time.Millisecond, func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -369,36 +362,9 @@ func (c *mapChaos) run() {
 			}
 		})
 	}
-	time.Sleep(c.shutdown)
-	ctx, cancel := context.WithTimeout(context.Background(), c.deadline)
-	defer cancel()
-	begin := time.Now()
-	err = m.Shutdown(ctx)
-	c.mu.Lock()
-	c.over = true
-	if took := time.Since(begin); took > c.deadline {
-		c.fault("I7: Shutdown took %v, its deadline was %v", took, c.deadline)
-	}
-	c.mu.Unlock()
-	close(stop)
-	wg.Wait()
-	time.Sleep(time.Minute) // calls that ignore their context end meanwhile, and must change nothing
-	st := m.Stats()
-	c.checkStats(st)
+	st := c.end(m, len(m.queue.lanes), stop, &wg)
 	if st.Accepted != c.accepted {
 		c.fault("I1: %d were accepted, the map says %d", c.accepted, st.Accepted)
-	}
-	if st.Queued != 0 || st.InFlight != 0 || st.Used != 0 || st.Callers != 0 || st.Calls != 0 || st.Keys != 0 {
-		c.fault("after Shutdown: %+v", st)
-	}
-	if st.Forwarded > c.ok || st.Lost == 0 && st.Forwarded != c.ok {
-		c.fault("I1: %d were taken, the map says %d", c.ok, st.Forwarded)
-	}
-	if (err != nil) != (st.Lost > 0) || err != nil && !errors.Is(err, ErrDropped) {
-		c.fault("I7: Shutdown returned %v, %d were dropped", err, st.Lost)
-	}
-	if c.witness != nil {
-		c.faults = append(c.faults, c.witness.check(st, len(m.queue.lanes))...)
 	}
 	if st.Lost+st.Evicted > 0 || c.deletes {
 		return
@@ -410,20 +376,6 @@ func (c *mapChaos) run() {
 		if key[0] == 'p' && c.last[key].id != w.id {
 			c.fault("the last of %s is %+v, delivered last is %+v", key, w, c.last[key])
 		}
-	}
-}
-
-func (c *mapChaos) checkStats(st Stats) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if st.Accepted != st.Forwarded+st.Returned+st.Superseded+st.Failed+st.Evicted+st.Lost+st.Queued+st.InFlight {
-		c.fault("I1: %+v", st)
-	}
-	if c.cfg.Capacity > 0 && st.Used > c.cfg.Capacity+36 {
-		c.fault("I5: %d used of %d", st.Used, c.cfg.Capacity)
-	}
-	if c.cfg.MaxKeys > 0 && st.Keys > int64(c.cfg.MaxKeys) {
-		c.fault("I5: %d keys of %d", st.Keys, c.cfg.MaxKeys)
 	}
 }
 
