@@ -13,7 +13,7 @@ import (
 // A stream is in at most one of the three places, and a worker that takes it out is its only owner until it puts it back.
 type sched[T any] struct {
 	mu struct { // after a lane's lock, never before it
-		sync.Mutex
+		lock
 		ready   fifo[T]
 		timed   heap[T]     // deadline: when the oldest item will have waited for Interval
 		parked  heap[T]     // deadline: when a Rest may come again
