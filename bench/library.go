@@ -64,7 +64,10 @@ func labels(names ...string) (vs []Variant) {
 	return vs
 }
 
-const oursSpread = "ours(partitions=8)"
+const (
+	oursSpread = "ours(partitions=8)"
+	oursFine   = "ours(partitions=64)"
+)
 
 var nsAndAllocs = []Column{{Unit: "ns/op", Ratio: true}, {Unit: "allocs/op"}}
 
@@ -206,9 +209,10 @@ func mapCase(operation string) Case {
 	c := Case{
 		Group: "Map", Name: operation, Param: "producers=8",
 		About: fmt.Sprintf("%d keys, integers, all of them there already; 8 goroutines, %d operations a round; PutNewer's version is greater every time. "+
-			"The rivals hold pointers to value and version, as both are replaced at once: xsync.Map by Compute, sync.Map by a loop around CompareAndSwap.", mapKeys, calls),
+			"The rivals hold pointers to value and version, as both are replaced at once: xsync.Map by Compute, sync.Map by a loop around CompareAndSwap. "+
+			"By default there are 4 partitions for each processor, as each makes batches of its own; 64 of them is what a map with so many keys is for.", mapKeys, calls),
 		Columns:  nsAndAllocs,
-		Variants: labels(ours, "xsync.Map", "sync.Map"),
+		Variants: labels(ours, oursFine, "xsync.Map", "sync.Map"),
 		Run: func(v Variant) ([]float64, error) {
 			c, err := mapContender(v.Name, operation)
 			if err != nil {
@@ -219,11 +223,11 @@ func mapCase(operation string) Case {
 	}
 	switch operation {
 	case "Get":
-		c.Targets = []Target{{Column: "ns/op", Of: ours, Over: "xsync.Map", AtMost: 3}}
+		c.Targets = []Target{{Column: "ns/op", Of: oursFine, Over: "xsync.Map", AtMost: 3}}
 	case "PutNewer":
-		c.Targets = []Target{{Column: "ns/op", Of: ours, Over: "xsync.Map", AtMost: 1}, {Column: "ns/op", Of: ours, Over: "sync.Map", AtMost: 1.0 / 3}}
+		c.Targets = []Target{{Column: "ns/op", Of: oursFine, Over: "xsync.Map", AtMost: 1}, {Column: "ns/op", Of: oursFine, Over: "sync.Map", AtMost: 1.0 / 3}}
 	default:
-		c.Targets = []Target{{Column: "ns/op", Of: ours, Over: "xsync.Map", AtMost: 1}}
+		c.Targets = []Target{{Column: "ns/op", Of: oursFine, Over: "xsync.Map", AtMost: 1}}
 	}
 	return c
 }
@@ -283,7 +287,11 @@ func mapContender(name, operation string) (contender, error) {
 			},
 		}[operation]
 	default:
-		m, err := newMap()
+		partitions := 0
+		if name == oursFine {
+			partitions = 64
+		}
+		m, err := newMap(partitions)
 		if err != nil {
 			return contender{}, err
 		}
@@ -307,14 +315,15 @@ func scattered(do func(key, i int64)) func(i int) {
 	return func(i int) { do(int64(uint64(i)*2_654_435_761%mapKeys), int64(i)) }
 }
 
-func newMap() (*partitioned.Map[int64, int64], error) {
+func newMap(partitions int) (*partitioned.Map[int64, int64], error) {
 	m, err := partitioned.NewMap(partitioned.MapConfig[int64, int64]{QueueConfig: partitioned.QueueConfig[partitioned.Entry[int64, int64]]{
 		Process: func(context.Context, partitioned.Batch[partitioned.Entry[int64, int64]]) (v partitioned.Verdict[partitioned.Entry[int64, int64]]) {
 			return v
 		},
-		Interval:  time.Hour,
-		BatchSize: partitioned.Weight{Items: 1 << 30},
-		Capacity:  1 << 40,
+		Partitions: partitions,
+		Interval:   time.Hour,
+		BatchSize:  partitioned.Weight{Items: 1 << 30},
+		Capacity:   1 << 40,
 	}})
 	if err != nil {
 		return nil, err
@@ -339,7 +348,7 @@ func memoryCase() Case {
 			before := heap()
 			if v.Name == "ours(Map)" {
 				var m *partitioned.Map[int64, int64]
-				if m, err = newMap(); err != nil {
+				if m, err = newMap(0); err != nil {
 					return nil, err
 				}
 				for i := range int64(pending) {
