@@ -239,20 +239,29 @@ func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) 
 			_, l, hash := q.route(key, items[i])
 			p := &of[l.number]
 			p.lane, p.how = l, how
-			p.items, p.hashes = append(p.items, items[i]), append(p.hashes, hash)
+			if p.items = append(p.items, items[i]); q.hash != nil {
+				p.hashes = append(p.hashes, hash)
+			}
 		}
 		parts = slices.DeleteFunc(of, func(p part[T]) bool { return p.lane == nil })
 	default:
-		hashes := make([]uint64, len(items))
+		var hashes []uint64
+		if q.hash != nil {
+			hashes = make([]uint64, len(items))
+		}
 		for i := range items {
 			name, l, hash := q.route(key, items[i])
-			hashes[i] = hash
 			from := i
 			if n := len(parts) - 1; n >= 0 && parts[n].key == name {
 				from -= len(parts[n].items)
 				parts = parts[:n]
 			}
-			parts = append(parts, part[T]{lane: l, key: name, items: items[from : i+1], hashes: hashes[from : i+1], how: how})
+			p := part[T]{lane: l, key: name, items: items[from : i+1], how: how}
+			if q.hash != nil {
+				hashes[i] = hash
+				p.hashes = hashes[from : i+1]
+			}
+			parts = append(parts, p)
 		}
 	}
 	for i := range parts {
