@@ -256,6 +256,7 @@ func recordCase() Case {
 			if err := s.Start(context.Background(), nil); err != nil {
 				return nil, err
 			}
+			grow(512 << 20)
 			cost, err := measure(func() error {
 				for i := range all {
 					if err := s.Consume(context.Background(), all[i]); err != nil {

@@ -32,6 +32,17 @@ func measure(f func() error) (Cost, error) {
 	return c, err
 }
 
+// grow makes the heap larger by so many bytes, in use before and free now. What a rival allocates beyond what is free is new
+// pages, and these may cost more than all else, on a virtual machine most of all; a process that has run for a while has them.
+func grow(bytes int) {
+	b := make([]byte, bytes)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	runtime.KeepAlive(b)
+	runtime.GC()
+}
+
 // processCPU is the user and system time of all threads so far.
 func processCPU() time.Duration {
 	var u syscall.Rusage
