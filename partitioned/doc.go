@@ -18,8 +18,9 @@
 //
 // A stream is what is pending of one key, and exists while there is something. It becomes ready when it reaches BatchSize,
 // when its oldest item has waited for Interval, or when somebody waits: for a result (PushWait), for room, for Flush or
-// Shutdown. A free consumer takes a ready stream, swaps its buffers in O(1), cuts one batch, and calls Process, under no lock.
-// Without a Key, a stream is what a partition holds.
+// Shutdown. A free consumer takes a ready stream, swaps its buffers without a look at what is in them, cuts one batch, and
+// calls Process, under no lock. Without a Key, a stream is what a partition holds. A Queue's buffers that are full are put
+// aside until the swap, so that nothing pending is ever copied to make room for more.
 //
 // In a Map, active has an index by key, that is swapped with it. What is in it can still be read, replaced, folded and
 // deleted; what was swapped out cannot, and a write to such a key begins a new entry, which is processed after it.

@@ -73,8 +73,8 @@ const (
 	busy                 // a worker has a batch of it in flight
 )
 
-// stream is the pending data of one key in one lane. Writers append to active. The worker that takes the stream swaps
-// active into draining, in O(1), and cuts a batch from there; what is left stays in front of what comes.
+// stream is the pending data of one key in one lane. Writers append to active, and put it into filled when it is. The worker
+// that takes the stream swaps both into draining, and cuts a batch from there; what is left stays in front of what comes.
 //
 //	Push ──append──► active ──swap──► draining ──cut──► batch ──► Process
 //	                                     ▲                          │

@@ -32,7 +32,8 @@ type MapConfig[K comparable, V any] struct {
 	//     which their keys were first written since the last flush.
 	//   - Key: must depend on the entry's Key alone. Nil: entries spread over the partitions by a hash of it, each of
 	//     which makes batches of its own.
-	//   - Partitions: default 4 for each processor. Consumers: default 1, or 10 with a Key.
+	//   - Partitions: default 4 for each processor; more of them make writes to many keys quicker, and batches smaller.
+	//     Consumers: default 1, or 10 with a Key.
 	//   - Whole: always; a flush sends all that is held. So BatchSize is only a trigger, MaxBatchSize bounds batches.
 	//   - Weigh: runs under the partition's lock too, like Merge. What is superseded weighs nothing any more.
 	//   - Order: of one key, always.
