@@ -293,14 +293,13 @@ func keysOfAMapAreSettledApart[P payload](t *testing.T, k versioned[P]) {
 			t.Run(fmt.Sprint(by, ", ", how), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					failing := combination("tenant", "one", "service.name", "b")
-					fails := true
+					var failed atomic.Bool
 					p, sent := k.begin(t, func(c *Config) {
 						set(c)
 						byTenantAndService(c)
 						c.WaitForResult, c.RetryOnFailure.Enabled = how == returned, how == retried
 					}, func(ctx context.Context) error {
-						if fails && fmt.Sprint(everything(ctx)) == failing {
-							fails = false
+						if fmt.Sprint(everything(ctx)) == failing && failed.CompareAndSwap(false, true) {
 							return errNext
 						}
 						return nil
