@@ -14,7 +14,8 @@ type Observer struct {
 	PartitionStop  func(queue string, partition int, lost int64)
 
 	// BatchStart is called before Process, BatchEnd, once for each BatchStart, when the batch is settled, before those who
-	// wait for it are told.
+	// wait for it are told. Another consumer may have begun the next batch of the stream by then: the calls of Process never
+	// overlap, these may.
 	BatchStart func(BatchInfo)
 	BatchEnd   func(BatchInfo, Outcome)
 	// BatchOverdue is called once, on a goroutine of its own, when a call of Process goes on although its ProcessTimeout

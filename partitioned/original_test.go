@@ -260,35 +260,33 @@ func TestPartitionOfAKeyNeverChanges(t *testing.T) {
 func TestOneCallOfAPartitionDuringShutdown(t *testing.T) {
 	for _, byKey := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
+			var q *Queue[parcel]
 			var mu sync.Mutex
 			inFlight := map[int]int{}
-			observer := &Observer{
-				BatchStart: func(b BatchInfo) {
-					mu.Lock()
-					defer mu.Unlock()
-					if inFlight[b.Partition]++; inFlight[b.Partition] > 1 {
-						t.Errorf("%d calls of partition %d at once", inFlight[b.Partition], b.Partition)
-					}
-				},
-				BatchEnd: func(b BatchInfo, _ Outcome) {
-					mu.Lock()
-					defer mu.Unlock()
-					inFlight[b.Partition]--
-				},
+			call := func(partition, n int) {
+				mu.Lock()
+				defer mu.Unlock()
+				if inFlight[partition] += n; inFlight[partition] > 1 {
+					t.Errorf("%d calls of partition %d at once", inFlight[partition], partition)
+				}
 			}
 			cfg := QueueConfig[parcel]{
-				Process: func(context.Context, Batch[parcel]) (v Verdict[parcel]) {
+				Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+					partition := q.Partition(b.Items[0].key)
+					call(partition, 1)
 					time.Sleep(time.Second)
+					call(partition, -1)
 					return v
 				},
-				Partitions: 3, Consumers: 8, Interval: 100 * time.Millisecond, BatchSize: Weight{Items: 3}, Observer: observer,
+				Partitions: 3, Consumers: 8, Interval: 100 * time.Millisecond, BatchSize: Weight{Items: 3},
 			}
 			if byKey {
 				cfg.Key, cfg.PerLane = parcelKey, true
 			}
-			q := start(t, cfg)
+			q = start(t, cfg)
 			for i := range 60 {
-				if err := q.Push(bg, parcel{key: fmt.Sprint(i % 7)}); err != nil {
+				key := fmt.Sprint(i % 7)
+				if err := q.PushKey(bg, key, parcel{key: key}); err != nil {
 					t.Fatal(err)
 				}
 			}
