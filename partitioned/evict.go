@@ -150,12 +150,8 @@ func (q *Queue[T]) evict(s *stream[T]) (e entry[T], ok bool) {
 
 // evictDrained is evict for what was swapped out.
 func (q *Queue[T]) evictDrained(s *stream[T]) (e entry[T], ok bool) {
-	for i, c := range s.draining {
-		from := 0
-		if i == 0 {
-			from = s.cursor
-		}
-		if e, _, ok = oldestOf(c.entries[from:]); !ok {
+	for i, entries := range left(s.draining, s.cursor) {
+		if e, _, ok = oldestOf(entries); !ok {
 			continue
 		}
 		s.left = s.left.minus(q.weigh(e.item))
@@ -174,19 +170,15 @@ func (q *Queue[T]) evictDrained(s *stream[T]) (e entry[T], ok bool) {
 
 // evictFilled and evictActive are evict for what was not swapped out.
 func (s *stream[T]) evictFilled() (e entry[T], ok bool) {
-	for i, c := range s.filled {
-		from := 0
-		if i == 0 {
-			from = int(s.front)
-		}
-		if e, _, ok = oldestOf(c.entries[from:]); !ok {
+	for i, entries := range left(s.filled, int(s.front)) {
+		if e, _, ok = oldestOf(entries); !ok {
 			continue
 		}
 		if i > 0 {
 			return e, true
 		}
-		if s.front++; int(s.front) == len(c.entries) {
-			s.lane.buffers.put(c.entries)
+		if s.front++; len(entries) == 1 { // and that was the last of them
+			s.lane.buffers.put(s.filled[0].entries)
 			s.filled = slices.Delete(s.filled, 0, 1)
 			s.front = 0
 		}

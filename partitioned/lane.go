@@ -3,6 +3,7 @@
 package partitioned
 
 import (
+	"iter"
 	"sync"
 	"time"
 )
@@ -59,6 +60,18 @@ var gone = &origin{}
 type chunk[T any] struct {
 	entries []entry[T]
 	born    time.Time // when the first entry came
+}
+
+// left goes over what is left in chunks, where so many entries of the first are gone.
+func left[T any](chunks []chunk[T], gone int) iter.Seq2[int, []entry[T]] {
+	return func(yield func(int, []entry[T]) bool) {
+		for i, c := range chunks {
+			if !yield(i, c.entries[gone:]) {
+				return
+			}
+			gone = 0
+		}
+	}
 }
 
 // place is where a stream stands, as its lane sees it.

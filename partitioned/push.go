@@ -222,8 +222,8 @@ func (q *Queue[T]) served(parts []part[T]) {
 	}
 }
 
-// divide makes the parts of a push to several streams, in the order of their lanes. It copies the items, so that the caller's slice stays
-// his, and on his stack (with slices.Clone, or one name for both, it would not).
+// divide makes the parts of a push to several streams, in the order of their lanes. It copies the items, so that the caller's
+// slice stays his, and on his stack (with slices.Clone, or one name for both, it would not).
 func (q *Queue[T]) divide(key *string, pushed []T, how write) (parts []part[T]) {
 	items := append([]T(nil), pushed...)
 	switch {

@@ -99,11 +99,7 @@ func (q *Queue[T]) drop() (items int64) {
 
 // drainOrigins empties draining and returns the origins of its entries.
 func (s *stream[T]) drainOrigins() (all []*origin) {
-	for i, c := range s.draining {
-		entries := c.entries
-		if i == 0 {
-			entries = entries[s.cursor:]
-		}
+	for _, entries := range left(s.draining, s.cursor) {
 		all = appendOrigins(all, entries)
 	}
 	s.draining, s.cursor = nil, 0
