@@ -67,22 +67,20 @@ func (q queue[P]) push(ctx context.Context, r request[P], wait bool) (partitione
 		}
 	}
 	if q.b.bytes {
-		q.b.measure(r.more, r.payload)
+		r.more.size = q.b.signal.Size(r.payload)
 	}
 	switch {
-	case wait && keyed:
+	case !wait && keyed:
+		return partitioned.Result{}, q.PushKey(ctx, key, r)
+	case !wait:
+		return partitioned.Result{}, q.Push(ctx, r)
+	case keyed:
 		if r.more == nil {
 			r.more = &more[P]{}
 		}
 		r.more.key = key
-		fallthrough
-	case wait:
-		return q.PushResult(ctx, r)
-	case keyed:
-		return partitioned.Result{}, q.PushKey(ctx, key, r)
-	default:
-		return partitioned.Result{}, q.Push(ctx, r)
 	}
+	return q.PushResult(ctx, r)
 }
 
 // pendingConfig is what the configuration says of anything that holds requests, whatever it holds them as.

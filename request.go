@@ -58,14 +58,8 @@ func (b *buffer[P]) describe(ctx context.Context, payload P, origin trace.SpanCo
 	return m
 }
 
-// measure fills in what has to be known of a payload in order to merge and cut it.
+// measure fills in what has to be known of profiles in order to merge and cut them.
 func (b *buffer[P]) measure(m *more[P], payload P) {
-	if !b.profiles {
-		if b.bytes {
-			m.size = b.signal.Size(payload)
-		}
-		return
-	}
 	m.size = b.signal.Size(payload)
 	if b.signal.Check(payload) != nil {
 		m.whole = true
