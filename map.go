@@ -129,7 +129,8 @@ func newResources[P any](b *buffer[P], sig signal.Groups[P]) (pending[P], error)
 
 func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (partitioned.Result, error) {
 	given := r.payload
-	if m.b.signal.Shared(given) {
+	copied := m.b.signal.Shared(given)
+	if copied {
 		r.payload = m.b.signal.Copy(given)
 	}
 	w, _ := m.writers.Get().(*resourceWriter[P])
@@ -159,15 +160,11 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 	}
 	var result partitioned.Result
 	var err error
-	switch {
-	case wait:
+	if wait {
 		result, err = m.MergeAllResult(ctx, entries...)
-	case len(entries) == 1:
-		err = m.Merge(ctx, entries[0].Key, entries[0].Value)
-	default:
+	} else {
 		err = m.MergeAll(ctx, entries...)
 	}
-	copied := m.b.signal.Shared(given)
 	if err != nil {
 		for range len(entries) - 1 {
 			m.b.release(r.payload)
