@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -23,11 +24,10 @@ import (
 // them is folded, and records, of which the newest stays. Either way a batch becomes requests again when it is processed, so
 // that from there on everything is as with a queue.
 
-// mapKey tells the entries of a map apart, in full. Without a group an entry is alone.
-type mapKey struct {
-	stream string // the key of the request
-	group  string
-	record string
+// mapKey tells the entries of a map apart, in full.
+type mapKey interface {
+	comparable
+	of() string // the key of the request
 }
 
 // newMap makes the map that the configuration asks for. R is a record of the signal.
@@ -40,13 +40,13 @@ func newMap[P, R any](b *buffer[P]) (pending[P], error) {
 
 // mapConfig is what the maps have in common. Streams are keys, or with several partitions lanes by resource; without either
 // there is one, with one lock.
-func mapConfig[P, V any](b *buffer[P]) partitioned.MapConfig[mapKey, V] {
-	mc := partitioned.MapConfig[mapKey, V]{QueueConfig: pendingConfig[P, partitioned.Entry[mapKey, V]](b)}
+func mapConfig[P any, K mapKey, V any](b *buffer[P]) partitioned.MapConfig[K, V] {
+	mc := partitioned.MapConfig[K, V]{QueueConfig: pendingConfig[P, partitioned.Entry[K, V]](b)}
 	if !b.cfg.keyed() {
 		mc.Partitions = int(b.cfg.Partitions)
 	}
 	if b.cfg.keyed() || b.cfg.Partitions > 1 {
-		mc.Key = func(e partitioned.Entry[mapKey, V]) string { return e.Key.stream }
+		mc.Key = func(e partitioned.Entry[K, V]) string { return e.Key.of() }
 	}
 	if mc.Partitions > 1 {
 		for i := range mc.Partitions {
@@ -82,23 +82,21 @@ func (s *streams[P]) of(payload P, i int) string {
 	return s.last
 }
 
-// processEntries processes a batch of entries as the requests that they stand for.
-func processEntries[P, V any](ctx context.Context, b *buffer[P], batch partitioned.Batch[partitioned.Entry[mapKey, V]],
-	requests []request[P], entry func(request[P]) V,
-) (v partitioned.Verdict[partitioned.Entry[mapKey, V]]) {
+// processEntries processes a batch of entries as the requests that they stand for. What comes again becomes an entry, for good.
+func processEntries[P, E any](ctx context.Context, b *buffer[P], batch partitioned.Batch[E], requests []request[P], entry func(*request[P]) E) (v partitioned.Verdict[E]) {
 	answer := b.process(ctx, partitioned.Batch[request[P]]{
 		Key: batch.Key, Items: requests, Weight: batch.Weight, Reason: batch.Reason, Oldest: batch.Oldest, Closing: batch.Closing,
 	})
 	v.Err, v.Taken, v.Alone, v.After = answer.Err, answer.Taken, answer.Alone, answer.After
-	for _, r := range answer.Rest {
-		v.Rest = append(v.Rest, partitioned.Entry[mapKey, V]{Key: mapKey{stream: batch.Key}, Value: entry(r)})
+	for i := range answer.Rest {
+		v.Rest = append(v.Rest, entry(&answer.Rest[i]))
 	}
 	return v
 }
 
 // resources holds a resource once, with all that arrived for it.
 type resources[P any] struct {
-	*partitioned.Map[mapKey, resource[P]]
+	*partitioned.Map[resourceID, resource[P]]
 	b       *buffer[P]
 	signal  signal.Groups[P]
 	writers sync.Pool
@@ -109,17 +107,33 @@ type resourceWriter[P any] struct {
 	streams streams[P]
 }
 
+type resourceID struct{ stream, identity string }
+
+func (k resourceID) of() string { return k.stream }
+
+type resourceEntry[P any] = partitioned.Entry[resourceID, resource[P]]
+
+// resource is small, as the lines of memory that it has are what producers wait for.
 type resource[P any] struct {
-	request[P]                    // its items; its payload when group is nil
-	group      *signal.Group[P]   // nil: taken out of the map, for good. We hold a reference of its payload
-	same       []*signal.Group[P] // of equal resources, to be folded into group. Of their payloads too
+	items int
+	more  *more[P]
+	last  *arrival[P] // of those of the same resource, that will be folded into the first
+	again *request[P] // instead: what was taken out of the map, for good
+}
+
+// arrival is a resource as it came. We hold a reference of its payload.
+type arrival[P any] struct {
+	signal.Group[P]
+	before *arrival[P]
 }
 
 func newResources[P any](b *buffer[P], sig signal.Groups[P]) (pending[P], error) {
 	m := &resources[P]{b: b, signal: sig}
-	mc := mapConfig[P, resource[P]](b)
+	mc := mapConfig[P, resourceID, resource[P]](b)
 	mc.Process = m.process
-	mc.Weigh = func(e partitioned.Entry[mapKey, resource[P]]) partitioned.Weight { return weigh(e.Value.request) }
+	mc.Weigh = func(e resourceEntry[P]) partitioned.Weight {
+		return weigh(request[P]{items: e.Value.items, more: e.Value.more})
+	}
 	mc.Split = m.split
 	mc.Merge = m.gather
 	var err error
@@ -138,21 +152,20 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 		w = &resourceWriter[P]{}
 	}
 	m.b.streams(ctx, &w.streams)
-	var one [1]partitioned.Entry[mapKey, resource[P]]
+	var one [1]resourceEntry[P]
 	entries := one[:0]
 	for i := range m.b.signal.Resources(r.payload) {
-		name, g := m.signal.Group(&w.encoder, r.payload, i)
+		identity, g := m.signal.Group(&w.encoder, r.payload, i)
 		if g.Items == 0 {
 			continue
 		}
-		of := resource[P]{request: r, group: &g}
-		of.items = g.Items
+		of := resource[P]{items: g.Items, more: r.more, last: &arrival[P]{Group: g}}
 		if r.more != nil && len(entries) > 0 { // one link for all of them
 			rest := *r.more
 			rest.origin = trace.SpanContext{}
 			of.more = &rest
 		}
-		entries = append(entries, partitioned.Entry[mapKey, resource[P]]{Key: mapKey{stream: w.streams.of(r.payload, i), group: name}, Value: of})
+		entries = append(entries, resourceEntry[P]{Key: resourceID{w.streams.of(r.payload, i), identity}, Value: of})
 	}
 	m.writers.Put(w)
 	for range len(entries) - 1 { // each has a reference
@@ -180,11 +193,11 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 
 // gather runs under the lane's lock. What is below the resources becomes one when the entry is taken: here it would hold up
 // all callers, for memory that is in another processor's cache each time.
-func (m *resources[P]) gather(held, added partitioned.Entry[mapKey, resource[P]]) resource[P] {
-	v := held.Value
-	v.same = append(v.same, added.Value.group)
-	v.items += added.Value.items
-	v.more = both(v.more, added.Value.more)
+func (m *resources[P]) gather(held, added resourceEntry[P]) resource[P] {
+	v := added.Value
+	v.last.before = held.Value.last
+	v.items += held.Value.items
+	v.more = both(held.Value.more, v.more)
 	return v
 }
 
@@ -212,43 +225,55 @@ func both[P any](held, added *more[P]) *more[P] {
 	return held
 }
 
-// take makes a request of an entry that was taken out of the map.
-func (m *resources[P]) take(v *resource[P]) request[P] {
-	if v.group != nil {
-		m.signal.Fold(v.group, v.same)
-		for _, g := range v.same {
-			m.b.release(g.Payload)
-		}
-		p := m.signal.Extract(*v.group)
-		if m.b.signal.Resources(v.payload) > 1 {
-			m.b.release(v.payload)
-		}
-		v.payload, v.group, v.same = p, nil, nil
+// take makes the request of an entry that was taken out of the map. same is room for what is folded.
+func (m *resources[P]) take(v *resource[P], same *[]*signal.Group[P]) request[P] {
+	if v.again != nil {
+		return *v.again
 	}
-	return v.request
+	first := v.last
+	for ; first.before != nil; first = first.before {
+		*same = append(*same, &first.Group)
+	}
+	slices.Reverse(*same)
+	m.signal.Fold(&first.Group, *same)
+	for _, g := range *same {
+		m.b.release(g.Payload)
+	}
+	clear(*same)
+	*same = (*same)[:0]
+	p := m.signal.Extract(first.Group)
+	if m.b.signal.Resources(first.Payload) > 1 {
+		m.b.release(first.Payload)
+	}
+	*v.last = arrival[P]{Group: signal.Group[P]{Payload: p, Items: v.items}} // may be taken again, if it cannot be split
+	return request[P]{payload: p, items: v.items, more: v.more}
 }
 
-func (m *resources[P]) split(e partitioned.Entry[mapKey, resource[P]], room partitioned.Weight) (head, tail partitioned.Entry[mapKey, resource[P]], ok bool) {
+func (m *resources[P]) entry(stream string, r *request[P]) resourceEntry[P] {
+	return resourceEntry[P]{Key: resourceID{stream: stream}, Value: resource[P]{items: r.items, more: r.more, again: r}}
+}
+
+func (m *resources[P]) split(e resourceEntry[P], room partitioned.Weight) (head, tail resourceEntry[P], ok bool) {
 	if room.Items >= e.Value.items {
 		return e, e, false
 	}
-	head, tail = e, e
-	head.Value, tail.Value = resource[P]{}, resource[P]{}
-	head.Value.request, tail.Value.request, ok = m.b.split(m.take(&e.Value), room)
-	return head, tail, ok
+	var same []*signal.Group[P]
+	first, second, ok := m.b.split(m.take(&e.Value, &same), room)
+	return m.entry(e.Key.stream, &first), m.entry(e.Key.stream, &second), ok
 }
 
-func (m *resources[P]) process(ctx context.Context, batch partitioned.Batch[partitioned.Entry[mapKey, resource[P]]]) partitioned.Verdict[partitioned.Entry[mapKey, resource[P]]] {
+func (m *resources[P]) process(ctx context.Context, batch partitioned.Batch[resourceEntry[P]]) partitioned.Verdict[resourceEntry[P]] {
 	requests := make([]request[P], len(batch.Items))
+	var same []*signal.Group[P]
 	for i := range batch.Items {
-		requests[i] = m.take(&batch.Items[i].Value)
+		requests[i] = m.take(&batch.Items[i].Value, &same)
 	}
-	return processEntries(ctx, m.b, batch, requests, func(r request[P]) resource[P] { return resource[P]{request: r} })
+	return processEntries(ctx, m.b, batch, requests, func(r *request[P]) resourceEntry[P] { return m.entry(batch.Key, r) })
 }
 
 // records holds the newest of the records with one identity.
 type records[P, R any] struct {
-	*partitioned.Map[mapKey, record[P, R]]
+	*partitioned.Map[recordKey, record[P, R]]
 	b       *buffer[P]
 	signal  signal.Records[P, R]
 	keys    signal.RecordKeys
@@ -257,6 +282,13 @@ type records[P, R any] struct {
 	serial  atomic.Uint64 // of entries that are alone
 	writers sync.Pool
 }
+
+// recordKey is that of one record; without a group it is alone.
+type recordKey struct{ stream, group, record string }
+
+func (k recordKey) of() string { return k.stream }
+
+type recordEntry[P, R any] = partitioned.Entry[recordKey, record[P, R]]
 
 // record is one record and nothing else, mostly.
 type record[P, R any] struct {
@@ -274,7 +306,7 @@ type others[P, R any] struct {
 type writer[P, R any] struct {
 	encoder signal.Encoder
 	streams streams[P]
-	entries []partitioned.Entry[mapKey, record[P, R]]
+	entries []recordEntry[P, R]
 }
 
 func newRecords[P, R any](b *buffer[P], sig signal.Records[P, R]) (pending[P], error) {
@@ -283,10 +315,10 @@ func newRecords[P, R any](b *buffer[P], sig signal.Records[P, R]) (pending[P], e
 	if ofLogs && len(m.keys.Attributes) == 0 {
 		return nil, errors.New("map.log_keys is empty; a logs pipeline with map.key record needs the attributes that tell records apart")
 	}
-	mc := mapConfig[P, record[P, R]](b)
+	mc := mapConfig[P, recordKey, record[P, R]](b)
 	m.spread = ofLogs && len(b.lanes) > 0
 	mc.Process = m.process
-	mc.Weigh = func(e partitioned.Entry[mapKey, record[P, R]]) partitioned.Weight {
+	mc.Weigh = func(e recordEntry[P, R]) partitioned.Weight {
 		return partitioned.Weight{Items: e.Value.items()}
 	}
 	mc.Split = m.split
@@ -344,11 +376,11 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 			alone = append(alone, one)
 			return
 		}
-		key := mapKey{stream, id.Group, id.Record}
+		key := recordKey{stream, id.Group, id.Record}
 		if m.spread {
 			key.stream = m.b.lanes[maphash.String(m.b.seed, id.Record)%uint64(len(m.b.lanes))]
 		}
-		w.entries = append(w.entries, partitioned.Entry[mapKey, record[P, R]]{
+		w.entries = append(w.entries, recordEntry[P, R]{
 			Key: key, Value: record[P, R]{one: one, other: with}, Version: id.Version,
 		})
 	})
@@ -365,11 +397,11 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 }
 
 // alone makes the entry of records that nothing supersedes.
-func (m *records[P, R]) alone(stream string, of *more[P], all []R) partitioned.Entry[mapKey, record[P, R]] {
+func (m *records[P, R]) alone(stream string, of *more[P], all []R) recordEntry[P, R] {
 	var serial [8]byte
 	binary.LittleEndian.PutUint64(serial[:], m.serial.Add(1))
-	return partitioned.Entry[mapKey, record[P, R]]{
-		Key:     mapKey{stream: stream, record: string(serial[:])},
+	return recordEntry[P, R]{
+		Key:     recordKey{stream: stream, record: string(serial[:])},
 		Value:   record[P, R]{other: &others[P, R]{more: of, alone: all}},
 		Version: partitioned.NoVersion,
 	}
@@ -378,7 +410,7 @@ func (m *records[P, R]) alone(stream string, of *more[P], all []R) partitioned.E
 // maxWriter is how many entries a writer has room for that is kept for the next push.
 const maxWriter = 16 << 10
 
-func (m *records[P, R]) split(e partitioned.Entry[mapKey, record[P, R]], room partitioned.Weight) (head, tail partitioned.Entry[mapKey, record[P, R]], ok bool) {
+func (m *records[P, R]) split(e recordEntry[P, R], room partitioned.Weight) (head, tail recordEntry[P, R], ok bool) {
 	head, tail = e, e
 	o := e.Value.other
 	if room.Items < 1 || room.Items >= e.Value.items() {
@@ -395,7 +427,7 @@ func (m *records[P, R]) split(e partitioned.Entry[mapKey, record[P, R]], room pa
 	return head, tail, ok
 }
 
-func (m *records[P, R]) process(ctx context.Context, batch partitioned.Batch[partitioned.Entry[mapKey, record[P, R]]]) partitioned.Verdict[partitioned.Entry[mapKey, record[P, R]]] {
+func (m *records[P, R]) process(ctx context.Context, batch partitioned.Batch[recordEntry[P, R]]) partitioned.Verdict[recordEntry[P, R]] {
 	var requests []request[P]
 	all := make([]R, 0, batch.Weight.Items)
 	var of *more[P]
@@ -431,8 +463,8 @@ func (m *records[P, R]) process(ctx context.Context, batch partitioned.Batch[par
 		}
 		requests = append(requests, request[P]{payload: m.signal.Assemble(all), items: len(all), more: of})
 	}
-	return processEntries(ctx, m.b, batch, requests, func(r request[P]) record[P, R] {
-		return record[P, R]{other: &others[P, R]{again: &r}}
+	return processEntries(ctx, m.b, batch, requests, func(r *request[P]) recordEntry[P, R] {
+		return recordEntry[P, R]{Key: recordKey{stream: batch.Key}, Value: record[P, R]{other: &others[P, R]{again: r}}}
 	})
 }
 

@@ -14,9 +14,9 @@ import "sync"
 // microseconds, for the case that the holder was interrupted.
 type lock struct{ sync.Mutex }
 
-// firstPause is about half a microsecond.
+// firstPause is about a quarter of a microsecond.
 const (
-	firstPause = 2_000 // turns of an empty loop
+	firstPause = 1_000 // turns of an empty loop
 	lastPause  = 32_000
 )
 

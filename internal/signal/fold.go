@@ -98,25 +98,26 @@ type folder[P any, S scopeSlice[S, C], C any] struct {
 	below func(*Group[P]) S
 	empty func() S
 	named func(index map[string]int32, dst, src S, n names) // by the names of what is in src
-	alike func(dst, src S, items int)                       // whose names are the same; items there will be in the end
+	alike func(dst S, added []*Group[P])                    // whose names are the same
 }
 
 // fold is Fold. As long as what comes looks like what is there, which is mostly so, things stand side by side.
 func (f folder[P, S, C]) fold(held *Group[P], added []*Group[P]) {
-	items := held.Items
-	for _, g := range added {
-		items += g.Items
-	}
 	to := f.below(held)
-	for _, g := range added {
-		if held.names.equal(g.names) {
-			f.alike(to, f.below(g), items)
-			continue
+	for len(added) > 0 {
+		n := 0
+		for n < len(added) && held.index == nil && held.names.equal(added[n].names) {
+			held.Items += added[n].Items
+			n++
 		}
-		f.unify(held)
-		f.named(held.index, to, f.below(g), g.names)
+		f.alike(to, added[:n])
+		if added = added[n:]; len(added) > 0 {
+			f.unify(held)
+			f.named(held.index, to, f.below(added[0]), added[0].names)
+			held.Items += added[0].Items
+			added = added[1:]
+		}
 	}
-	held.Items = items
 }
 
 // unify makes the index of held, and one of what it may have twice, by folding what it has into nothing.
@@ -144,6 +145,7 @@ func place[C any, S slice[C]](index map[string]int32, dst S, name string) (c C, 
 type itemSlice[I any] interface {
 	MoveAndAppendTo(I)
 	EnsureCapacity(int)
+	Len() int
 }
 
 // folderOf makes the folder for signals whose items stand below their scopes.
@@ -161,13 +163,20 @@ func folderOf[P any, C withScope, S scopeSlice[S, C], I itemSlice[I]](below func
 				items(from).MoveAndAppendTo(items(to))
 			}
 		},
-		alike: func(dst, src S, n int) {
-			for i := range src.Len() {
+		alike: func(dst S, added []*Group[P]) {
+			from := make([]I, len(added))
+			for i := range dst.Len() {
 				to := items(dst.At(i))
-				if src.Len() == 1 {
-					to.EnsureCapacity(n)
+				n := to.Len()
+				// What was added is in nobody's cache: all of it is looked up first, so that the processor need not wait for each.
+				for j, g := range added {
+					from[j] = items(below(g).At(i))
+					n += from[j].Len()
 				}
-				items(src.At(i)).MoveAndAppendTo(to)
+				to.EnsureCapacity(n)
+				for j := range from {
+					from[j].MoveAndAppendTo(to)
+				}
 			}
 		},
 	}

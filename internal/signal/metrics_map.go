@@ -46,11 +46,14 @@ func (Metrics) Fold(held *Group[pmetric.Metrics], added []*Group[pmetric.Metrics
 
 var foldMetrics = folder[pmetric.Metrics, pmetric.ScopeMetricsSlice, pmetric.ScopeMetrics]{
 	below: scopesOfMetrics, empty: pmetric.NewScopeMetricsSlice, named: foldNamedMetrics,
-	alike: func(dst, src pmetric.ScopeMetricsSlice, _ int) {
-		for i := range src.Len() {
-			to, from := dst.At(i).Metrics(), src.At(i).Metrics()
-			for j := range from.Len() {
-				movePoints(to.At(j), from.At(j))
+	alike: func(dst pmetric.ScopeMetricsSlice, added []*Group[pmetric.Metrics]) {
+		for _, g := range added {
+			src := scopesOfMetrics(g)
+			for i := range src.Len() {
+				to, from := dst.At(i).Metrics(), src.At(i).Metrics()
+				for j := range from.Len() {
+					movePoints(to.At(j), from.At(j))
+				}
 			}
 		}
 	},
