@@ -78,6 +78,9 @@ func (q *Queue[T]) write(s *stream[T], items []T, hashes []uint64, weight Weight
 		return false
 	}
 	for i := range items {
+		if i%ahead == 0 {
+			s.index.fetch(hashes[i:min(i+ahead, len(items))])
+		}
 		w := q.weigh(items[i])
 		if q.insert(s, items[i], hashes[i], w, q.room(w), how, o) {
 			freed = true

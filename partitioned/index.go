@@ -26,6 +26,9 @@ type index[T any] interface {
 	// find is where in active the entry with the key of item stands, whose hash is given; -1: nowhere.
 	find(active []entry[T], item T, hash uint64) int
 
+	// fetch brings what find will look at first, for several hashes, into the cache.
+	fetch(hashes []uint64)
+
 	// fold makes of item, and of held, which find found, what how says; false: item is superseded itself.
 	fold(held *T, item T, how write) bool
 
@@ -43,6 +46,9 @@ type index[T any] interface {
 	swap()
 	clear()
 }
+
+// ahead is for how many items fetch is called at a time.
+const ahead = 64
 
 // overwrite writes an item of weight w, that takes no more room than what is held of its key, and so does not have to ask
 // for any: a Map that is full still takes what is newer. Not ok: it is not such a case. lane.mu held.

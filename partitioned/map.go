@@ -288,6 +288,8 @@ func (g *generation[K, V]) find(active []entry[Entry[K, V]], item Entry[K, V], h
 	return -1
 }
 
+func (g *generation[K, V]) fetch(hashes []uint64) { g.at.fetch(hashes) }
+
 func (g *generation[K, V]) fold(held *Entry[K, V], item Entry[K, V], how write) bool {
 	switch how {
 	case newer:
