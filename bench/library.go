@@ -5,8 +5,10 @@ package bench
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
@@ -32,15 +34,24 @@ type contender struct {
 	end func()
 }
 
-// contest runs so many operations on so many goroutines, and returns nanoseconds and allocations of each.
+// contest runs so many operations on so many goroutines, and returns nanoseconds and allocations of each. Each goroutine
+// takes the next 64 of all again and again, so that they are done in their order, almost.
 func contest(c contender, producers, operations int) ([]float64, error) {
+	const run = 64
 	gate := make(chan struct{})
+	var next atomic.Int64
 	var wg sync.WaitGroup
-	for part := range split(operations, producers) {
+	for range producers {
 		wg.Go(func() {
 			<-gate
-			for i := part.from; i < part.to; i++ {
-				c.do(i)
+			for {
+				from := int(next.Add(run)) - run
+				if from >= operations {
+					return
+				}
+				for i := from; i < min(from+run, operations); i++ {
+					c.do(i)
+				}
 			}
 		})
 	}
@@ -159,46 +170,96 @@ func queueContender(name string) (contender, error) {
 	}, q.Start()
 }
 
+const (
+	keyedPartitions = 8
+	keyedBatch      = 256
+)
+
 // keyedCase pushes to 1000 keys over 8 partitions, from one goroutine and from many.
 func keyedCase() Case {
 	const calls = 1_000_000
-	producers := map[string]int{"ours(producers=1)": 1, "ours(producers=8)": 8, "ours(producers=64)": 64, "ours(producers=256)": 256}
-	return Case{
-		Group: "Keys", Name: "Push", Param: "partitions=8",
-		About:    fmt.Sprintf("Push of one integer to one of 1000 keys over 8 partitions, 2 consumers; %d pushes a round, drain included.", calls),
-		Columns:  nsAndAllocs,
-		Variants: labels("ours(producers=1)", "ours(producers=8)", "ours(producers=64)", "ours(producers=256)"),
-		Targets:  []Target{{Column: "ns/op", Of: "ours(producers=256)", Over: "ours(producers=1)", AtMost: 1.05}},
-		Run: func(v Variant) ([]float64, error) {
-			keys := make([]string, 1000)
-			for i := range keys {
-				keys[i] = fmt.Sprint("key", i)
-			}
-			q, err := partitioned.NewQueue(partitioned.QueueConfig[int]{
-				Process:    func(context.Context, partitioned.Batch[int]) (v partitioned.Verdict[int]) { return v },
-				Key:        func(i int) string { return keys[i%len(keys)] },
-				Partitions: 8, Consumers: 2,
-				Interval:  200 * time.Millisecond,
-				BatchSize: partitioned.Weight{Items: 256},
-				Capacity:  1 << 20,
-			})
-			if err != nil {
-				return nil, err
-			}
-			ctx := context.Background()
-			if err := q.Start(); err != nil {
-				return nil, err
-			}
-			return contest(contender{
-				do:  func(i int) { _ = q.Push(ctx, i) },
-				end: func() { _ = q.Shutdown(ctx) },
-			}, producers[v.Name], calls)
-		},
+	c := Case{
+		Group: "Keys", Name: "Push", Param: fmt.Sprintf("partitions=%d", keyedPartitions),
+		About: fmt.Sprintf("Push of one integer to one of 1000 keys over %d partitions, 2 consumers; %d pushes a round, drain included. Beside it what anybody would write "+
+			"by hand, as a floor: %d mutexes, each with a map of slices, which are emptied at %d integers and handed to nobody; no bound, no interval, no order between two batches.",
+			keyedPartitions, calls, keyedPartitions, keyedBatch),
+		Columns: nsAndAllocs,
 	}
+	for _, producers := range []int{1, 8, 64, 256} {
+		for _, name := range []string{ours, "mutexes"} {
+			c.Variants = append(c.Variants, Variant{Rival: Rival{Name: name}, Label: fmt.Sprintf("%s(producers=%d)", name, producers), Calls: producers})
+		}
+	}
+	for _, name := range []string{ours, "mutexes"} {
+		c.Targets = append(c.Targets, Target{Column: "ns/op", Of: name + "(producers=256)", Over: name + "(producers=1)", AtMost: 1.05})
+	}
+	c.Run = func(v Variant) ([]float64, error) {
+		k, err := keyedContender(v.Name)
+		if err != nil {
+			return nil, err
+		}
+		return contest(k, v.Calls, calls)
+	}
+	return c
 }
 
-// versioned is what the rivals of a Map hold of a key.
-type versioned struct{ value, version int64 }
+func keyedContender(name string) (contender, error) {
+	keys := make([]string, 1000)
+	for i := range keys {
+		keys[i] = fmt.Sprint("key", i)
+	}
+	if name == "mutexes" {
+		seed := maphash.MakeSeed()
+		var lanes [keyedPartitions]struct {
+			sync.Mutex
+			of map[string][]int
+			_  [48]byte // a cache line each
+		}
+		for i := range lanes {
+			lanes[i].of = map[string][]int{}
+		}
+		return contender{do: func(i int) {
+			key := keys[i%len(keys)]
+			l := &lanes[maphash.String(seed, key)%keyedPartitions]
+			l.Lock()
+			held := append(l.of[key], i)
+			if len(held) == keyedBatch {
+				held = held[:0]
+			}
+			l.of[key] = held
+			l.Unlock()
+		}}, nil
+	}
+	q, err := partitioned.NewQueue(partitioned.QueueConfig[int]{
+		Process:    func(context.Context, partitioned.Batch[int]) (v partitioned.Verdict[int]) { return v },
+		Key:        func(i int) string { return keys[i%len(keys)] },
+		Partitions: keyedPartitions, Consumers: 2,
+		Interval:  200 * time.Millisecond,
+		BatchSize: partitioned.Weight{Items: keyedBatch},
+		Capacity:  1 << 20,
+	})
+	if err != nil {
+		return contender{}, err
+	}
+	ctx := context.Background()
+	return contender{
+		do:  func(i int) { _ = q.Push(ctx, i) },
+		end: func() { _ = q.Shutdown(ctx) },
+	}, q.Start()
+}
+
+// versioned is what the rivals of a Map hold of a key, as an Entry does.
+type versioned struct{ value, version, updates int64 }
+
+// put and newer are what they make of it.
+func (v versioned) put(value int64) versioned { return versioned{value, v.version, v.updates + 1} }
+
+func (v versioned) newer(value, version int64) (versioned, bool) {
+	if version <= v.version {
+		return v, false
+	}
+	return versioned{value, version, v.updates + 1}, true
+}
 
 // mapKeys is how many keys the operations on maps go over.
 const mapKeys = 100_000
@@ -208,11 +269,12 @@ func mapCase(operation string) Case {
 	const calls = 1_000_000
 	c := Case{
 		Group: "Map", Name: operation, Param: "producers=8",
-		About: fmt.Sprintf("%d keys, integers, all of them there already; 8 goroutines, %d operations a round; PutNewer's version is greater every time. "+
-			"The rivals hold pointers to value and version, as both are replaced at once: xsync.Map by Compute, sync.Map by a loop around CompareAndSwap. "+
+		About: fmt.Sprintf("%d keys, integers, all of them there already; 8 goroutines, %d operations a round; PutNewer's version is greater almost every time. "+
+			"The rivals hold value, version and number of updates, as an Entry does: xsync.Map by Compute, sync.Map by a loop around CompareAndSwap, mutexes, which are 64 with a "+
+			"Go map each, in place. None of them knows an order, a capacity, or what it would hand on. "+
 			"By default there are 4 partitions for each processor, as each makes batches of its own; 64 of them is what a map with so many keys is for.", mapKeys, calls),
 		Columns:  nsAndAllocs,
-		Variants: labels(ours, oursFine, "xsync.Map", "sync.Map"),
+		Variants: labels(ours, oursFine, "xsync.Map", "sync.Map", "mutexes"),
 		Run: func(v Variant) ([]float64, error) {
 			c, err := mapContender(v.Name, operation)
 			if err != nil {
@@ -240,50 +302,68 @@ func mapContender(name, operation string) (contender, error) {
 	case "xsync.Map":
 		m := xsync.NewMap[int64, versioned]()
 		for k := range int64(mapKeys) {
-			m.Store(k, versioned{k, 1})
+			m.Store(k, versioned{k, 1, 1})
 		}
 		do = map[string]func(key, i int64){
 			"Get": func(key, _ int64) { m.Load(key) },
 			"Put": func(key, i int64) {
-				m.Compute(key, func(old versioned, _ bool) (versioned, xsync.ComputeOp) {
-					return versioned{i, old.version}, xsync.UpdateOp
-				})
+				m.Compute(key, func(old versioned, _ bool) (versioned, xsync.ComputeOp) { return old.put(i), xsync.UpdateOp })
 			},
 			"PutNewer": func(key, i int64) {
 				m.Compute(key, func(old versioned, _ bool) (versioned, xsync.ComputeOp) {
-					if i+2 <= old.version {
+					v, ok := old.newer(i, i+2)
+					if !ok {
 						return old, xsync.CancelOp
 					}
-					return versioned{i, i + 2}, xsync.UpdateOp
+					return v, xsync.UpdateOp
 				})
 			},
 		}[operation]
 	case "sync.Map":
 		var m sync.Map
 		for k := range int64(mapKeys) {
-			m.Store(k, &versioned{k, 1})
+			m.Store(k, &versioned{k, 1, 1})
 		}
-		replace := func(key int64, with func(old *versioned) *versioned) {
+		replace := func(key int64, with func(old versioned) (versioned, bool)) {
 			for {
 				old, _ := m.Load(key)
-				v := with(old.(*versioned))
-				if v == nil || m.CompareAndSwap(key, old, v) {
+				v, ok := with(*old.(*versioned))
+				if !ok || m.CompareAndSwap(key, old, &v) {
 					return
 				}
 			}
 		}
 		do = map[string]func(key, i int64){
-			"Get": func(key, _ int64) { m.Load(key) },
-			"Put": func(key, i int64) {
-				replace(key, func(old *versioned) *versioned { return &versioned{i, old.version} })
-			},
+			"Get":      func(key, _ int64) { m.Load(key) },
+			"Put":      func(key, i int64) { replace(key, func(old versioned) (versioned, bool) { return old.put(i), true }) },
+			"PutNewer": func(key, i int64) { replace(key, func(old versioned) (versioned, bool) { return old.newer(i, i+2) }) },
+		}[operation]
+	case "mutexes":
+		type shard struct {
+			sync.Mutex
+			of map[int64]*versioned
+			_  [48]byte // a cache line each
+		}
+		shards := make([]shard, 64)
+		seed := maphash.MakeSeed()
+		in := func(key int64, f func(*versioned)) {
+			s := &shards[maphash.Comparable(seed, key)%uint64(len(shards))]
+			s.Lock()
+			f(s.of[key])
+			s.Unlock()
+		}
+		for k := range int64(mapKeys) {
+			s := &shards[maphash.Comparable(seed, k)%uint64(len(shards))]
+			if s.of == nil {
+				s.of = map[int64]*versioned{}
+			}
+			s.of[k] = &versioned{k, 1, 1}
+		}
+		do = map[string]func(key, i int64){
+			"Get": func(key, _ int64) { in(key, func(v *versioned) { _ = *v }) },
+			"Put": func(key, i int64) { in(key, func(v *versioned) { *v = v.put(i) }) },
 			"PutNewer": func(key, i int64) {
-				replace(key, func(old *versioned) *versioned {
-					if i+2 <= old.version {
-						return nil
-					}
-					return &versioned{i, i + 2}
-				})
+				in(key, func(v *versioned) { *v, _ = v.newer(i, i+2) })
 			},
 		}[operation]
 	default:

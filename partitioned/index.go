@@ -23,16 +23,16 @@ type keyed[T any] struct {
 
 // index finds the entries of a Map in active, by their key. It is guarded by lane.mu, but for clear.
 type index[T any] interface {
-	// find is where in active the entry with the key of item stands, whose hash is given; -1: nowhere.
-	find(active []entry[T], item T, hash uint64) int
+	// position is where in active the entry with the key of item stands, whose hash is given; -1: nowhere.
+	position(active []entry[T], item T, hash uint64) int
 
-	// fetch brings what find will look at first, for several hashes, into the cache.
+	// fetch brings what position will look at first, for several hashes, into the cache.
 	fetch(hashes []uint64)
 
-	// fold makes of item, and of held, which find found, what how says; false: item is superseded itself.
+	// fold makes of item, and of held, at its position, what how says; false: item is superseded itself.
 	fold(held *T, item T, how write) bool
 
-	// first is fold where find found nothing. What it returns has to be appended, at at.
+	// first is fold where there is no such entry. What it returns has to be appended, at at.
 	first(item T, hash uint64, how write, at int) (T, bool)
 
 	// moved says that item, which stood at from in active, stands at to now; -1: nowhere, it was deleted or evicted.
@@ -50,23 +50,10 @@ type index[T any] interface {
 // ahead is for how many items fetch is called at a time.
 const ahead = 64
 
-// overwrite writes an item of weight w, that takes no more room than what is held of its key, and so does not have to ask
-// for any: a Map that is full still takes what is newer. Not ok: it is not such a case. lane.mu held.
-func (q *Queue[T]) overwrite(l *lane[T], key string, item T, hash uint64, w Weight, how write, o *origin) (s *stream[T], freed, ok bool) {
-	if s = l.existing(key); s == nil || q.gate.closed() {
-		return nil, false, false
-	}
-	at := s.index.find(s.active, item, hash)
-	if at < 0 || q.room(w) > q.room(q.weigh(s.active[at].item)) {
-		return nil, false, false
-	}
-	return s, q.replace(s, at, item, w, 0, how, o), true
-}
-
 // insert puts an item of weight w, whose room is taken, into the stream of a Map. It tells whether that gave room back that
 // somebody may wait for. Who calls it forgets s if that is still empty, after all items for it. lane.mu held.
 func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w Weight, room int64, how write, o *origin) (freed bool) {
-	if at := s.index.find(s.active, item, hash); at >= 0 {
+	if at := s.index.position(s.active, item, hash); at >= 0 {
 		return q.replace(s, at, item, w, room, how, o)
 	}
 	item, ok := s.index.first(item, hash, how, len(s.active))

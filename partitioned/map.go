@@ -119,7 +119,7 @@ func (m *Map[K, V]) Start() error { return m.queue.Start() }
 // Put makes value what is held of key, whatever its version, which the key keeps. It waits for room, and fails, as
 // [Queue.Push] does.
 func (m *Map[K, V]) Put(ctx context.Context, key K, value V) error {
-	return m.queue.pushOne(ctx, nil, Entry[K, V]{Key: key, Value: value}, put, nil)
+	return m.write(ctx, Entry[K, V]{Key: key, Value: value}, put)
 }
 
 // PutAll is Put for the keys and values of all entries, in order: all of them are accepted or none.
@@ -131,12 +131,38 @@ func (m *Map[K, V]) PutAll(ctx context.Context, entries ...Entry[K, V]) error {
 // counted, if it is not: of two equal versions the first stays. It returns nil in both cases. A key that has not been put
 // with a version since its last flush, or since it was remembered, is of version 0 while it is held, and else of none.
 func (m *Map[K, V]) PutNewer(ctx context.Context, key K, value V, version int64) error {
-	return m.queue.pushOne(ctx, nil, Entry[K, V]{Key: key, Value: value, Version: version}, newer, nil)
+	return m.write(ctx, Entry[K, V]{Key: key, Value: value, Version: version}, newer)
 }
 
 // PutAllNewer is PutNewer for all entries, in order: all of them are accepted or none.
 func (m *Map[K, V]) PutAllNewer(ctx context.Context, entries ...Entry[K, V]) error {
 	return m.queue.push(ctx, nil, entries, newer, nil)
+}
+
+// write is Put and PutNewer. What takes no more room than what is held of its key does not ask for any: a Map that is full
+// still takes what is newer.
+func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
+	q := &m.queue
+	name, l, hash := q.route(nil, e)
+	l.mu.Lock()
+	if s, g, at := m.find(l, name, e.Key, hash); at >= 0 && !q.gate.closed() {
+		if q.cfg.Weigh == nil { // as replace does it where nothing weighs more than anything else
+			g.overwrite(&s.active[at].item, &e, how)
+			l.mu.accepted++
+			l.mu.superseded++
+			l.mu.Unlock()
+			return nil
+		}
+		if w := q.weigh(e); q.room(w) <= q.room(q.weigh(s.active[at].item)) {
+			freed := q.replace(s, at, e, w, 0, how, nil)
+			l.mu.Unlock()
+			if freed {
+				q.roomOf(s)
+			}
+			return nil
+		}
+	}
+	return q.admitOne(ctx, l, name, e, hash, q.weigh(e), how, nil)
 }
 
 // Merge folds value into what is held of key, by the Merge of the config, or makes it what is held. It panics if the config
@@ -174,7 +200,12 @@ func (m *Map[K, V]) needMerge() {
 // Get returns what is held of key and would be sent by the next flush. What a flush has taken is not seen any more,
 // whether it is being processed or waits for its turn.
 func (m *Map[K, V]) Get(key K) (value V, ok bool) {
-	m.held(key, func(s *stream[Entry[K, V]], at int) { value, ok = s.active[at].item.Value, true })
+	name, l, hash := m.queue.route(nil, Entry[K, V]{Key: key})
+	l.mu.Lock()
+	if s, _, at := m.find(l, name, key, hash); at >= 0 {
+		value, ok = s.active[at].item.Value, true
+	}
+	l.mu.Unlock()
 	return value, ok
 }
 
@@ -182,44 +213,38 @@ func (m *Map[K, V]) Get(key K) (value V, ok bool) {
 // for it are told that all is well, and its version is remembered as if it had been flushed.
 func (m *Map[K, V]) Delete(key K) (ok bool) {
 	q := &m.queue
-	var e entry[Entry[K, V]]
-	var of *stream[Entry[K, V]]
-	blocked := false
-	m.held(key, func(s *stream[Entry[K, V]], at int) {
-		e, ok = s.active[at], true
-		s.active[at] = entry[Entry[K, V]]{origin: gone}
-		s.holes++
-		s.index.moved(e.item, at, -1)
-		s.lane.mu.superseded += int64(q.weigh(e.item).Items)
-		q.remove(s, e)
-		of, blocked = s, s.blocked
-		q.tidy(s)
-	})
-	if !ok {
+	name, l, hash := q.route(nil, Entry[K, V]{Key: key})
+	l.mu.Lock()
+	s, g, at := m.find(l, name, key, hash)
+	if at < 0 {
+		l.mu.Unlock()
 		return false
 	}
+	e, blocked := s.active[at], s.blocked
+	s.active[at] = entry[Entry[K, V]]{origin: gone}
+	s.holes++
+	g.moved(e.item, at, -1)
+	l.mu.superseded += int64(q.weigh(e.item).Items)
+	q.remove(s, e)
+	q.tidy(s)
+	l.mu.Unlock()
 	if e.origin != nil {
 		e.origin.settle(nil)
 	}
 	if blocked || q.gate.word.Load()&gateLine != 0 {
-		q.roomOf(of)
+		q.roomOf(s)
 	}
 	return true
 }
 
-// held calls f, under the lane's lock, with the stream of key and where its entry stands in active, if it does.
-func (m *Map[K, V]) held(key K, f func(s *stream[Entry[K, V]], at int)) {
-	item := Entry[K, V]{Key: key}
-	name, l, hash := m.queue.route(nil, item)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.existing(name)
-	if s == nil || l.mu.dead {
-		return
+// find returns the stream and the index of key, and where in the stream's active the entry stands; -1: there is none. lane.mu
+// held.
+func (m *Map[K, V]) find(l *lane[Entry[K, V]], name string, key K, hash uint64) (s *stream[Entry[K, V]], g *generation[K, V], at int) {
+	if s = l.existing(name); s == nil || l.mu.dead {
+		return nil, nil, -1
 	}
-	if at := s.index.find(s.active, item, hash); at >= 0 {
-		f(s, at)
-	}
+	g = s.index.(*generation[K, V])
+	return s, g, g.find(s.active, key, hash)
 }
 
 // Len is the number of items that are pending: those that wait, and those in a call of Process.
@@ -279,9 +304,13 @@ type generation[K comparable, V any] struct {
 	retired table // that of the last flush, cleared by the worker, then at again
 }
 
-func (g *generation[K, V]) find(active []entry[Entry[K, V]], item Entry[K, V], hash uint64) int {
+func (g *generation[K, V]) position(active []entry[Entry[K, V]], item Entry[K, V], hash uint64) int {
+	return g.find(active, item.Key, hash)
+}
+
+func (g *generation[K, V]) find(active []entry[Entry[K, V]], key K, hash uint64) int {
 	for p := g.at.probe(hash); p.next(); {
-		if at := p.at(); active[at].item.Key == item.Key {
+		if at := p.at(); active[at].item.Key == key {
 			return at
 		}
 	}
@@ -291,20 +320,26 @@ func (g *generation[K, V]) find(active []entry[Entry[K, V]], item Entry[K, V], h
 func (g *generation[K, V]) fetch(hashes []uint64) { g.at.fetch(hashes) }
 
 func (g *generation[K, V]) fold(held *Entry[K, V], item Entry[K, V], how write) bool {
-	switch how {
-	case newer:
+	if how != merge {
+		return g.overwrite(held, &item, how)
+	}
+	held.Value = g.merge(*held, item)
+	held.Updates++
+	return true
+}
+
+// overwrite is fold for put and newer.
+func (g *generation[K, V]) overwrite(held, item *Entry[K, V], how write) bool {
+	if how == newer {
 		if item.Version <= held.Version { // I3
 			return false
 		}
-		held.Value, held.Version = item.Value, item.Version
+		held.Version = item.Version
 		if g.memory != nil {
 			g.memory.of[item.Key] = stamp{version: item.Version}
 		}
-	case merge:
-		held.Value = g.merge(*held, item)
-	default:
-		held.Value = item.Value
 	}
+	held.Value = item.Value
 	held.Updates++
 	return true
 }
@@ -343,7 +378,7 @@ func (g *generation[K, V]) moved(item Entry[K, V], from, to int) {
 
 // gone leaves alone a version that is pending again: that one is remembered from its own flush on.
 func (g *generation[K, V]) gone(active []entry[Entry[K, V]], item Entry[K, V], now time.Time) {
-	if g.memory != nil && g.find(active, item, g.hash(item)) < 0 {
+	if g.memory != nil && g.find(active, item.Key, g.hash(item)) < 0 {
 		g.memory.flushed(item.Key, now)
 	}
 }
