@@ -45,7 +45,7 @@ func Cases() []Case {
 	cases = append(cases, consumeCases(Logs, 0.35)...)
 	cases = append(cases, consumeCases(Metrics, 0.5)...)
 	cases = append(cases, slowCase(5*time.Millisecond, 100), slowCase(50*time.Millisecond, 20), latencyCase(), stallsCase(), waitCase(), tenantsCase(),
-		isolationCase(), liveCase(), successionCase(), resourceCase(), recordCase(), bytesCase())
+		isolationCase(), liveCase(), successionCase(), resourceCase(), decodedCase(), recordCase(), bytesCase())
 	cases = append(cases, splitCases()...)
 	return append(cases, libraryCases()...)
 }

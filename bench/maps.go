@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -20,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/batchprocessor"
+	"golang.org/x/sync/errgroup"
 )
 
 // The rivals of buffer: map.
@@ -123,8 +126,9 @@ func resourceCase() Case {
 	l := Load{Producers: 8, Calls: 30_000, Items: 10}
 	return Case{
 		Group: "Maps", Name: "resource",
-		About: fmt.Sprintf("%d-span requests from 50 resources with 10 attributes in turn; no-op next consumer, 8 producers, %d calls a round, closed loop, drain included.",
-			l.Items, l.Calls),
+		About: fmt.Sprintf("%d-span requests from 50 resources with 10 attributes in turn; no-op next consumer, 8 producers, %d calls a round, closed loop, drain included. "+
+			"These requests were made long before, so that whoever reads their resources waits for memory. load=decoded has each producer decode a request and hand it on, as "+
+			"a receiver does; own is without what decoding alone took a moment before.", l.Items, l.Calls),
 		Columns: []Column{{Unit: "ns/op", Ratio: true}, {Unit: "cpu-ns/op", Ratio: true}, {Unit: "B/op"}, {Unit: "allocs/op"}},
 		Variants: []Variant{
 			{Rival: Ours},
@@ -141,6 +145,83 @@ func resourceCase() Case {
 			o, err := Closed(fromFifty, v, l)
 			n := float64(o.Calls)
 			return []float64{float64(o.Wall) / n, float64(o.CPU) / n, float64(o.Bytes) / n, float64(o.Allocs) / n}, err
+		},
+	}
+}
+
+// decodedCase is resourceCase with requests as they come in a Collector: decoded a moment ago, by the goroutine that calls
+// Consume.
+func decodedCase() Case {
+	const producers, calls, items = 8, 60_000, 10
+	return Case{
+		Group: "Maps", Name: "resource", Param: "load=decoded",
+		Columns: []Column{{Unit: "ns/op"}, {Unit: "cpu-ns/op"}, {Unit: "own-ns/op", Ratio: true}, {Unit: "own-cpu-ns/op", Ratio: true}},
+		Variants: []Variant{
+			{Rival: Ours},
+			{Rival: Ours, Label: groupedMap, Settings: Settings{"buffer": "map"}},
+			{Rival: Batch},
+			{Rival: Grouped},
+		},
+		Targets: []Target{
+			{Column: "own-ns/op", Of: groupedMap, Over: ours, AtMost: 3},
+			{Column: "own-cpu-ns/op", Of: groupedMap, Over: ours, AtMost: 3},
+		},
+		Run: func(v Variant) ([]float64, error) {
+			encoded := make([][]byte, 50)
+			for i := range encoded {
+				var err error
+				if encoded[i], err = (&ptrace.ProtoMarshaler{}).MarshalTraces(fifty(i, items, i*items)); err != nil {
+					return nil, err
+				}
+			}
+			load := func(consume func(context.Context, ptrace.Traces) error) error {
+				var all errgroup.Group
+				for part := range split(calls, producers) {
+					all.Go(func() error {
+						for i := part.from; i < part.to; i++ {
+							td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(encoded[i%len(encoded)])
+							if err == nil {
+								err = consume(context.Background(), td)
+							}
+							if err != nil {
+								return err
+							}
+						}
+						return nil
+					})
+				}
+				return all.Wait()
+			}
+			grow(512 << 20)
+			rest := make([]byte, 128<<20) // of a Collector's heap: collections are as rare as there
+			defer runtime.KeepAlive(rest)
+			alone, err := measure(func() error {
+				return load(func(context.Context, ptrace.Traces) error { return nil })
+			})
+			if err != nil {
+				return nil, err
+			}
+			var arrived atomic.Int64
+			s, err := Traces.Open(v.Rival, v.Settings, NormalTelemetry, func(_ context.Context, td ptrace.Traces) error {
+				arrived.Add(int64(td.SpanCount()))
+				return nil
+			})
+			if err == nil {
+				err = s.Start(context.Background(), nil)
+			}
+			if err != nil {
+				return nil, err
+			}
+			cost, err := measure(func() error {
+				return errors.Join(load(s.Consume), s.Shutdown(context.Background()))
+			})
+			if n := arrived.Load(); err == nil && n != calls*items {
+				err = fmt.Errorf("%s: %d of %d items arrived", v.label(), n, calls*items)
+			}
+			return []float64{
+				float64(cost.Wall) / calls, float64(cost.CPU) / calls,
+				float64(cost.Wall-alone.Wall) / calls, float64(cost.CPU-alone.CPU) / calls,
+			}, err
 		},
 	}
 }
