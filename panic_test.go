@@ -54,3 +54,34 @@ func TestPanickingCutIsNoEnd(t *testing.T) {
 		require.Equal(t, []int{5, 2}, got)
 	})
 }
+
+// A resource that panics when it is cut goes on as it is too, with all that was folded into it, though it is looked at twice.
+func TestPanickingCutOfAResource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		cfg.Buffer, cfg.SendBatchSize, cfg.SendBatchMaxSize = bufferMap, 10, 10
+		require.NoError(t, cfg.Validate())
+		var got []int
+		b, err := newBuffer(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, "logs", uncuttable{}, newMap[plog.Logs, signal.LogRecord],
+			func(_ context.Context, ld plog.Logs) error {
+				got = append(got, ld.LogRecordCount())
+				return nil
+			})
+		require.NoError(t, err)
+		require.NoError(t, b.Start(context.Background(), componenttest.NewNopHost()))
+		for _, n := range []int{1, 6} {
+			ld := plog.NewLogs()
+			for _, service := range []string{"a", "b"} {
+				r := ld.ResourceLogs().AppendEmpty()
+				r.Resource().Attributes().PutStr("service.name", service)
+				records := r.ScopeLogs().AppendEmpty().LogRecords()
+				for range n {
+					records.AppendEmpty()
+				}
+			}
+			require.NoError(t, b.consume(context.Background(), ld))
+		}
+		require.NoError(t, b.Shutdown(context.Background()))
+		require.Equal(t, []int{7, 7}, got)
+	})
+}
