@@ -124,7 +124,7 @@ func (m *Map[K, V]) Put(ctx context.Context, key K, value V) error {
 
 // PutAll is Put for the keys and values of all entries, in order: all of them are accepted or none.
 func (m *Map[K, V]) PutAll(ctx context.Context, entries ...Entry[K, V]) error {
-	return m.queue.push(ctx, nil, entries, put, nil)
+	return m.writeAll(ctx, entries, put)
 }
 
 // PutNewer makes value what is held of key if version is greater than that of the key, and is superseded at once, and
@@ -136,7 +136,7 @@ func (m *Map[K, V]) PutNewer(ctx context.Context, key K, value V, version int64)
 
 // PutAllNewer is PutNewer for all entries, in order: all of them are accepted or none.
 func (m *Map[K, V]) PutAllNewer(ctx context.Context, entries ...Entry[K, V]) error {
-	return m.queue.push(ctx, nil, entries, newer, nil)
+	return m.writeAll(ctx, entries, newer)
 }
 
 // write is Put and PutNewer. What takes no more room than what is held of its key does not ask for any: a Map that is full
@@ -163,6 +163,13 @@ func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
 		}
 	}
 	return q.admitOne(ctx, l, name, e, hash, q.weigh(e), how, nil)
+}
+
+func (m *Map[K, V]) writeAll(ctx context.Context, entries []Entry[K, V], how write) error {
+	if len(entries) == 1 {
+		return m.write(ctx, entries[0], how)
+	}
+	return m.queue.push(ctx, nil, entries, how, nil)
 }
 
 // Merge folds value into what is held of key, by the Merge of the config, or makes it what is held. It panics if the config

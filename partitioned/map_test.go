@@ -546,3 +546,82 @@ func TestDeletedIsNoError(t *testing.T) {
 		nothingLeft(t, &m.queue)
 	})
 }
+
+// TestFullMapTakesWhatIsNoHeavier than what it replaces, however it is written, and nothing else.
+func TestFullMapTakesWhatIsNoHeavier(t *testing.T) {
+	for name, weigh := range map[string]func(Entry[string, int]) Weight{
+		"all weigh the same": nil,
+		"the value":          func(e Entry[string, int]) Weight { return Weight{Items: e.Value} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := startMap(t, MapConfig[string, int]{QueueConfig: QueueConfig[Entry[string, int]]{
+				Process: Plain(func(context.Context, []Entry[string, int]) error { return nil }),
+				Weigh:   weigh, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100}, Capacity: 4, Overflow: Refuse,
+			}})
+			if err := m.PutAll(bg, Entry[string, int]{Key: "a", Value: 2}, Entry[string, int]{Key: "b", Value: 2}); err != nil {
+				t.Fatal(err)
+			}
+			if weigh == nil {
+				if err := m.PutAll(bg, Entry[string, int]{Key: "c", Value: 2}, Entry[string, int]{Key: "d", Value: 2}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, err := range []error{
+				m.Put(bg, "a", 2),
+				m.PutNewer(bg, "b", 2, 1),
+				m.PutNewer(bg, "b", 1, 1), // superseded itself
+				m.PutAll(bg, Entry[string, int]{Key: "a", Value: 2}),
+				m.PutAllNewer(bg, Entry[string, int]{Key: "b", Value: 2, Version: 2}),
+			} {
+				if err != nil {
+					t.Errorf("write %d: %v", i, err)
+				}
+			}
+			if err := m.Put(bg, "e", 1); !errors.Is(err, ErrFull) {
+				t.Errorf("a new key: %v", err)
+			}
+			if weigh != nil {
+				if err := m.Put(bg, "a", 3); !errors.Is(err, ErrFull) {
+					t.Errorf("a heavier value: %v", err)
+				}
+			}
+			if v, ok := m.Get("b"); !ok || v != 2 {
+				t.Errorf("b is %d, %v", v, ok)
+			}
+			m.Shutdown(bg)
+			conserved(t, m.Stats())
+		})
+	}
+}
+
+// TestClosedMapTakesNothing, not even what needs no room: Shutdown has said what is delivered.
+func TestClosedMapTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		var got []Entry[string, int]
+		m := startMap(t, MapConfig[string, int]{QueueConfig: QueueConfig[Entry[string, int]]{
+			Process: Plain(func(_ context.Context, batch []Entry[string, int]) error {
+				<-hold
+				got = append(got, batch...)
+				return nil
+			}),
+			Partitions: 1, Interval: time.Second, BatchSize: Weight{Items: 100},
+		}})
+		m.Put(bg, "k", 1)
+		time.Sleep(2 * time.Second) // in flight, for as long as it is held
+		m.Put(bg, "k", 2)
+		ended := make(chan error)
+		go func() { ended <- m.Shutdown(bg) }()
+		synctest.Wait()
+		if err := m.Put(bg, "k", 3); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Shutdown: %v", err)
+		}
+		close(hold)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if len(got) != 2 || got[1].Value != 2 {
+			t.Errorf("delivered: %+v", got)
+		}
+	})
+}
