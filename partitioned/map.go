@@ -162,7 +162,8 @@ func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
 			return nil
 		}
 	}
-	return q.admitOne(ctx, l, name, e, hash, q.weigh(e), how, nil)
+	l.mu.Unlock()
+	return q.pushOne(ctx, nil, e, how, nil)
 }
 
 func (m *Map[K, V]) writeAll(ctx context.Context, entries []Entry[K, V], how write) error {

@@ -83,13 +83,8 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 func (q *Queue[T]) pushOne(ctx context.Context, key *string, item T, how write, o *origin) error {
 	name, l, hash := q.route(key, item)
 	w := q.weigh(item)
-	l.mu.Lock()
-	return q.admitOne(ctx, l, name, item, hash, w, how, o)
-}
-
-// admitOne is the rest of pushOne. lane.mu held; it unlocks it.
-func (q *Queue[T]) admitOne(ctx context.Context, l *lane[T], name string, item T, hash uint64, w Weight, how write, o *origin) error {
 	room := q.room(w)
+	l.mu.Lock()
 	s, err := q.find(l, name, nil)
 	var freed bool
 	if err == nil {
