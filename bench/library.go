@@ -220,7 +220,8 @@ func keyedContender(name string) (contender, error) {
 			key := keys[i%len(keys)]
 			l := &lanes[maphash.String(seed, key)%keyedPartitions]
 			l.Lock()
-			held := append(l.of[key], i)
+			held := l.of[key]
+			held = append(held, i)
 			if len(held) == keyedBatch {
 				held = held[:0]
 			}

@@ -252,7 +252,8 @@ func (m *Map[K, V]) find(l *lane[Entry[K, V]], name string, key K, hash uint64) 
 		return nil, nil, -1
 	}
 	g = s.index.(*generation[K, V])
-	return s, g, g.find(s.active, key, hash)
+	at = g.find(s.active, key, hash)
+	return s, g, at
 }
 
 // Len is the number of items that are pending: those that wait, and those in a call of Process.
