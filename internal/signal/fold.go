@@ -103,20 +103,20 @@ type folder[P any, S scopeSlice[S, C], C any] struct {
 
 // fold is Fold. As long as what comes looks like what is there, which is mostly so, things stand side by side.
 func (f folder[P, S, C]) fold(held *Group[P], added []*Group[P]) {
+	for _, g := range added {
+		held.Items += g.Items
+	}
+	n := 0
+	for n < len(added) && held.index == nil && held.names.equal(added[n].names) {
+		n++
+	}
 	to := f.below(held)
-	for len(added) > 0 {
-		n := 0
-		for n < len(added) && held.index == nil && held.names.equal(added[n].names) {
-			held.Items += added[n].Items
-			n++
-		}
+	if n > 0 {
 		f.alike(to, added[:n])
-		if added = added[n:]; len(added) > 0 {
-			f.unify(held)
-			f.named(held.index, to, f.below(added[0]), added[0].names)
-			held.Items += added[0].Items
-			added = added[1:]
-		}
+	}
+	for _, g := range added[n:] {
+		f.unify(held)
+		f.named(held.index, to, f.below(g), g.names)
 	}
 }
 
