@@ -51,7 +51,7 @@ func newResources[P any](b *buffer[P], sig signal.Groups[P]) (pending[P], error)
 	mc := mapConfig[P, resourceID, resource[P]](b)
 	mc.Process = m.process
 	mc.Weigh = func(e resourceEntry[P]) partitioned.Weight {
-		return weigh(request[P]{items: e.Value.items, more: e.Value.more})
+		return partitioned.Weight{Items: e.Value.items}
 	}
 	mc.Split = m.split
 	mc.Merge = m.gather
