@@ -50,7 +50,7 @@ func (l *ledger) end(q interface {
 	Stats() Stats
 }, partitions int, stop chan struct{}, roles *sync.WaitGroup,
 ) (st Stats) {
-	time.Sleep(l.shutdown)
+	time.Sleep(l.shutdown) // of fake time, while the roles are at work
 	ctx, cancel := context.WithTimeout(context.Background(), l.deadline)
 	defer cancel()
 	begin := time.Now()
