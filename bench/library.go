@@ -76,6 +76,7 @@ func labels(names ...string) (vs []Variant) {
 const (
 	oursSpread = "ours(partitions=8)"
 	oursFine   = "ours(partitions=64)"
+	mutexes    = "mutexes"
 )
 
 var nsAndAllocs = []Column{{Unit: "ns/op", Ratio: true}, {Unit: "allocs/op"}}
@@ -183,12 +184,15 @@ func keyedCase() Case {
 			keyedPartitions, calls, keyedPartitions, keyedBatch),
 		Columns: nsAndAllocs,
 	}
-	for _, producers := range []int{1, 8, 64, 256} {
-		for _, name := range []string{ours, "mutexes"} {
-			c.Variants = append(c.Variants, Variant{Rival: Rival{Name: name}, Label: fmt.Sprintf("%s(producers=%d)", name, producers), Calls: producers})
+	producers := map[string]int{} // by label
+	for _, n := range []int{1, 8, 64, 256} {
+		for _, name := range []string{ours, mutexes} {
+			v := Variant{Rival: Rival{Name: name}, Label: fmt.Sprintf("%s(producers=%d)", name, n)}
+			producers[v.Label] = n
+			c.Variants = append(c.Variants, v)
 		}
 	}
-	for _, name := range []string{ours, "mutexes"} {
+	for _, name := range []string{ours, mutexes} {
 		c.Targets = append(c.Targets, Target{Column: "ns/op", Of: name + "(producers=256)", Over: name + "(producers=1)", AtMost: 1.05})
 	}
 	c.Run = func(v Variant) ([]float64, error) {
@@ -196,7 +200,7 @@ func keyedCase() Case {
 		if err != nil {
 			return nil, err
 		}
-		return contest(k, v.Calls, calls)
+		return contest(k, producers[v.Label], calls)
 	}
 	return c
 }
@@ -206,7 +210,7 @@ func keyedContender(name string) (contender, error) {
 	for i := range keys {
 		keys[i] = fmt.Sprint("key", i)
 	}
-	if name == "mutexes" {
+	if name == mutexes {
 		seed := maphash.MakeSeed()
 		var lanes [keyedPartitions]struct {
 			sync.Mutex

@@ -37,7 +37,7 @@ func mapCase(operation string) Case {
 			"Go map each, in place. None of them knows an order, a capacity, or what it would hand on. "+
 			"By default there are 4 partitions for each processor, as each makes batches of its own; 64 of them is what a map with so many keys is for.", mapKeys, calls),
 		Columns:  nsAndAllocs,
-		Variants: labels(ours, oursFine, "xsync.Map", "sync.Map", "mutexes"),
+		Variants: labels(ours, oursFine, "xsync.Map", "sync.Map", mutexes),
 		Run: func(v Variant) ([]float64, error) {
 			c, err := mapContender(v.Name, operation)
 			if err != nil {
@@ -101,7 +101,7 @@ func mapContender(name, operation string) (contender, error) {
 			"Put":      func(key, i int64) { replace(key, func(old versioned) (versioned, bool) { return old.put(i), true }) },
 			"PutNewer": func(key, i int64) { replace(key, func(old versioned) (versioned, bool) { return old.newer(i, i+2) }) },
 		}[operation]
-	case "mutexes":
+	case mutexes:
 		type shard struct {
 			sync.Mutex
 			of map[int64]*versioned
@@ -109,14 +109,15 @@ func mapContender(name, operation string) (contender, error) {
 		}
 		shards := make([]shard, 64)
 		seed := maphash.MakeSeed()
+		shardOf := func(key int64) *shard { return &shards[maphash.Comparable(seed, key)%uint64(len(shards))] }
 		in := func(key int64, f func(*versioned)) {
-			s := &shards[maphash.Comparable(seed, key)%uint64(len(shards))]
+			s := shardOf(key)
 			s.Lock()
 			f(s.of[key])
 			s.Unlock()
 		}
 		for k := range int64(mapKeys) {
-			s := &shards[maphash.Comparable(seed, k)%uint64(len(shards))]
+			s := shardOf(k)
 			if s.of == nil {
 				s.of = map[int64]*versioned{}
 			}

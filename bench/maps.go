@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -22,7 +20,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/batchprocessor"
-	"golang.org/x/sync/errgroup"
 )
 
 // The rivals of buffer: map.
@@ -145,83 +142,6 @@ func resourceCase() Case {
 			o, err := Closed(fromFifty, v, l)
 			n := float64(o.Calls)
 			return []float64{float64(o.Wall) / n, float64(o.CPU) / n, float64(o.Bytes) / n, float64(o.Allocs) / n}, err
-		},
-	}
-}
-
-// decodedCase is resourceCase with requests as they come in a Collector: decoded a moment ago, by the goroutine that calls
-// Consume.
-func decodedCase() Case {
-	const producers, calls, items, turns = 8, 40_000, 10, 4
-	return Case{
-		Group: "Maps", Name: "resource", Param: "load=decoded",
-		Columns:  []Column{{Unit: "ns/op"}, {Unit: "cpu-ns/op"}, {Unit: "own-ns/op", Ratio: true}, {Unit: "own-cpu-ns/op", Ratio: true}},
-		Variants: []Variant{{Rival: Ours}, {Rival: Ours, Label: groupedMap, Settings: Settings{"buffer": "map"}}, {Rival: Batch}},
-		Targets: []Target{
-			{Column: "own-ns/op", Of: groupedMap, Over: ours, AtMost: 3},
-			{Column: "own-cpu-ns/op", Of: groupedMap, Over: ours, AtMost: 3},
-		},
-		Run: func(v Variant) ([]float64, error) {
-			encoded := make([][]byte, 50)
-			for i := range encoded {
-				var err error
-				if encoded[i], err = (&ptrace.ProtoMarshaler{}).MarshalTraces(fifty(i, items, i*items)); err != nil {
-					return nil, err
-				}
-			}
-			load := func(consume func(context.Context, ptrace.Traces) error) error {
-				var all errgroup.Group
-				for part := range split(calls, producers) {
-					all.Go(func() error {
-						for i := part.from; i < part.to; i++ {
-							td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(encoded[i%len(encoded)])
-							if err == nil {
-								err = consume(context.Background(), td)
-							}
-							if err != nil {
-								return err
-							}
-						}
-						return nil
-					})
-				}
-				return all.Wait()
-			}
-			through := func() error {
-				var arrived atomic.Int64
-				s, err := Traces.Open(v.Rival, v.Settings, NormalTelemetry, func(_ context.Context, td ptrace.Traces) error {
-					arrived.Add(int64(td.SpanCount()))
-					return nil
-				})
-				if err != nil {
-					return err
-				}
-				err = errors.Join(s.Start(context.Background(), nil), load(s.Consume), s.Shutdown(context.Background()))
-				if n := arrived.Load(); err == nil && n != calls*items {
-					err = fmt.Errorf("%s: %d of %d items arrived", v.label(), n, calls*items)
-				}
-				return err
-			}
-			grow(512 << 20)
-			rest := make([]byte, 128<<20) // of a Collector's heap: collections are as rare as there
-			defer runtime.KeepAlive(rest)
-			figures := make([]float64, 4)
-			for range turns { // what decoding takes differs from moment to moment
-				alone, err := measure(func() error {
-					return load(func(context.Context, ptrace.Traces) error { return nil })
-				})
-				if err != nil {
-					return nil, err
-				}
-				all, err := measure(through)
-				if err != nil {
-					return nil, err
-				}
-				for i, d := range []time.Duration{all.Wall, all.CPU, all.Wall - alone.Wall, all.CPU - alone.CPU} {
-					figures[i] += float64(d) / (turns * calls)
-				}
-			}
-			return figures, nil
 		},
 	}
 }
