@@ -39,7 +39,7 @@ func (g *generation[K, V]) fold(held *Entry[K, V], item Entry[K, V], how write) 
 
 // overwrite is fold for put and newer.
 func (g *generation[K, V]) overwrite(held, item *Entry[K, V], how write) bool {
-	if how == newer {
+	if how == newer && item.Version != AlwaysNewer {
 		if item.Version <= held.Version { // I3
 			return false
 		}
@@ -59,9 +59,9 @@ func (g *generation[K, V]) first(item Entry[K, V], hash uint64, how write, at in
 	}
 	if g.memory != nil {
 		switch known, ok := g.memory.version(item.Key); {
-		case how == newer && ok && item.Version <= known: // I3
+		case how == newer && ok && item.Version <= known && item.Version != AlwaysNewer: // I3
 			return item, false
-		case how == newer && item.Version != NoVersion:
+		case how == newer && item.Version > AlwaysNewer: // nor NoVersion
 			g.memory.of[item.Key] = stamp{version: item.Version}
 		case ok:
 			item.Version = known

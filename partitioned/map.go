@@ -24,6 +24,11 @@ type Entry[K comparable, V any] struct {
 // remembered.
 const NoVersion = math.MinInt64
 
+// AlwaysNewer is for PutNewer of a value that has no version, where others of its key may have one: it replaces what is held,
+// and is accepted whatever is remembered, as the later write is the newer one. The key keeps the version that it has; without
+// one, any version replaces it.
+const AlwaysNewer = math.MinInt64 + 1
+
 // MapConfig says how a Map works. Only Process has to be set.
 type MapConfig[K comparable, V any] struct {
 	// QueueConfig is that of the Queue of entries which a Map is. Some fields mean a little more:

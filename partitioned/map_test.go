@@ -75,15 +75,15 @@ func (m *modelMap) write(how write, e kv) {
 	h, held := m.held[e.Key]
 	if !held {
 		v, known := m.known(e.Key)
-		if how == newer && known && e.Version <= v {
+		if how == newer && known && e.Version <= v && e.Version != AlwaysNewer {
 			m.superseded++
 			return
 		}
 		if how != newer {
 			e.Version = 0
-			if known {
-				e.Version = v
-			}
+		}
+		if known && (how != newer || e.Version == AlwaysNewer) {
+			e.Version = v
 		}
 		e.Updates = 1
 		m.held[e.Key] = e
@@ -92,9 +92,9 @@ func (m *modelMap) write(how write, e kv) {
 	}
 	m.superseded++
 	switch {
-	case how == newer && e.Version <= h.Version:
+	case how == newer && e.Version <= h.Version && e.Version != AlwaysNewer:
 		return
-	case how == newer:
+	case how == newer && e.Version != AlwaysNewer:
 		h.Value, h.Version = e.Value, e.Version
 	case how == merge:
 		h.Value += e.Value
@@ -112,7 +112,7 @@ func (m *modelMap) drop(key string) { // what was put with a version is remember
 	delete(m.held, key)
 }
 
-// versioned tells whether key has a version at all; in these scripts all are above 0.
+// versioned reports whether key has a version at all; in these scripts all are above 0.
 func (m *modelMap) versioned(key string) bool { return m.held[key].Version > 0 }
 
 func (m *modelMap) flush() (batch []kv) {
@@ -212,7 +212,7 @@ func TestMapModel(t *testing.T) {
 			o := mapOp{kind: rapid.IntRange(0, 8).Draw(rt, "op")}
 			for range rapid.IntRange(1, 4).Draw(rt, "entries") {
 				o.entries = append(o.entries, kv{
-					Key: key.Draw(rt, "key"), Value: rapid.IntRange(1, 1000).Draw(rt, "value"), Version: int64(rapid.IntRange(1, 9).Draw(rt, "version")),
+					Key: key.Draw(rt, "key"), Value: rapid.IntRange(1, 1000).Draw(rt, "value"), Version: rapid.OneOf(rapid.Int64Range(1, 9), rapid.Just[int64](AlwaysNewer)).Draw(rt, "version"),
 				})
 			}
 			o.wait = time.Duration(rapid.IntRange(0, 7).Draw(rt, "wait")) * time.Second

@@ -292,3 +292,30 @@ func TestNoVersionIsNotRemembered(t *testing.T) {
 		}
 	})
 }
+
+// TestAlwaysNewerReplacesWhatIsHeld: what has no version replaces what came before it, and is replaced by what comes after it,
+// unless that is older than the version that the key has.
+func TestAlwaysNewerReplacesWhatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		cfg := one(r)
+		cfg.Remember = time.Hour
+		m := startMap(t, cfg)
+		put := func(versions ...int64) {
+			for i, v := range versions {
+				m.PutNewer(bg, "k", i+1, v)
+			}
+			m.Flush(bg)
+		}
+		put(AlwaysNewer, AlwaysNewer) // of two without a version the later one
+		put(AlwaysNewer)              // nothing is remembered of it
+		put(AlwaysNewer, -7)          // any version is newer than none
+		put(-8, AlwaysNewer)          // -8 is older than what is remembered; none is not
+		put(-6, AlwaysNewer, -7)      // -7 is older than what is held
+		m.Shutdown(bg)
+		want := [][]kv{{{"k", 2, AlwaysNewer, 2}}, {{"k", 1, AlwaysNewer, 1}}, {{"k", 2, -7, 2}}, {{"k", 2, -7, 1}}, {{"k", 2, -6, 2}}}
+		if !slices.EqualFunc(r.batches, want, slices.Equal) {
+			t.Errorf("sent %v, want %v", r.batches, want)
+		}
+	})
+}
