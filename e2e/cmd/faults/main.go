@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -14,23 +15,8 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otelcol"
 )
 
-const head = `# Faults
-
-What becomes of each item while something is wrong with the backend, on a built collector: OTLP senders, this processor, an
-exporter, a backend with a fault. Made by ` + "`make faults`" + `; [e2e](e2e/faults_test.go) checks the same sums in every test run.
-
-Eight senders send requests of 10 spans for 3 s and never send anything again; batches of up to 200; the exporter does not retry.
-*wait* is ` + "`wait_for_result`" + `, *retry* is ` + "`retry_on_failure`" + ` with a ` + "`max_elapsed_time`" + ` of 30 s, both with ` + "`split_on_too_large`" + `.
-*lost* is what was acknowledged to the sender and did not arrive, *returned* what a sender was told of, *rejected* what the backend
-did not want, which it says in an answer of success: exporters log it, and no processor hears of it. What arrived though its
-call failed, since the backend died before its answer, is delivered and dropped, returned or duplicated.
-
-In every row *sent* is accepted and refused, and accepted is forwarded, returned and dropped. Without a queue in the exporter nothing
-is lost but what is dropped or rejected, and with *wait* and *retry* nothing is dropped. With a queue in the exporter
-(` + "`sending_queue`" + `, its default) the processor is told that all is well before anything was sent: what is lost behind it
-nobody counts here.
-
-`
+//go:embed head.md
+var head string
 
 func main() {
 	if err := run(context.Background()); err != nil {
