@@ -140,16 +140,19 @@ func TestCutBytesMeasuresOnce(t *testing.T) {
 	}
 	measured := 0
 	var m plog.ProtoMarshaler
-	scope := newLeaf(copyScope[plog.ScopeLogs], plog.ScopeLogs.LogRecords,
-		without(plog.ScopeLogs.LogRecords, plog.NewLogRecordSlice, m.ScopeLogsSize),
-		func(r plog.LogRecord) int { measured++; return m.LogRecordSize(r) })
-	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope,
-		without(plog.ResourceLogs.ScopeLogs, plog.NewScopeLogsSlice, m.ResourceLogsSize))
-	cutter := newCutter(logs, items, m.LogsSize(logs), newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource, nil), newLogs)
+	scope := newLeaf(copyScope[plog.ScopeLogs], plog.ScopeLogs.LogRecords, message[plog.ScopeLogs]{
+		size: m.ScopeLogsSize, base: without(plog.ScopeLogs.LogRecords, plog.NewLogRecordSlice, m.ScopeLogsSize),
+	}, func(r plog.LogRecord) int { measured++; return m.LogRecordSize(r) })
+	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope, message[plog.ResourceLogs]{
+		size: m.ResourceLogsSize, base: without(plog.ResourceLogs.ScopeLogs, plog.NewScopeLogsSlice, m.ResourceLogsSize),
+	})
+	payload := newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource, message[plog.Logs]{})
+	cutter := newCutter(logs, items, m.LogsSize(logs), payload, newLogs)
 	for cutter.Left().Items > 0 {
 		cutter.Take(Quota{items, 100})
 	}
-	require.Equal(t, items, measured)
+	require.LessOrEqual(t, measured, items)
+	require.Greater(t, measured, items-10, "those of the last part are not, as it goes as a whole")
 }
 
 // TestCutBytesOfExtremes: what nobody should send, and somebody does.

@@ -51,7 +51,10 @@ func (c *container[E]) MoveTo(dst *container[E]) {
 	dst.children.list, c.children.list = c.children.list, nil
 }
 
+func (c *container[E]) CopyTo(*container[E]) { panic("cutting copies no container") }
+
 func (i *item) MoveTo(*item) { *i.work++ }
+func (i *item) CopyTo(*item) { panic("cutting copies no item") }
 
 func TestCutIsLinear(t *testing.T) {
 	type (
@@ -92,7 +95,8 @@ func TestCutIsLinear(t *testing.T) {
 				cutter := newCutter(p, items, 0,
 					newBranch(func(_, _ *payload) {}, func(p *payload) *counted[*resource] { return &p.children },
 						newBranch(func(_, _ *resource) {}, func(r *resource) *counted[*scope] { return &r.children },
-							newLeaf(func(_, _ *scope) {}, func(s *scope) *counted[*item] { return &s.children }, nil, nil), nil), nil),
+							newLeaf(func(_, _ *scope) {}, func(s *scope) *counted[*item] { return &s.children }, message[*scope]{}, nil),
+							message[*resource]{}), message[*payload]{}),
 					newPayload)
 				for range cuts {
 					takeItems(cutter, n)

@@ -57,14 +57,24 @@ func (Logs) Subset(err error) (plog.Logs, bool) {
 
 // Cut implements [Signal].
 func (Logs) Cut(p plog.Logs, size int) Cutter[plog.Logs] {
-	var m plog.ProtoMarshaler
-	scope := newLeaf(copyScope[plog.ScopeLogs], plog.ScopeLogs.LogRecords,
-		without(plog.ScopeLogs.LogRecords, plog.NewLogRecordSlice, m.ScopeLogsSize), m.LogRecordSize)
-	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope,
-		without(plog.ResourceLogs.ScopeLogs, plog.NewScopeLogsSlice, m.ResourceLogsSize))
-	payload := newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource, nil)
-	return newCutter(p, p.LogRecordCount(), size, payload, newLogs)
+	return newCutter(p, p.LogRecordCount(), size, logsTree, newLogs)
 }
+
+// AppendCopy implements [Signal].
+func (Logs) AppendCopy(dst, src plog.Logs, from, to, seam int) {
+	logsTree.joinSome(dst, src, from, to, seam)
+}
+
+var logsTree = func() *branch[plog.Logs, plog.ResourceLogs, plog.ResourceLogsSlice] {
+	var m plog.ProtoMarshaler
+	scope := newLeaf(copyScope[plog.ScopeLogs], plog.ScopeLogs.LogRecords, message[plog.ScopeLogs]{
+		size: m.ScopeLogsSize, base: without(plog.ScopeLogs.LogRecords, plog.NewLogRecordSlice, m.ScopeLogsSize),
+	}, m.LogRecordSize)
+	resource := newBranch(copyResource[plog.ResourceLogs], plog.ResourceLogs.ScopeLogs, scope, message[plog.ResourceLogs]{
+		size: m.ResourceLogsSize, base: without(plog.ResourceLogs.ScopeLogs, plog.NewScopeLogsSlice, m.ResourceLogsSize),
+	})
+	return newBranch(copyNothing[plog.Logs], plog.Logs.ResourceLogs, resource, message[plog.Logs]{})
+}()
 
 // Resource implements [Signal].
 func (Logs) Resource(p plog.Logs, i int) pcommon.Resource { return p.ResourceLogs().At(i).Resource() }

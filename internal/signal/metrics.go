@@ -58,18 +58,24 @@ func (Metrics) Subset(err error) (pmetric.Metrics, bool) {
 
 // Cut implements [Signal].
 func (Metrics) Cut(p pmetric.Metrics, size int) Cutter[pmetric.Metrics] {
-	var m pmetric.ProtoMarshaler
-	scope := newBranch(copyScope[pmetric.ScopeMetrics], pmetric.ScopeMetrics.Metrics, metricPart{},
-		without(pmetric.ScopeMetrics.Metrics, pmetric.NewMetricSlice, m.ScopeMetricsSize))
-	resource := newBranch(copyResource[pmetric.ResourceMetrics], pmetric.ResourceMetrics.ScopeMetrics, scope,
-		without(pmetric.ResourceMetrics.ScopeMetrics, pmetric.NewScopeMetricsSlice, m.ResourceMetricsSize))
-	payload := newBranch(copyNothing[pmetric.Metrics], pmetric.Metrics.ResourceMetrics, resource, nil)
-	return newCutter(p, p.DataPointCount(), size, payload, newMetrics)
+	return newCutter(p, p.DataPointCount(), size, metricsTree, newMetrics)
 }
 
-// metricPart is a leaf whose slice of items has a Go type for each type of metric, and stands in a message of its own within
-// the metric: so its node has one for that, as its only kid, where bytes matter.
-type metricPart struct{}
+// AppendCopy implements [Signal].
+func (Metrics) AppendCopy(dst, src pmetric.Metrics, from, to, seam int) {
+	metricsTree.joinSome(dst, src, from, to, seam)
+}
+
+var metricsTree = func() *branch[pmetric.Metrics, pmetric.ResourceMetrics, pmetric.ResourceMetricsSlice] {
+	var m pmetric.ProtoMarshaler
+	scope := newBranch(copyScope[pmetric.ScopeMetrics], pmetric.ScopeMetrics.Metrics, metricLevel{}, message[pmetric.ScopeMetrics]{
+		size: m.ScopeMetricsSize, base: without(pmetric.ScopeMetrics.Metrics, pmetric.NewMetricSlice, m.ScopeMetricsSize),
+	})
+	resource := newBranch(copyResource[pmetric.ResourceMetrics], pmetric.ResourceMetrics.ScopeMetrics, scope, message[pmetric.ResourceMetrics]{
+		size: m.ResourceMetricsSize, base: without(pmetric.ResourceMetrics.ScopeMetrics, pmetric.NewScopeMetricsSlice, m.ResourceMetricsSize),
+	})
+	return newBranch(copyNothing[pmetric.Metrics], pmetric.Metrics.ResourceMetrics, resource, message[pmetric.Metrics]{})
+}()
 
 func pointsIn(m pmetric.Metric) int {
 	switch m.Type() {
@@ -88,72 +94,96 @@ func pointsIn(m pmetric.Metric) int {
 	}
 }
 
-func (metricPart) measure(m pmetric.Metric, bytes bool) node {
-	if !bytes {
-		return node{known: true, items: pointsIn(m)}
-	}
+// metricLevel is a leaf whose slice of items has a Go type for each type of metric, and stands in a message of its own within
+// the metric, called its data.
+type metricLevel struct{}
+
+func (metricLevel) items(m pmetric.Metric) int { return pointsIn(m) }
+
+func (metricLevel) size(m pmetric.Metric) int {
 	var size pmetric.ProtoMarshaler
-	var data node
+	return size.MetricSize(m)
+}
+
+func (l metricLevel) split(head func() pmetric.Metric, m pmetric.Metric, n *node, q Quota) (took Quota) {
+	data := node{sized: n.sized, items: n.items, next: n.next, ahead: n.ahead}
+	if n.sized {
+		data.base = dataBase(m)
+		if !n.opened {
+			fields := pmetric.NewMetric()
+			copyMetric(fields, m)
+			n.base = l.size(fields) - delimited(data.base)
+		}
+		data.size = within(n.size - n.base)
+		q.Bytes = within(q.Bytes - n.base)
+	}
+	n.opened = true
+	took = splitPoints(func() pmetric.Metric {
+		h := head()
+		copyMetric(h, m)
+		return h
+	}, m, &data, q)
+	n.items, n.next, n.ahead = data.items, data.next, data.ahead
+	n.size = n.base + data.cost()
+	took.Bytes = n.delimited(took.Bytes)
+	return n.withBase(took)
+}
+
+// splitPoints is [splitItems] for the data of m.
+func splitPoints(head func() pmetric.Metric, m pmetric.Metric, data *node, q Quota) Quota {
+	var size pmetric.ProtoMarshaler
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		data = measureItems(0, m.Gauge().DataPoints(), size.NumberDataPointSize)
+		return splitItems(func() pmetric.NumberDataPointSlice { return head().Gauge().DataPoints() },
+			m.Gauge().DataPoints(), data, size.NumberDataPointSize, q)
 	case pmetric.MetricTypeSum:
-		base := temporalitySize(m.Sum())
+		return splitItems(func() pmetric.NumberDataPointSlice { return head().Sum().DataPoints() },
+			m.Sum().DataPoints(), data, size.NumberDataPointSize, q)
+	case pmetric.MetricTypeHistogram:
+		return splitItems(func() pmetric.HistogramDataPointSlice { return head().Histogram().DataPoints() },
+			m.Histogram().DataPoints(), data, size.HistogramDataPointSize, q)
+	case pmetric.MetricTypeExponentialHistogram:
+		return splitItems(func() pmetric.ExponentialHistogramDataPointSlice { return head().ExponentialHistogram().DataPoints() },
+			m.ExponentialHistogram().DataPoints(), data, size.ExponentialHistogramDataPointSize, q)
+	default: // a metric of no type has no points, and is not divided
+		return splitItems(func() pmetric.SummaryDataPointSlice { return head().Summary().DataPoints() },
+			m.Summary().DataPoints(), data, size.SummaryDataPointSize, q)
+	}
+}
+
+// dataBase is how many bytes the data of m has without points.
+func dataBase(m pmetric.Metric) (base int) {
+	temporality := pmetric.AggregationTemporalityUnspecified // then the field is left out
+	switch m.Type() {
+	case pmetric.MetricTypeSum:
+		temporality = m.Sum().AggregationTemporality()
 		if m.Sum().IsMonotonic() {
 			base += 2 // tag and true
 		}
-		data = measureItems(base, m.Sum().DataPoints(), size.NumberDataPointSize)
 	case pmetric.MetricTypeHistogram:
-		data = measureItems(temporalitySize(m.Histogram()), m.Histogram().DataPoints(), size.HistogramDataPointSize)
+		temporality = m.Histogram().AggregationTemporality()
 	case pmetric.MetricTypeExponentialHistogram:
-		data = measureItems(temporalitySize(m.ExponentialHistogram()), m.ExponentialHistogram().DataPoints(), size.ExponentialHistogramDataPointSize)
-	case pmetric.MetricTypeSummary:
-		data = measureItems(0, m.Summary().DataPoints(), size.SummaryDataPointSize)
-	default:
-		return node{known: true, size: size.MetricSize(m)}
+		temporality = m.ExponentialHistogram().AggregationTemporality()
 	}
-	fields := pmetric.NewMetric()
-	copyMetric(fields, m)
-	base := size.MetricSize(fields) - delimited(data.base)
-	return node{known: true, items: data.items, size: base + delimited(data.size), base: base, kids: []node{data}}
+	if temporality != pmetric.AggregationTemporalityUnspecified {
+		base += 1 + varint(int(temporality))
+	}
+	return base
 }
 
-// temporalitySize is that of a field which is left out when it is unspecified.
-func temporalitySize(data interface {
-	AggregationTemporality() pmetric.AggregationTemporality
-},
-) int {
-	if data.AggregationTemporality() == pmetric.AggregationTemporalityUnspecified {
-		return 0
-	}
-	return 1 + varint(int(data.AggregationTemporality()))
-}
-
-func (metricPart) split(head, m pmetric.Metric, n *node, q Quota) (took Quota) {
-	copyMetric(head, m)
-	data, room := n, q.Bytes
-	if n.kids != nil {
-		data, room = &n.kids[0], within(q.Bytes-n.base)
-	}
-	first := data.next
-	took = data.takeItems(Quota{q.Items, room - data.base})
-	switch m.Type() {
+func (metricLevel) join(dst, src pmetric.Metric, _ int) {
+	switch src.Type() {
 	case pmetric.MetricTypeGauge:
-		moveNext(head.Gauge().DataPoints(), m.Gauge().DataPoints(), first, took.Items)
+		appendCopies(dst.Gauge().DataPoints(), src.Gauge().DataPoints())
 	case pmetric.MetricTypeSum:
-		moveNext(head.Sum().DataPoints(), m.Sum().DataPoints(), first, took.Items)
+		appendCopies(dst.Sum().DataPoints(), src.Sum().DataPoints())
 	case pmetric.MetricTypeHistogram:
-		moveNext(head.Histogram().DataPoints(), m.Histogram().DataPoints(), first, took.Items)
+		appendCopies(dst.Histogram().DataPoints(), src.Histogram().DataPoints())
 	case pmetric.MetricTypeExponentialHistogram:
-		moveNext(head.ExponentialHistogram().DataPoints(), m.ExponentialHistogram().DataPoints(), first, took.Items)
+		appendCopies(dst.ExponentialHistogram().DataPoints(), src.ExponentialHistogram().DataPoints())
 	case pmetric.MetricTypeSummary:
-		moveNext(head.Summary().DataPoints(), m.Summary().DataPoints(), first, took.Items)
+		appendCopies(dst.Summary().DataPoints(), src.Summary().DataPoints())
 	}
-	if n.kids != nil {
-		n.items, n.size = data.items, n.base+delimited(data.size)
-		took.Bytes = n.base + delimited(data.base+took.Bytes)
-	}
-	return took
 }
 
 // copyMetric copies all of a metric but its points.
@@ -178,22 +208,18 @@ func copyMetric(dst, src pmetric.Metric) {
 	}
 }
 
-func (metricPart) trim(m pmetric.Metric, n *node) {
-	gone := n.next
-	if n.kids != nil {
-		gone = n.kids[0].next
-	}
+func (metricLevel) trim(m pmetric.Metric, n *node) {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		dropFirst(m.Gauge().DataPoints(), gone)
+		dropFirst(m.Gauge().DataPoints(), n.next)
 	case pmetric.MetricTypeSum:
-		dropFirst(m.Sum().DataPoints(), gone)
+		dropFirst(m.Sum().DataPoints(), n.next)
 	case pmetric.MetricTypeHistogram:
-		dropFirst(m.Histogram().DataPoints(), gone)
+		dropFirst(m.Histogram().DataPoints(), n.next)
 	case pmetric.MetricTypeExponentialHistogram:
-		dropFirst(m.ExponentialHistogram().DataPoints(), gone)
+		dropFirst(m.ExponentialHistogram().DataPoints(), n.next)
 	case pmetric.MetricTypeSummary:
-		dropFirst(m.Summary().DataPoints(), gone)
+		dropFirst(m.Summary().DataPoints(), n.next)
 	}
 }
 

@@ -70,11 +70,30 @@ func (Profiles) Subset(err error) (pprofile.Profiles, bool) {
 
 // Cut implements [Signal].
 func (Profiles) Cut(p pprofile.Profiles, _ int) Cutter[pprofile.Profiles] {
-	profile := newLeaf(copyProfile, pprofile.Profile.Samples, nil, nil)
-	scope := newBranch(copyScope[pprofile.ScopeProfiles], pprofile.ScopeProfiles.Profiles, profile, nil)
-	resource := newBranch(copyResource[pprofile.ResourceProfiles], pprofile.ResourceProfiles.ScopeProfiles, scope, nil)
-	payload := newBranch(copyNothing[pprofile.Profiles], pprofile.Profiles.ResourceProfiles, resource, nil)
-	return &profilesCutter{cutter: newCutter(p, p.SampleCount(), 0, payload, newProfiles)}
+	return &profilesCutter{cutter: newCutter(p, p.SampleCount(), 0, profilesTree, newProfiles)}
+}
+
+var profilesTree = func() *branch[pprofile.Profiles, pprofile.ResourceProfiles, pprofile.ResourceProfilesSlice] {
+	profile := newLeaf(copyProfile, pprofile.Profile.Samples, message[pprofile.Profile]{}, nil)
+	scope := newBranch(copyScope[pprofile.ScopeProfiles], pprofile.ScopeProfiles.Profiles, profile, message[pprofile.ScopeProfiles]{})
+	resource := newBranch(copyResource[pprofile.ResourceProfiles], pprofile.ResourceProfiles.ScopeProfiles, scope, message[pprofile.ResourceProfiles]{})
+	return newBranch(copyNothing[pprofile.Profiles], pprofile.Profiles.ResourceProfiles, resource, message[pprofile.Profiles]{})
+}()
+
+// AppendCopy implements [Signal]. The copy is made twice: once to bring it into the dictionary of dst, once to join it.
+func (s Profiles) AppendCopy(dst, src pprofile.Profiles, from, to, seam int) {
+	part := newProfiles()
+	profilesTree.joinSome(part, src, from, to, 0)
+	moveDictionary(part, src.Dictionary())
+	resources := dst.ResourceProfiles()
+	before := resources.Len()
+	s.Merge(dst, part)
+	if seam == 0 || before == 0 || from == to {
+		return
+	}
+	profilesTree.child.join(resources.At(before-1), resources.At(before), seam-1)
+	at := 0
+	resources.RemoveIf(func(pprofile.ResourceProfiles) bool { at++; return at-1 == before })
 }
 
 // profilesCutter gives each part a dictionary of its own, with the entries that it uses and no others.

@@ -48,6 +48,12 @@ type Signal[P any] interface {
 	// Cut takes p apart. p belongs to the Cutter from here on, and may be used for nothing but Unref. size is Size(p) if
 	// parts are bounded by bytes, else 0: then nothing is measured. Profiles are cut by items only.
 	Cut(p P, size int) Cutter[P]
+
+	// AppendCopy appends a deep copy of the resources [from, to) of src to dst. seam is 0, unless resource from continues the
+	// last one of dst, as parts of one payload do: then it is what [Cutter.Seam] was between the two, and what was cut there
+	// becomes one again. If dst is empty there is nothing to continue, and seam has no effect. src is only read. It costs
+	// as much as is copied; for profiles also the dictionaries of src and dst.
+	AppendCopy(dst, src P, from, to, seam int)
 }
 
 // Quota is how much a part may have, or has: items, and bytes as OTLP protobuf.
@@ -55,6 +61,8 @@ type Quota struct{ Items, Bytes int }
 
 // Items is a quota of so many items, of any size.
 func Items(n int) Quota { return Quota{n, math.MaxInt} }
+
+func (q Quota) plus(r Quota) Quota { return Quota{q.Items + r.Items, q.Bytes + r.Bytes} }
 
 // Cutter takes one payload apart, front to back, in one pass: it costs as much as there are items and containers,
 // however many parts are taken. Merged again, the parts are the telemetry that the payload was.
@@ -64,9 +72,13 @@ type Cutter[P any] interface {
 	// found under its own resource, scope and metric or profile: where a container is cut, every part has a copy of its
 	// fields.
 	//
-	// A container without items goes with the items before it if there is room, or with those after it. So no part is
+	// A container without items goes with the next item, or at the end of its container with the last one. So no part is
 	// without items, unless the payload was, or everything has been taken.
 	Take(q Quota) (part P, took Quota)
+
+	// Seam is where the last part ended: 0 between two resources, or at the end; 1 within a resource, between two of its
+	// scopes; 2 within a scope; 3 within a metric or profile. [Signal.AppendCopy] puts parts together again.
+	Seam() int
 
 	// Left is what has not been taken; its Bytes are 0 where nothing is measured.
 	Left() Quota

@@ -28,6 +28,13 @@ type kind[P any] struct {
 	// groups its items.
 	flatten func(p P) []string
 
+	// wide makes a tree in which each container has as many children, and each leaf as many items, as count says for its
+	// level; groups are metrics or profiles.
+	wide func(count func(depth) int) P
+
+	// exact spells out p with its containers: two payloads are the same exactly if these are equal.
+	exact func(p P) string
+
 	generate     func(items int) P // by pdata's testdata, one resource and one scope
 	markReadOnly func(p P)
 	size         func(t *testing.T, p P) int
@@ -35,7 +42,7 @@ type kind[P any] struct {
 
 var (
 	traces = kind[ptrace.Traces]{
-		Signal: Traces{}, draw: drawTraces, flatten: flattenTraces,
+		Signal: Traces{}, draw: drawTraces, flatten: flattenTraces, wide: wideTraces, exact: exactTraces,
 		generate:     testdata.GenerateTraces,
 		markReadOnly: ptrace.Traces.MarkReadOnly,
 		size: func(t *testing.T, p ptrace.Traces) int {
@@ -45,7 +52,7 @@ var (
 		},
 	}
 	logs = kind[plog.Logs]{
-		Signal: Logs{}, draw: drawLogs, flatten: flattenLogs,
+		Signal: Logs{}, draw: drawLogs, flatten: flattenLogs, wide: wideLogs, exact: exactLogs,
 		generate:     testdata.GenerateLogs,
 		markReadOnly: plog.Logs.MarkReadOnly,
 		size: func(t *testing.T, p plog.Logs) int {
@@ -55,7 +62,7 @@ var (
 		},
 	}
 	metrics = kind[pmetric.Metrics]{
-		Signal: Metrics{}, draw: drawMetrics, flatten: flattenMetrics,
+		Signal: Metrics{}, draw: drawMetrics, flatten: flattenMetrics, wide: wideMetrics, exact: exactMetrics,
 		generate:     generateMetrics,
 		markReadOnly: pmetric.Metrics.MarkReadOnly,
 		size: func(t *testing.T, p pmetric.Metrics) int {
@@ -65,7 +72,7 @@ var (
 		},
 	}
 	profiles = kind[pprofile.Profiles]{
-		Signal: Profiles{}, draw: drawProfiles, flatten: flattenProfiles,
+		Signal: Profiles{}, draw: drawProfiles, flatten: flattenProfiles, wide: wideProfiles, exact: exactProfiles,
 		generate:     testdata.GenerateProfiles,
 		markReadOnly: pprofile.Profiles.MarkReadOnly,
 		size: func(t *testing.T, p pprofile.Profiles) int {

@@ -57,14 +57,24 @@ func (Traces) Subset(err error) (ptrace.Traces, bool) {
 
 // Cut implements [Signal].
 func (Traces) Cut(p ptrace.Traces, size int) Cutter[ptrace.Traces] {
-	var m ptrace.ProtoMarshaler
-	scope := newLeaf(copyScope[ptrace.ScopeSpans], ptrace.ScopeSpans.Spans,
-		without(ptrace.ScopeSpans.Spans, ptrace.NewSpanSlice, m.ScopeSpansSize), m.SpanSize)
-	resource := newBranch(copyResource[ptrace.ResourceSpans], ptrace.ResourceSpans.ScopeSpans, scope,
-		without(ptrace.ResourceSpans.ScopeSpans, ptrace.NewScopeSpansSlice, m.ResourceSpansSize))
-	payload := newBranch(copyNothing[ptrace.Traces], ptrace.Traces.ResourceSpans, resource, nil)
-	return newCutter(p, p.SpanCount(), size, payload, newTraces)
+	return newCutter(p, p.SpanCount(), size, tracesTree, newTraces)
 }
+
+// AppendCopy implements [Signal].
+func (Traces) AppendCopy(dst, src ptrace.Traces, from, to, seam int) {
+	tracesTree.joinSome(dst, src, from, to, seam)
+}
+
+var tracesTree = func() *branch[ptrace.Traces, ptrace.ResourceSpans, ptrace.ResourceSpansSlice] {
+	var m ptrace.ProtoMarshaler
+	scope := newLeaf(copyScope[ptrace.ScopeSpans], ptrace.ScopeSpans.Spans, message[ptrace.ScopeSpans]{
+		size: m.ScopeSpansSize, base: without(ptrace.ScopeSpans.Spans, ptrace.NewSpanSlice, m.ScopeSpansSize),
+	}, m.SpanSize)
+	resource := newBranch(copyResource[ptrace.ResourceSpans], ptrace.ResourceSpans.ScopeSpans, scope, message[ptrace.ResourceSpans]{
+		size: m.ResourceSpansSize, base: without(ptrace.ResourceSpans.ScopeSpans, ptrace.NewScopeSpansSlice, m.ResourceSpansSize),
+	})
+	return newBranch(copyNothing[ptrace.Traces], ptrace.Traces.ResourceSpans, resource, message[ptrace.Traces]{})
+}()
 
 // Resource implements [Signal].
 func (Traces) Resource(p ptrace.Traces, i int) pcommon.Resource {
