@@ -15,7 +15,7 @@ type Map struct {
 	Key string `mapstructure:"key"`
 	// Attributes whose values are the identity of a log record, with key record. Of the record, else of the resource.
 	LogKeys []string `mapstructure:"log_keys,omitempty"`
-	// Attribute that is the version of a log record, an integer or its decimal text. Empty is its time.
+	// Attribute that is the version of a log record; an integer, a double without a fraction, or decimal text of an integer, from -2^32 to 2^64 - 1. Empty is its time.
 	LogVersion string `mapstructure:"log_version"`
 	// For how long after a flush the version of a record is remembered, so that an older one is superseded. 0 is not at all.
 	Remember time.Duration `mapstructure:"remember"`

@@ -49,7 +49,7 @@ func drawMapScript(rt *rapid.T) (s mapScript) {
 			service, host := text("service", "", "a", "b"), text("host", "x", "y")
 			for range rapid.IntRange(1, 3).Draw(rt, "records") {
 				value++
-				step.Versions = append(step.Versions, version{service, host, rapid.IntRange(1, 3).Draw(rt, "id"), rapid.IntRange(1, 4).Draw(rt, "at"), value})
+				step.Versions = append(step.Versions, version{service, host, rapid.IntRange(1, 3).Draw(rt, "id"), rapid.IntRange(0, 4).Draw(rt, "at"), value})
 			}
 		}
 		s.Steps = append(s.Steps, step)
@@ -63,6 +63,7 @@ type mapModel struct {
 	*mapScript
 	anywhere                        bool // a record is one below any resource
 	streams                         map[string][]version
+	newest                          map[string]map[string]int // by stream and record: the greatest time
 	accepted, superseded, forwarded int
 }
 
@@ -84,16 +85,14 @@ func (m *mapModel) consume(step mapStep) {
 		held := m.streams[name]
 		same := func(h version) bool { return h.resource() == v.resource() }
 		if m.By == mapRecord {
-			same = func(h version) bool {
-				return h.id == v.id && h.host == v.host && (m.anywhere || h.service == v.service)
-			}
+			same = func(h version) bool { return m.record(h) == m.record(v) }
 		}
 		switch at := slices.IndexFunc(held, same); {
 		case at < 0:
 			held = append(held, v)
 		case m.By == mapRecord:
 			m.superseded++
-			if v.at > held[at].at {
+			if v.at == 0 || v.at > m.newest[name][m.record(v)] { // 0: no time
 				held[at] = v
 			}
 		default: // behind all others of its resource
@@ -103,7 +102,19 @@ func (m *mapModel) consume(step mapStep) {
 			held = slices.Insert(held, at, v)
 		}
 		m.streams[name] = held
+		if m.newest[name] == nil {
+			m.newest[name] = map[string]int{}
+		}
+		m.newest[name][m.record(v)] = max(v.at, m.newest[name][m.record(v)])
 	}
+}
+
+// record is the identity of v with map.key: record.
+func (m *mapModel) record(v version) string {
+	if m.anywhere {
+		v.service = ""
+	}
+	return fmt.Sprint(v.resource(), v.id)
 }
 
 // flush returns what streams send that hold so much.
@@ -114,6 +125,7 @@ func (m *mapModel) flush(least int) map[string][]version {
 			sent[name] = held
 			m.forwarded += len(held)
 			delete(m.streams, name)
+			delete(m.newest, name)
 		}
 	}
 	return sent
@@ -150,7 +162,7 @@ func likeAModel[P payload](t *testing.T, k versioned[P]) func(rt *rapid.T) {
 	_, anywhere := any(k.Signal).(signal.Logs)
 	return func(rt *rapid.T) {
 		s := drawMapScript(rt)
-		m := &mapModel{mapScript: &s, anywhere: anywhere, streams: map[string][]version{}}
+		m := &mapModel{mapScript: &s, anywhere: anywhere, streams: map[string][]version{}, newest: map[string]map[string]int{}}
 		problem := ""
 		synctest.Test(t, func(t *testing.T) { problem = replayMap(t, k, m) })
 		if problem != "" {

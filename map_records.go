@@ -7,9 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
@@ -108,7 +108,7 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 		}
 	}
 	w.entries = w.entries[:0]
-	m.signal.Records(&w.encoder, from, m.keys, time.Now().UnixNano(), func(id signal.ID, one R) {
+	m.signal.Records(&w.encoder, from, m.keys, func(id signal.ID, one R) {
 		if id.Resource != of {
 			of = id.Resource
 			if s := w.streams.of(from, of); s != stream {
@@ -125,7 +125,7 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 			key.stream = m.b.lanes[maphash.String(m.b.seed, id.Record)%uint64(len(m.b.lanes))]
 		}
 		w.entries = append(w.entries, recordEntry[P, R]{
-			Key: key, Value: record[P, R]{one: one, other: with}, Version: id.Version,
+			Key: key, Value: record[P, R]{one: one, other: with}, Version: entryVersion(id.Version),
 		})
 	})
 	endAlone()
@@ -138,6 +138,15 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 		m.b.release(r.payload)
 	}
 	return partitioned.Result{}, err
+}
+
+// entryVersion maps the versions of records onto those of entries, in their order: a time is an unsigned number. The two lowest
+// of an entry have a meaning of their own, so the two greatest of records become one.
+func entryVersion(v uint64) int64 {
+	if v == 0 {
+		return partitioned.AlwaysNewer
+	}
+	return int64((min(v, math.MaxUint64-1) + 1) ^ 1<<63)
 }
 
 // alone makes the entry of records that nothing supersedes.

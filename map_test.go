@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -326,6 +327,18 @@ func TestNewestPointStays(t *testing.T) {
 		"in one request": {[]pmetric.Metrics{
 			sums(cumulative, point{"a", 1, 10, 1}, point{"a", 1, 20, 3}, point{"a", 1, 15, 2}),
 		}, []point{{"a", 1, 20, 3}}, 2},
+		"no time: the later": {[]pmetric.Metrics{
+			sums(cumulative, point{"a", 1, 0, 1}, point{"a", 1, 0, 2}), sums(cumulative, point{"a", 1, 0, 3}),
+		}, []point{{"a", 1, 0, 3}}, 2},
+		"no time after one": {[]pmetric.Metrics{
+			sums(cumulative, point{"a", 1, 20, 1}), sums(cumulative, point{"a", 1, 0, 2}),
+		}, []point{{"a", 1, 0, 2}}, 1},
+		"a time after none": {[]pmetric.Metrics{
+			sums(cumulative, point{"a", 1, 0, 1}), sums(cumulative, point{"a", 1, 1, 2}),
+		}, []point{{"a", 1, 1, 2}}, 1},
+		"a time without a sign": {[]pmetric.Metrics{
+			sums(cumulative, point{"a", 1, 1 << 63, 2}), sums(cumulative, point{"a", 1, 1<<63 - 1, 1}, point{"b", 1, math.MaxUint64 - 1, 3}, point{"b", 1, 20, 4}, point{"a", 1, 1, 1}),
+		}, []point{{"a", 1, 1 << 63, 2}, {"b", 1, math.MaxUint64 - 1, 3}}, 3},
 		"reset": {[]pmetric.Metrics{
 			sums(cumulative, point{"a", 1, 10, 100}), sums(cumulative, point{"a", 15, 20, 1}), sums(cumulative, point{"a", 15, 30, 2}),
 		}, []point{{"a", 1, 10, 100}, {"a", 15, 30, 2}}, 1},
@@ -385,6 +398,51 @@ func TestRememberSupersedesAcrossFlushes(t *testing.T) {
 	})
 }
 
+// TestRememberedVersionsLetNoTimePass: what has no time is not older than what was sent.
+func TestRememberedVersionsLetNoTimePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []point
+		p := newPipelineOf(t, metrics, func(c *Config) {
+			byRecord(c)
+			c.Map.Remember = time.Hour
+		}, func(_ context.Context, md pmetric.Metrics) error {
+			got = append(got, pointsOf(md)...)
+			return nil
+		})
+		var want []point
+		for i, at := range []pcommon.Timestamp{0, 0, 20, 0, 30, 0} {
+			one := point{"a", 1, at, int64(i)}
+			require.NoError(t, p.consume(sums(pmetric.AggregationTemporalityCumulative, one)))
+			later(time.Second)
+			want = append(want, one)
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+// TestLogRecordsWithoutATime: of one request too the last one stays.
+func TestLogRecordsWithoutATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		p := newPipelineOf(t, logs, byRecord, func(_ context.Context, ld plog.Logs) error {
+			for _, r := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+				got = append(got, r.Body().Str())
+			}
+			return nil
+		})
+		ld := plog.NewLogs()
+		records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+		for _, body := range []string{"a", "b", "c"} {
+			r := records.AppendEmpty()
+			r.Attributes().PutStr("item", "the same")
+			r.Body().SetStr(body)
+		}
+		require.NoError(t, p.consume(ld))
+		later(time.Second)
+		require.Equal(t, []string{"c"}, got)
+	})
+}
+
 // TestRetriedSpansGoOutOnce: a client that sends again what arrived.
 func TestRetriedSpansGoOutOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -396,6 +454,7 @@ func TestRetriedSpansGoOutOnce(t *testing.T) {
 		spans := func() ptrace.Traces {
 			td := traces.payload(0, 3)
 			for i, span := range td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+				span.SetTraceID([16]byte{1})
 				span.SetSpanID([8]byte{byte(i + 1)})
 			}
 			return td
@@ -433,9 +492,6 @@ func TestPooledPayloadsInAMap(t *testing.T) {
 	cut := func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize = 2, 2 }
 	retry := func(c *Config) { c.RetryOnFailure.Enabled = true }
 	both := func(a, b func(*Config)) func(*Config) { return func(c *Config) { a(c); b(c) } }
-	record := func(c *Config) { // spans without an ID have one identity, hence single ones
-		byRecord(c)
-	}
 	for name, c := range map[string]pooledCase{
 		"resource, alone":             {byResource, []int{3}, false, nil},
 		"resource, folded":            {byResource, []int{1, 1, 1}, false, nil},
@@ -444,11 +500,11 @@ func TestPooledPayloadsInAMap(t *testing.T) {
 		"resource, cut":               {both(byResource, cut), []int{5}, false, nil},
 		"resource, retried":           {both(byResource, retry), []int{3}, false, nil},
 		"resource, failed for ever":   {both(byResource, retry), []int{1, 1}, false, consumererror.NewPermanent(errNext)},
-		"record, alone":               {record, []int{1}, false, nil},
-		"record, several":             {record, []int{1, 1, 1}, false, nil},
-		"record, read-only":           {record, []int{1, 1}, true, nil},
-		"record, failed for ever":     {both(record, retry), []int{1, 1}, false, consumererror.NewPermanent(errNext)},
-		"record, in batches of a few": {both(record, cut), []int{1, 1, 1}, false, nil},
+		"record, alone":               {byRecord, []int{1}, false, nil},
+		"record, several":             {byRecord, []int{1, 1, 1}, false, nil},
+		"record, read-only":           {byRecord, []int{1, 1}, true, nil},
+		"record, failed for ever":     {both(byRecord, retry), []int{1, 1}, false, consumererror.NewPermanent(errNext)},
+		"record, in batches of a few": {both(byRecord, cut), []int{1, 1, 1}, false, nil},
 	} {
 		t.Run(name, c.run)
 	}

@@ -86,6 +86,7 @@ var versionedTraces = versioned[ptrace.Traces]{
 			s := r.ScopeSpans().AppendEmpty()
 			for _, v := range row {
 				span := s.Spans().AppendEmpty()
+				span.SetTraceID([16]byte{1})
 				span.SetSpanID([8]byte{byte(v.id)})
 				span.SetEndTimestamp(pcommon.Timestamp(v.at))
 				span.Attributes().PutInt("value", int64(v.value))

@@ -18,9 +18,8 @@ type aboveLogs = above[plog.ResourceLogs, plog.ScopeLogs]
 const logGroup = "log"
 
 // Records implements [Records]: a log record is known by the values of keys.Attributes, wherever it stands. Its version is
-// its attribute keys.Version or, if that is not asked for, the first that is there of its time, its observed time and
-// arrival. A record that lacks one of these attributes has no identity: a number cannot be compared with a time.
-func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, arrival int64, f func(ID, LogRecord)) {
+// its attribute keys.Version or, if that is not asked for, its time, else its observed time. A record that lacks one of these attributes has no identity: a number cannot be compared with a time.
+func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogRecord)) {
 	for at, rl := range p.ResourceLogs().All() {
 		var resource plog.ResourceLogs
 		resourceKey := ""
@@ -41,7 +40,7 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, arrival int64, f f
 			a := &aboveLogs{resourceKey: resourceKey, scopeKey: e.string(), resource: resource, scope: plog.NewScopeLogs()}
 			copyScope(a.scope, sl)
 			for _, record := range sl.LogRecords().All() {
-				id := logID(e, record, rl, keys, arrival)
+				id := logID(e, record, rl, keys)
 				id.Resource = at
 				f(id, LogRecord{a, record})
 			}
@@ -49,7 +48,7 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, arrival int64, f f
 	}
 }
 
-func logID(e *Encoder, record plog.LogRecord, under plog.ResourceLogs, keys RecordKeys, arrival int64) (id ID) {
+func logID(e *Encoder, record plog.LogRecord, under plog.ResourceLogs, keys RecordKeys) (id ID) {
 	resource := under.Resource().Attributes()
 	name, ok := e.values(keys.Attributes, record.Attributes(), resource)
 	if !ok {
@@ -68,11 +67,9 @@ func logID(e *Encoder, record plog.LogRecord, under plog.ResourceLogs, keys Reco
 			return ID{}
 		}
 	case record.Timestamp() != 0:
-		id.Version = int64(record.Timestamp())
-	case record.ObservedTimestamp() != 0:
-		id.Version = int64(record.ObservedTimestamp())
+		id.Version = uint64(record.Timestamp())
 	default:
-		id.Version = arrival
+		id.Version = uint64(record.ObservedTimestamp())
 	}
 	id.Group, id.Record = logGroup, name
 	return id

@@ -4,6 +4,7 @@ package signal
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"testing"
@@ -150,7 +151,7 @@ func assembleIsTheInverse[P, R any](t *rapid.T, k kind[P], sig interface {
 		prune(copied)
 		want = append(want, k.flatten(copied)...)
 		before := k.flatten(p)
-		sig.Records(&e, p, RecordKeys{}, 0, func(_ ID, r R) { records = append(records, r) })
+		sig.Records(&e, p, RecordKeys{}, func(_ ID, r R) { records = append(records, r) })
 		require.Equal(t, before, k.flatten(p), "Records only reads")
 	}
 	require.Len(t, records, len(want))
@@ -174,7 +175,7 @@ func metricIDs(build func(m pmetric.Metric)) (ids []ID) {
 	m.SetName("m")
 	build(m)
 	var e Encoder
-	Metrics{}.Records(&e, p, RecordKeys{}, 0, func(id ID, _ Point) { ids = append(ids, id) })
+	Metrics{}.Records(&e, p, RecordKeys{}, func(id ID, _ Point) { ids = append(ids, id) })
 	return ids
 }
 
@@ -235,7 +236,7 @@ func TestLogIdentity(t *testing.T) {
 		rl := p.ResourceLogs().AppendEmpty()
 		build(rl.Resource().Attributes(), rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty())
 		var e Encoder
-		Logs{}.Records(&e, p, keys, 99, func(got ID, _ LogRecord) { id = got })
+		Logs{}.Records(&e, p, keys, func(got ID, _ LogRecord) { id = got })
 		return id
 	}
 	keys := RecordKeys{Attributes: []string{"uid", "node"}}
@@ -253,7 +254,7 @@ func TestLogIdentity(t *testing.T) {
 	}), "record and resource are alike, the rest does not matter")
 	require.Empty(t, id(keys, func(_ pcommon.Map, r plog.LogRecord) { r.Attributes().PutStr("uid", "u") }).Group, "a key is missing")
 
-	require.EqualValues(t, 99, known.Version, "arrival")
+	require.Zero(t, known.Version, "no time")
 	observed := func(resource pcommon.Map, r plog.LogRecord) { both(resource, r); r.SetObservedTimestamp(7) }
 	require.EqualValues(t, 7, id(keys, observed).Version)
 	timed := func(resource pcommon.Map, r plog.LogRecord) { observed(resource, r); r.SetTimestamp(5) }
@@ -264,13 +265,50 @@ func TestLogIdentity(t *testing.T) {
 	versioned := func(set func(pcommon.Map)) func(resource pcommon.Map, r plog.LogRecord) {
 		return func(resource pcommon.Map, r plog.LogRecord) { timed(resource, r); set(r.Attributes()) }
 	}
-	require.EqualValues(t, 12, id(keys, versioned(func(m pcommon.Map) { m.PutInt("rv", 12) })).Version)
-	require.EqualValues(t, 12, id(keys, versioned(func(m pcommon.Map) { m.PutStr("rv", "12") })).Version)
 	require.Empty(t, id(keys, versioned(func(m pcommon.Map) { m.PutStr("rv", "v12") })).Group)
-	require.EqualValues(t, 13, id(keys, func(resource pcommon.Map, r plog.LogRecord) {
+	require.Equal(t, id(keys, versioned(func(m pcommon.Map) { m.PutInt("rv", 13) })), id(keys, func(resource pcommon.Map, r plog.LogRecord) {
 		timed(resource, r)
 		resource.PutStr("rv", "13")
-	}).Version)
+	}))
+}
+
+// TestVersionsOfAnyType: integers, whole doubles and text are compared as the numbers that they are, without a sign too.
+func TestVersionsOfAnyType(t *testing.T) {
+	of := func(raw any) (uint64, bool) {
+		v := pcommon.NewValueEmpty()
+		require.NoError(t, v.FromRaw(raw))
+		return version(v)
+	}
+	const exact = 1 << 53 // the last number with an equal double
+	last := uint64(0)
+	for _, equal := range [][]any{
+		{-negatives, "-4294967296", float64(-negatives)},
+		{-7, "-7", -7.0},
+		{-1, "-1", -1.0},
+		{0, "0", "-0", "000", 0.0, math.Copysign(0, -1)},
+		{1, "1", "+1", 1.0},
+		{12, "12", 12.0},
+		{exact, "9007199254740992", float64(exact)},
+		{math.MaxInt64 - 1},
+		{math.MaxInt64, "9223372036854775807"},
+		{"9223372036854775808", math.Ldexp(1, 63)},
+		{"18446744069414584317"},
+		{"18446744069414584318", "18446744073709551614", "18446744073709551615"},
+	} {
+		first, ok := of(equal[0])
+		require.True(t, ok, equal[0])
+		require.Greater(t, first, last, equal[0])
+		last = first
+		for _, raw := range equal {
+			v, ok := of(raw)
+			require.True(t, ok, raw)
+			require.Equal(t, first, v, raw)
+		}
+	}
+	for _, none := range []any{nil, true, "", "v12", "1.0", "1e3", " 1", "18446744073709551616", 1.5, math.NaN(), math.Inf(1), math.Inf(-1), math.Ldexp(1, 64), -negatives - 1, math.MinInt64, "-99999999999", -1e300, []any{1}} {
+		_, ok := of(none)
+		require.False(t, ok, none)
+	}
 }
 
 // TestRecordKeepsNoOtherAlive: a superseded record is garbage, though others of its request are held.
@@ -284,7 +322,7 @@ func TestRecordKeepsNoOtherAlive(t *testing.T) {
 		for range 32 {
 			gauge.DataPoints().AppendEmpty().Attributes().PutEmptyBytes("large").FromRaw(make([]byte, large))
 		}
-		Metrics{}.Records(&e, p, RecordKeys{}, 0, func(_ ID, r Point) {
+		Metrics{}.Records(&e, p, RecordKeys{}, func(_ ID, r Point) {
 			if first.above == nil {
 				first = r
 			}

@@ -25,7 +25,7 @@ type abovePoints struct {
 // Records implements [Records]: a point is known by the series that it belongs to, as the data model defines it, and, gauges
 // aside, by its start, so that a reset leaves both points. Its version is its time. Points of deltas, or of no temporality,
 // have no identity: each counts.
-func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, _ int64, f func(ID, Point)) {
+func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, f func(ID, Point)) {
 	for at, rm := range p.ResourceMetrics().All() {
 		var under above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
 		for _, sm := range rm.ScopeMetrics().All() {
@@ -102,7 +102,7 @@ func each[D dataPoint, S interface {
 }](e *Encoder, at int, points S, series string, starts bool, point func(D) Point, f func(ID, Point)) {
 	for i := range points.Len() {
 		p := points.At(i)
-		id := ID{Group: series, Version: int64(p.Timestamp()), Resource: at}
+		id := ID{Group: series, Version: uint64(p.Timestamp()), Resource: at}
 		if series != "" {
 			id.Record = e.point(p.Attributes(), p.StartTimestamp(), starts)
 		}

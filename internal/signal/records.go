@@ -4,6 +4,7 @@ package signal
 
 import (
 	"encoding/binary"
+	"math"
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -13,21 +14,21 @@ import (
 // alike. Without a Group the record has none: nothing supersedes it.
 type ID struct {
 	Group, Record string
-	Version       int64
-	Resource      int // index of its resource in the payload
+	Version       uint64 // 0: it has none, so that whatever arrives later is newer
+	Resource      int    // index of its resource in the payload
 }
 
 // RecordKeys says what log records are told apart by.
 type RecordKeys struct {
 	Attributes []string // their values are the identity; of the record, else of the resource
-	Version    string   // the attribute that is the version, an integer or its decimal text; "": the time
+	Version    string   // the attribute that is the version, as [version] reads it; "": the time
 }
 
 // Records is what is to be known of a kind of telemetry for map.key: record. R is one record with what stands above it.
 type Records[P, R any] interface {
 	// Records calls f with each record of p, in order, and only reads p. A record is used instead of p from then on, and
-	// keeps no other one alive. arrival is the version, in nanoseconds, of what has no time.
-	Records(e *Encoder, p P, keys RecordKeys, arrival int64, f func(ID, R))
+	// keeps no other one alive.
+	Records(e *Encoder, p P, keys RecordKeys, f func(ID, R))
 
 	// Assemble makes a payload of records, in their order but for those that join others below an equal resource, scope and
 	// metric. The records are not to be used afterwards.
@@ -73,18 +74,47 @@ func (e *Encoder) values(names []string, record, resource pcommon.Map) (string, 
 	return e.string(), true
 }
 
-// version returns the number that an attribute is, or its text.
-func version(v pcommon.Value) (int64, bool) {
+// negatives is how many numbers below 0 are versions. An ID has room for 2^64 - 1 versions, so they are taken from the upper end:
+// the greatest numbers, of which none is in use anywhere, count as one.
+const negatives = 1 << 32
+
+// version returns the version that an attribute says, as a number above 0 that is greater for a greater one. It takes an integer,
+// a double without a fraction, and decimal text of an integer, from -2^32 to 2^64 - 1.
+func version(v pcommon.Value) (uint64, bool) {
 	switch v.Type() {
 	case pcommon.ValueTypeInt:
-		return v.Int(), true
+		return signedVersion(v.Int())
+	case pcommon.ValueTypeDouble:
+		d := v.Double()
+		switch {
+		case d != math.Trunc(d): // NaN too
+			return 0, false
+		case d < 0:
+			return signedVersion(int64(max(d, math.MinInt64)))
+		case d >= 1<<64:
+			return 0, false
+		default:
+			return unsignedVersion(uint64(d)), true
+		}
 	case pcommon.ValueTypeStr:
-		n, err := strconv.ParseInt(v.Str(), 10, 64)
-		return n, err == nil
+		if n, err := strconv.ParseInt(v.Str(), 10, 64); err == nil {
+			return signedVersion(n)
+		}
+		n, err := strconv.ParseUint(v.Str(), 10, 64)
+		return unsignedVersion(n), err == nil
 	default:
 		return 0, false
 	}
 }
+
+func signedVersion(n int64) (uint64, bool) {
+	if n < 0 {
+		return uint64(n + negatives + 1), n >= -negatives
+	}
+	return unsignedVersion(uint64(n)), true
+}
+
+func unsignedVersion(n uint64) uint64 { return min(n, math.MaxUint64-negatives-1) + negatives + 1 }
 
 // assembly is a payload in the making: where the containers are that there are already.
 type assembly[R, S any] struct {

@@ -16,7 +16,7 @@ type aboveSpans = above[ptrace.ResourceSpans, ptrace.ScopeSpans]
 
 // Records implements [Records]: a span is known by its resource, scope, trace, ID and kind, as the two sides of a call that
 // Zipkin reports share the ID; its version is its end.
-func (Traces) Records(e *Encoder, p ptrace.Traces, _ RecordKeys, _ int64, f func(ID, Span)) {
+func (Traces) Records(e *Encoder, p ptrace.Traces, _ RecordKeys, f func(ID, Span)) {
 	for at, rs := range p.ResourceSpans().All() {
 		var resource ptrace.ResourceSpans
 		resourceKey := ""
@@ -37,7 +37,7 @@ func (Traces) Records(e *Encoder, p ptrace.Traces, _ RecordKeys, _ int64, f func
 			a := &aboveSpans{resourceKey: resourceKey, scopeKey: e.string(), resource: resource, scope: ptrace.NewScopeSpans()}
 			copyScope(a.scope, ss)
 			for _, span := range ss.Spans().All() {
-				id := ID{a.scopeKey, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind())), int64(span.EndTimestamp()), at}
+				id := ID{a.scopeKey, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind())), uint64(span.EndTimestamp()), at}
 				f(id, Span{a, span})
 			}
 		}
