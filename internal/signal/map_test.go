@@ -311,6 +311,20 @@ func TestVersionsOfAnyType(t *testing.T) {
 	}
 }
 
+// TestSpansWithoutAnIDHaveNoIdentity: two of them are not copies of one.
+func TestSpansWithoutAnIDHaveNoIdentity(t *testing.T) {
+	for _, ids := range [][2]byte{{0, 0}, {0, 1}, {1, 0}, {1, 1}} {
+		p := ptrace.NewTraces()
+		span := p.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		span.SetTraceID([16]byte{ids[0]})
+		span.SetSpanID([8]byte{ids[1]})
+		var e Encoder
+		Traces{}.Records(&e, p, RecordKeys{}, func(id ID, _ Span) {
+			require.Equal(t, ids == [2]byte{1, 1}, id.Group != "", ids)
+		})
+	}
+}
+
 // TestRecordKeepsNoOtherAlive: a superseded record is garbage, though others of its request are held.
 func TestRecordKeepsNoOtherAlive(t *testing.T) {
 	var e Encoder

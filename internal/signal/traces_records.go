@@ -15,7 +15,8 @@ type Span struct {
 type aboveSpans = above[ptrace.ResourceSpans, ptrace.ScopeSpans]
 
 // Records implements [Records]: a span is known by its resource, scope, trace, ID and kind, as the two sides of a call that
-// Zipkin reports share the ID; its version is its end.
+// Zipkin reports share the ID; its version is its end. Without a trace or an ID it has no identity: nothing says that two such
+// spans are copies of one.
 func (Traces) Records(e *Encoder, p ptrace.Traces, _ RecordKeys, f func(ID, Span)) {
 	for at, rs := range p.ResourceSpans().All() {
 		var resource ptrace.ResourceSpans
@@ -37,7 +38,10 @@ func (Traces) Records(e *Encoder, p ptrace.Traces, _ RecordKeys, f func(ID, Span
 			a := &aboveSpans{resourceKey: resourceKey, scopeKey: e.string(), resource: resource, scope: ptrace.NewScopeSpans()}
 			copyScope(a.scope, ss)
 			for _, span := range ss.Spans().All() {
-				id := ID{a.scopeKey, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind())), uint64(span.EndTimestamp()), at}
+				id := ID{Version: uint64(span.EndTimestamp()), Resource: at}
+				if !span.TraceID().IsEmpty() && !span.SpanID().IsEmpty() {
+					id.Group, id.Record = a.scopeKey, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind()))
+				}
 				f(id, Span{a, span})
 			}
 		}
