@@ -14,7 +14,7 @@ OTELCOL := $(BUILD)/otelcol-partitionedbuffer
 tool = $(GO) tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 
 # The modules that have code of ours. tools/ and build/ have none.
-MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod e2e/go.mod e2e/headerssetter/go.mod))
+MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod e2e/go.mod e2e/headerssetter/go.mod monitoring/go.mod))
 
 # What a collector is made of.
 SOURCES := builder-config.yaml go.mod $(wildcard go.sum) $(filter-out %_test.go,\
@@ -58,8 +58,16 @@ $(BUILD)/telemetrygen: tools/telemetrygen/go.mod
 		github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen
 	@touch $@
 
+# Prometheus: the one that is installed, or that of Debian's package, unpacked. To install it would start its service.
+$(BUILD)/prometheus $(BUILD)/promtool &:
+	@mkdir -p $(BUILD)/deb
+	@{ command -v prometheus && command -v promtool; } >/dev/null || \
+		{ cd $(BUILD)/deb && rm -f *.deb && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb .; } || \
+		{ echo 'Prometheus is missing: install it, or run apt-get update for its package'; exit 1; }
+	@for c in prometheus promtool; do ln -sf "$$(command -v $$c || echo deb/usr/bin/$$c)" $(BUILD)/$$c; done
+
 .PHONY: build-e2e
-build-e2e: $(OTELCOL) $(OTELCOL)-race $(BUILD)/telemetrygen ## build what the tests in e2e/ run
+build-e2e: $(OTELCOL) $(OTELCOL)-race $(BUILD)/telemetrygen $(BUILD)/prometheus ## build what the tests in e2e/ run
 
 .PHONY: run
 run: $(OTELCOL) ## run the collector on examples/quickstart.yaml, until Ctrl-C
@@ -93,6 +101,12 @@ test: build-e2e ## run all tests of all modules, with the race detector
 .PHONY: bench
 bench: ## run the benchmarks, see bench/
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: dashboard
+dashboard: ## write monitoring/dashboard.json
+	@mkdir -p $(BUILD)
+	cd monitoring && $(GO) run . > ../$(BUILD)/dashboard.json
+	@mv $(BUILD)/dashboard.json monitoring/dashboard.json
 
 ## Form
 
