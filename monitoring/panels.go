@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "strings"
+
+// A row of the dashboard answers the question that is its title.
+type row struct {
+	title  string
+	panels []panel
+}
+
+type panel struct {
+	title, description string
+	unit               string // Grafana's name of it
+	queries            []query
+}
+
+// A query is PromQL in short: #name is a metric of the processor, and #name{matchers} has more matchers than those of the
+// dashboard's variables.
+type query struct{ legend, expr string }
+
+const (
+	prefix   = "otelcol_processor_partitionedbuffer_"
+	matchers = `job=~"$job",processor=~"$processor",otel_signal=~"$otel_signal"`
+
+	// pipeline names the series of one pipeline, summed over instances.
+	pipeline = "{{processor}} {{otel_signal}}"
+)
+
+// promQL writes the query out.
+func (q query) promQL() string {
+	parts := strings.Split(q.expr, "#")
+	for i, p := range parts[1:] {
+		end := strings.IndexFunc(p, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') })
+		if end < 0 {
+			end = len(p)
+		}
+		name, rest := p[:end], p[end:]
+		more := ""
+		if strings.HasPrefix(rest, "{") {
+			more, rest, _ = strings.Cut(rest[1:], "}")
+			more = "," + more
+		}
+		parts[i+1] = prefix + name + "{" + matchers + more + "}" + rest
+	}
+	return strings.Join(parts, "")
+}
+
+// rate is the sum of a counter's rate over the instances of each pipeline.
+func rate(metric string) string {
+	return "sum by (processor, otel_signal) (rate(" + metric + "[$__rate_interval]))"
+}
+
+// rateBy is rate, apart for each value of the label.
+func rateBy(label, metric string) string {
+	return "sum by (processor, otel_signal, " + label + ") (rate(" + metric + "[$__rate_interval]))"
+}
+
+func highest(metric string) string { return "max by (processor, otel_signal) (" + metric + ")" }
+
+func total(metric string) string { return "sum by (processor, otel_signal) (" + metric + ")" }
+
+func quantile(q, histogram string) string {
+	return "histogram_quantile(" + q + ", sum by (processor, otel_signal, le) (rate(" + histogram + "_bucket[$__rate_interval])))"
+}
+
+var rows = []row{
+	{"Is it keeping up?", []panel{
+		{
+			"Fill", "What the fullest instance holds of its capacity. At 100 % callers wait or are refused.", "percentunit",
+			[]query{{pipeline, highest("#queue_size / #queue_capacity")}},
+		},
+		{
+			"Pending items", "Accepted and not settled yet, those in flight included.", "short",
+			[]query{{pipeline, total("#items_pending")}},
+		},
+		{
+			"Age of batches when sent", "Of the oldest item of each batch: half and 99 % of the batches are younger.", "s",
+			[]query{
+				{pipeline + " p50", quantile("0.5", "#batch_age")},
+				{pipeline + " p99", quantile("0.99", "#batch_age")},
+			},
+		},
+		{
+			"Calls in flight", "Batches that the next consumer has at the moment.", "short",
+			[]query{{pipeline, total("#batches_in_flight")}},
+		},
+		{
+			"Callers that wait", "Consume calls that wait for capacity at the moment.", "short",
+			[]query{{pipeline, total("#callers_waiting")}},
+		},
+		{
+			"Waiting for capacity", "Seconds that callers waited, in each second; counted when a wait ends.", "s",
+			[]query{{pipeline, rate("#room_wait_time")}},
+		},
+	}},
+	{"Is it losing anything?", []panel{
+		{
+			"Dropped", "Accepted and then given up. It should be nothing. Losses at shutdown only show if a scrape came after them.", "cps",
+			[]query{{pipeline + " {{reason}}", rateBy("reason", "#items_dropped")}},
+		},
+		{
+			"Refused", "Not accepted. The sender has the data and an error, mostly one that says to try again.", "cps",
+			[]query{{pipeline, rate("#items_refused")}},
+		},
+		{
+			"Returned and sent again", "Returned: the caller that waited got the error. Retried: to be sent again, each time counted.", "cps",
+			[]query{
+				{pipeline + " returned", rate("#items_returned")},
+				{pipeline + " retried", rate("#items_retried")},
+			},
+		},
+	}},
+	{"What is it sending?", []panel{
+		{
+			"Items", "A second. Superseded: replaced by a newer record, only with buffer: map.", "cps",
+			[]query{
+				{pipeline + " accepted", rate("#items_accepted")},
+				{pipeline + " forwarded", rate("#items_forwarded")},
+				{pipeline + " superseded", rate("#items_superseded")},
+			},
+		},
+		{
+			"Items in a batch", "Half and 95 % of the batches have fewer.", "short",
+			[]query{
+				{pipeline + " p50", quantile("0.5", "#batch_send_size")},
+				{pipeline + " p95", quantile("0.95", "#batch_send_size")},
+			},
+		},
+		{
+			"Batches by trigger", "A second. Many that only the timeout sent are small ones: raise timeout, or lower send_batch_size.", "cps",
+			[]query{
+				{pipeline + " size", rate("#batch_size_trigger_send")},
+				{pipeline + " timeout", rate("#timeout_trigger_send")},
+			},
+		},
+		{
+			"Duration of calls", "Of the next consumer: half and 99 % of the calls take less.", "s",
+			[]query{
+				{pipeline + " p50", quantile("0.5", "#send_duration")},
+				{pipeline + " p99", quantile("0.99", "#send_duration")},
+			},
+		},
+		{
+			"Bytes", "Encoded, a second. Only with the collector's metrics on the detailed level.", "Bps",
+			[]query{{pipeline, rate("#batch_send_size_bytes_sum")}},
+		},
+		{
+			"Oversized items", "Each is alone larger than a batch may be, and was sent alone.", "cps",
+			[]query{{pipeline, rate("#items_oversized")}},
+		},
+	}},
+	{"Tenants", []panel{
+		{
+			"Keys", "Combinations of metadata_keys and resource_keys values with something pending.", "short",
+			[]query{{pipeline, highest("#metadata_cardinality")}},
+		},
+	}},
+}
