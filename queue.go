@@ -34,7 +34,7 @@ func newQueue[P any](b *buffer[P]) (pending[P], error) {
 	if b.cfg.keyed() {
 		qc.Key = keyOf[P]
 	} else if b.cfg.Partitions > 1 {
-		qc.Key, qc.PerLane, qc.Partitions = keyOf[P], true, int(b.cfg.Partitions)
+		qc.Key, qc.OrderOnlyByPartition, qc.Partitions = keyOf[P], true, int(b.cfg.Partitions)
 	}
 	if b.profiles {
 		qc.MaxBatchSize.Bytes = maxDictionary
@@ -43,7 +43,7 @@ func newQueue[P any](b *buffer[P]) (pending[P], error) {
 	if err != nil {
 		return nil, err
 	}
-	if qc.PerLane {
+	if qc.OrderOnlyByPartition {
 		b.lanes = lanesOf(qc.Partitions, q.Partition)
 	}
 	return queue[P]{q, b}, nil

@@ -74,7 +74,7 @@ const (
 
 // line is which things t must stay in order with: those of its producer, with its key or, in one stream, with any.
 func (c *chaos) line(t thing) string {
-	if c.oneLane() && (c.keys == 0 || c.cfg.PerLane) {
+	if c.oneLane() && (c.keys == 0 || c.cfg.OrderOnlyByPartition) {
 		return fmt.Sprint(t.producer)
 	}
 	return fmt.Sprint(t.key, "/", t.producer)
@@ -132,9 +132,9 @@ func drawChaos(t *rapid.T) *chaos {
 			}
 			return t.key
 		}
-		c.cfg.PerLane = rapid.Bool().Draw(t, "perLane")
+		c.cfg.OrderOnlyByPartition = rapid.Bool().Draw(t, "perLane")
 	}
-	if c.keys > 0 && !c.cfg.PerLane {
+	if c.keys > 0 && !c.cfg.OrderOnlyByPartition {
 		c.cfg.MaxKeys = rapid.SampledFrom([]int{0, 2}).Draw(t, "maxKeys")
 		c.cfg.KeyCapacity = rapid.SampledFrom([]int64{0, 1, 10}).Draw(t, "keyCapacity")
 	}
@@ -168,17 +168,17 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	} else if limit > 0 && weight.Items > limit && !c.updates {
 		c.fault("I6: batch of %d, cap is %d", weight.Items, limit)
 	}
-	lane := b.Key
-	if c.cfg.PerLane || c.keys == 0 {
-		lane = "any"
+	partition := b.Key
+	if c.cfg.OrderOnlyByPartition || c.keys == 0 {
+		partition = "any"
 	}
-	ordered := c.keys > 0 && !c.cfg.PerLane || c.oneLane() && (c.keys > 0 || c.cfg.Consumers <= 1)
-	if c.inFlight[lane]++; ordered && c.inFlight[lane] > 1 {
-		c.fault("I2: %d batches of %q in flight", c.inFlight[lane], lane)
+	ordered := c.keys > 0 && !c.cfg.OrderOnlyByPartition || c.oneLane() && (c.keys > 0 || c.cfg.Consumers <= 1)
+	if c.inFlight[partition]++; ordered && c.inFlight[partition] > 1 {
+		c.fault("I2: %d batches of %q in flight", c.inFlight[partition], partition)
 	}
 	byKey := c.keys > 0 || c.cfg.Partitions > 1 || c.cfg.Consumers <= 1 // whoever has the same key stays in order
 	for _, t := range b.Items {
-		if c.keys > 0 && !c.cfg.PerLane && b.Key != t.key {
+		if c.keys > 0 && !c.cfg.OrderOnlyByPartition && b.Key != t.key {
 			c.fault("%+v in a batch of %q", t, b.Key)
 		}
 		if ordered || byKey && t.key != "" {
@@ -234,7 +234,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inFlight[lane]--
+	c.inFlight[partition]--
 	for _, t := range items[:len(items)-len(rest)] {
 		c.settled[t.id] += t.to - t.from
 		if v.Err == nil && how != panics {
@@ -359,7 +359,7 @@ func (c *chaos) run() {
 			}
 		})
 	}
-	st := c.end(q, len(q.lanes), stop, &wg)
+	st := c.end(q, len(q.partitions), stop, &wg)
 	accepted := 0
 	for id, n := range c.accepted {
 		accepted += n

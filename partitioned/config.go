@@ -135,8 +135,8 @@ type QueueConfig[T any] struct {
 	// kind; they stay in order with one partition and one consumer, and in each partition with several of both. Pushes
 	// spread over the partitions then, unless PushKey says where to.
 	Key func(item T) string
-	// PerLane makes Key choose only the partition: batches then mix the keys of their partition, whose order is kept.
-	PerLane bool
+	// OrderOnlyByPartition makes Key choose only the partition: batches then mix the keys of their partition, whose order is kept.
+	OrderOnlyByPartition bool
 	// MaxKeys is how many keys may have something pending; a push that would open one more gets ErrTooManyKeys.
 	// 0: no limit.
 	MaxKeys int
@@ -197,11 +197,17 @@ func defaultPartitions() int { return 4 * runtime.GOMAXPROCS(0) }
 type tuning struct {
 	interval       time.Duration
 	size, limit    Weight // BatchSize and MaxBatchSize
+	until          Weight // what a cut stops at: size, or with Whole nothing but the limit
+	whole          bool   // a flush sends all that one swap gave, and the callee keeps the slice
 	processTimeout time.Duration
 }
 
 func (c *QueueConfig[T]) tuning() *tuning {
-	return &tuning{c.Interval, c.BatchSize, c.MaxBatchSize, c.ProcessTimeout}
+	t := &tuning{interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, whole: c.Whole, processTimeout: c.ProcessTimeout}
+	if !c.Whole {
+		t.until = c.BatchSize
+	}
+	return t
 }
 
 // withDefaults returns the configuration with its defaults filled in, or an error that names the field and its value.
@@ -235,24 +241,24 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 	if c.Overflow < Wait || c.Overflow > DropOldest {
 		return c, fmt.Errorf("partitioned: unknown Overflow: %d", c.Overflow)
 	}
-	if c.Key == nil && c.PerLane {
-		return c, errors.New("partitioned: PerLane needs a Key")
+	if c.Key == nil && c.OrderOnlyByPartition {
+		return c, errors.New("partitioned: OrderOnlyByPartition needs a Key")
 	}
-	if (c.Key == nil || c.PerLane) && (c.MaxKeys > 0 || c.KeyCapacity > 0) {
+	if (c.Key == nil || c.OrderOnlyByPartition) && (c.MaxKeys > 0 || c.KeyCapacity > 0) {
 		return c, fmt.Errorf("partitioned: MaxKeys %d and KeyCapacity %d need a Key, and batches made by it", c.MaxKeys, c.KeyCapacity)
 	}
-	lanes, consumers := 1, 1
+	partitions, consumers := 1, 1
 	if c.Key != nil {
-		lanes, consumers = defaultPartitions(), 10
+		partitions, consumers = defaultPartitions(), 10
 	}
 	if c.Partitions == 0 {
-		c.Partitions = lanes
+		c.Partitions = partitions
 	}
 	if c.Consumers == 0 {
 		c.Consumers = consumers
 	}
 	if c.Capacity == 0 {
-		c.Capacity = maxRoom
+		c.Capacity = maxUnits
 	}
 	if c.KeyCapacity == 0 {
 		c.KeyCapacity = math.MaxInt64

@@ -7,108 +7,108 @@ import (
 	"slices"
 )
 
-// growth is what a cut changed beside moving entries.
-type growth[T any] struct {
-	weight    Weight // a split may make an item heavier, as both parts repeat something
-	room      int64
-	waited    int32      // entries gone with somebody who waits
-	oversized bool       // the batch is one item over a limit, that could not be split, or not smaller
-	used      []entry[T] // a buffer that is used up, empty
+// cutResult is what a cut changed besides moving entries.
+type cutResult struct {
+	grown     Weight // by splits: a part may repeat something of the whole
+	units     int64  // that the growth takes of the capacity
+	urgent    int32  // entries that were taken, and whose completion makes the stream due
+	oversized bool   // the batch is one item above a limit that could not be split, or was no smaller afterwards
 }
 
-// cut moves the next batch of s from draining to c: entries until one of the sizes of BatchSize is reached, or all there
-// are, and never more than MaxBatchSize, for which the last item is split, if it can be. What it makes depends on the
-// entries alone, not on when they came or were swapped. s is the worker's.
-func (q *Queue[T]) cut(s *stream[T], c *call[T]) (g growth[T]) {
+// cut moves the next batch from d to c: entries until one of the sizes of BatchSize is reached, or all there are, and never more
+// than MaxBatchSize, for which the last item is split if it can be. What it makes depends on the entries alone, and not on when
+// they came or were swapped.
+func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
+	if c.whole {
+		c.batch.Items = slices.Grow(c.batch.Items, d.len(c.limit.Items))
+	}
+	for run := d.run(); len(run) > 0; run = d.run() {
+		n, full := q.cutRun(run, c, &r)
+		d.consume(n)
+		if full {
+			break
+		}
+	}
+	d.weight = d.weight.plus(r.grown).minus(c.batch.Weight)
+	return r
+}
+
+// cutRun moves entries to c, and returns how many. full: the batch is complete.
+func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full bool) {
 	b := &c.batch
-	if s.index != nil {
-		s.index.clear()
-	}
-	if q.cfg.Whole {
-		b.Items = slices.Grow(b.Items, s.drains(c.limit.Items))
-	}
-	for len(s.draining) > 0 {
-		entries := s.draining[0].entries
-		for ; s.cursor < len(entries); s.cursor++ {
-			e := &entries[s.cursor]
-			if e.origin == gone {
-				continue
-			}
-			if e.origin != nil && e.origin.flush {
-				c.flushes = append(c.flushes, e.origin)
-				g.waited++
+	for i := range run {
+		e := &run[i]
+		alone := false
+		if w := e.completion; w != nil {
+			if w == tombstone {
 				*e = entry[T]{}
 				continue
 			}
-			alone := e.origin != nil && e.origin.alone
-			if alone && len(b.Items) > 0 {
-				return g
+			if w.flush {
+				c.flushes = append(c.flushes, w)
+				r.urgent++
+				*e = entry[T]{}
+				continue
 			}
-			w := q.weigh(e.item)
-			if b.Weight.plus(w).exceeds(c.limit) {
-				if q.cutInto(c, e, w, &g) || len(b.Items) > 0 {
-					return g
-				}
-				g.oversized = true
-			}
-			b.Items = append(b.Items, e.item)
-			b.Weight = b.Weight.plus(w)
-			c.room += q.room(w)
-			if e.origin != nil {
-				c.waiting = append(c.waiting, waiting{e.origin, int64(w.Items)})
-				if e.origin.urgent() {
-					g.waited++
-				}
-			}
-			*e = entry[T]{} // what is delivered is not kept
-			if !q.cfg.Whole && b.Weight.reaches(c.size) || g.oversized || alone {
-				s.cursor++
-				s.dropEmpty(&g)
-				return g
+			if alone = w.alone; alone && len(b.Items) > 0 {
+				return i, true
 			}
 		}
-		s.dropEmpty(&g)
+		w := e.weight.unpack()
+		if b.Weight.plus(w).exceeds(c.limit) {
+			if q.cutInto(c, e, r) || len(b.Items) > 0 {
+				return i, true
+			}
+			r.oversized = true
+		}
+		q.take1(c, e, r)
+		if b.Weight.reaches(c.until) || r.oversized || alone {
+			return i + 1, true
+		}
 	}
-	return g
+	return len(run), false
 }
 
-// drains is how many entries draining has, and at most so many if there is a limit.
-func (s *stream[T]) drains(limit int) int {
-	n := -s.cursor
-	for _, c := range s.draining {
-		n += len(c.entries)
+// take1 moves an entry to c. What is delivered is not kept.
+func (q *Queue[T]) take1(c *call[T], e *entry[T], r *cutResult) {
+	w := e.weight.unpack()
+	c.batch.Items = append(c.batch.Items, e.item)
+	c.batch.Weight = c.batch.Weight.plus(w)
+	c.units += q.units(w)
+	if e.completion != nil {
+		c.waiting = append(c.waiting, waiting{e.completion, int64(w.Items)})
+		if e.completion.urgent() {
+			r.urgent++
+		}
 	}
-	if limit > 0 {
-		n = min(n, limit)
-	}
-	return n
+	*e = entry[T]{}
 }
 
 // cutInto splits the item of e, so that its head fills the batch, if it can. The tail stays where the item was.
-func (q *Queue[T]) cutInto(c *call[T], e *entry[T], w Weight, g *growth[T]) bool {
+func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 	head, tail, ok := q.split(e.item, c.batch.Weight, c.limit)
 	if !ok {
 		return false
 	}
-	hw, tw := q.weigh(head), q.weigh(tail)
+	w, hw, tw := e.weight.unpack(), q.weigh(head), q.weigh(tail)
 	c.batch.Items = append(c.batch.Items, head)
 	c.batch.Weight = c.batch.Weight.plus(hw)
-	c.room += q.room(hw)
-	g.oversized = hw.exceeds(c.limit)
-	if e.origin != nil {
-		e.origin.add(1)
-		c.waiting = append(c.waiting, waiting{e.origin, int64(hw.Items)})
+	c.units += q.units(hw)
+	r.oversized = hw.exceeds(c.limit)
+	if e.completion != nil {
+		e.completion.add(1)
+		c.waiting = append(c.waiting, waiting{e.completion, int64(hw.Items)})
 	}
-	e.item = tail
-	g.weight = hw.plus(tw).minus(w)
-	if g.room = q.room(hw) + q.room(tw) - q.room(w); g.room < 0 {
-		c.room -= g.room // given back when the batch is settled
-		g.room = 0
+	e.item, e.weight = tail, pack(tw)
+	r.grown = hw.plus(tw).minus(w)
+	if r.units = q.units(hw) + q.units(tw) - q.units(w); r.units < 0 {
+		c.units -= r.units // given back when the batch is settled
+		r.units = 0
 	}
 	return true
 }
 
-// split divides item so that its head fits in a batch that weighs full already, below limit.
+// split divides item so that its head fits into a batch that weighs full already, below limit.
 func (q *Queue[T]) split(item T, full, limit Weight) (head, tail T, ok bool) {
 	if q.cfg.Split == nil {
 		return head, tail, false
@@ -124,18 +124,4 @@ func (q *Queue[T]) split(item T, full, limit Weight) (head, tail T, ok bool) {
 		return head, tail, false
 	}
 	return q.cfg.Split(item, room)
-}
-
-// dropEmpty takes the first buffer out of draining if all of its entries are gone. It is used again: the largest of those
-// of no common size by s, as g says.
-func (s *stream[T]) dropEmpty(g *growth[T]) {
-	entries := s.draining[0].entries
-	if s.cursor < len(entries) {
-		return
-	}
-	s.draining = slices.Delete(s.draining, 0, 1)
-	s.cursor = 0
-	if !s.lane.buffers.put(entries) && cap(entries) > cap(g.used) {
-		g.used = entries[:0]
-	}
 }

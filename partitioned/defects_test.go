@@ -188,7 +188,7 @@ func TestNoCallBeginsAfterShutdownByHand(t *testing.T) {
 	if err := q.Push(bg, parcel{}); err != nil {
 		t.Fatal(err)
 	}
-	s, why := q.sched.next()
+	s, why := q.scheduler.next()
 	c := &call[parcel]{}
 	if !q.take(s, why, c) {
 		t.Fatal("not taken")
@@ -235,28 +235,28 @@ func TestRestOfManyWaiters(t *testing.T) {
 	}
 	c := &call[int]{}
 	for range n {
-		c.waiting = append(c.waiting, waiting{newOrigin(1), 1})
+		c.waiting = append(c.waiting, waiting{newCompletion(1), 1})
 	}
 	callers := slices.Clone(c.waiting)
 	for range 3 {
-		r := q.weighRest(c, Verdict[int]{Rest: make([]int, n)})
-		if got := len(r.origin.mu.behind); got != n {
+		r := q.requeue(c, Verdict[int]{Rest: make([]int, n)})
+		if got := len(r.completion.mu.behind); got != n {
 			t.Fatalf("%d to tell behind a Rest of %d callers", got, n)
 		}
-		c.tell(nil)
+		c.complete(nil)
 		for _, w := range callers {
-			if w.origin.mu.open != 1 {
-				t.Fatalf("a caller waits for %d, one Rest is open", w.origin.mu.open)
+			if w.completion.mu.open != 1 {
+				t.Fatalf("a caller waits for %d, one Rest is open", w.completion.mu.open)
 			}
 		}
 		c.waiting = nil
 		for _, e := range r.entries {
-			c.waiting = append(c.waiting, waiting{e.origin, 1})
+			c.waiting = append(c.waiting, waiting{e.completion, 1})
 		}
 	}
-	c.tell(errors.New("no more"))
+	c.complete(errors.New("no more"))
 	for _, w := range callers {
-		if !closedNow(w.origin.done) || w.origin.result() == nil {
+		if !closedNow(w.completion.done) || w.completion.result() == nil {
 			t.Fatal("not told")
 		}
 	}
@@ -359,9 +359,9 @@ func TestErrorsOfAnyTypeAreJoined(t *testing.T) {
 			t.Error(r)
 		}
 	}()
-	o := newOrigin(2)
-	o.settle(oddError{[]int{1}})
-	o.settle(oddError{[]int{1}})
+	o := newCompletion(2)
+	o.complete(oddError{[]int{1}})
+	o.complete(oddError{[]int{1}})
 }
 
 // TestSecondShutdownTellsTheResult: of two things that are there, the result comes first.
@@ -380,17 +380,17 @@ func TestSecondShutdownTellsTheResult(t *testing.T) {
 // TestMaxKeysNeedsStreamsByKey: where batches mix keys, a limit by key has no meaning, and is not ignored.
 func TestMaxKeysNeedsStreamsByKey(t *testing.T) {
 	for _, cfg := range []QueueConfig[parcel]{
-		{Key: parcelKey, PerLane: true, MaxKeys: 1},
-		{Key: parcelKey, PerLane: true, KeyCapacity: 1},
+		{Key: parcelKey, OrderOnlyByPartition: true, MaxKeys: 1},
+		{Key: parcelKey, OrderOnlyByPartition: true, KeyCapacity: 1},
 	} {
 		cfg.Process = func(context.Context, Batch[parcel]) (v Verdict[parcel]) { return v }
 		if _, err := NewQueue(cfg); err == nil {
-			t.Errorf("PerLane with MaxKeys %d, KeyCapacity %d: silently something else", cfg.MaxKeys, cfg.KeyCapacity)
+			t.Errorf("OrderOnlyByPartition with MaxKeys %d, KeyCapacity %d: silently something else", cfg.MaxKeys, cfg.KeyCapacity)
 		}
 	}
 }
 
-// TestTurnsBeyondHalf of a uint32, which are no negative lanes where int has 32 bits (GOARCH=386).
+// TestTurnsBeyondHalf of a uint32, which are no negative partitions where int has 32 bits (GOARCH=386).
 func TestTurnsBeyondHalf(t *testing.T) {
 	q := start(t, QueueConfig[int]{Process: Plain(func(context.Context, []int) error { return nil }), Partitions: 3})
 	q.turn.Store(1<<31 - 3)

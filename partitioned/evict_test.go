@@ -286,12 +286,12 @@ func TestDropOldestForEver(t *testing.T) {
 		if err := q.Push(bg, &i); err != nil {
 			t.Fatal(err)
 		}
-		s := q.lanes[0].sole
-		if len(s.active) > 3*held+100 {
-			t.Fatalf("%d entries", len(s.active))
+		s := q.partitions[0].sole
+		if len(s.backlog.active) > 3*held+100 {
+			t.Fatalf("%d entries", len(s.backlog.active))
 		}
 		if i%1000 == 0 {
-			for _, e := range s.active[len(s.active):cap(s.active)] {
+			for _, e := range s.backlog.active[len(s.backlog.active):cap(s.backlog.active)] {
 				if e.item != nil {
 					t.Fatal("something is kept behind the end of the buffer")
 				}

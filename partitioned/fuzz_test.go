@@ -99,7 +99,7 @@ func FuzzQueue(f *testing.F) {
 			case 1:
 				cfg.Key = parcelKey
 			case 2:
-				cfg.Key, cfg.PerLane = parcelKey, true
+				cfg.Key, cfg.OrderOnlyByPartition = parcelKey, true
 			}
 			q := start(t, cfg)
 			pushed := map[int]int{}

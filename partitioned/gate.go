@@ -8,23 +8,23 @@ import (
 	"sync/atomic"
 )
 
-// maxRoom is the capacity of a gate without a limit: what fits above the two flags of its word.
-const maxRoom = math.MaxInt64 >> gateShift
+// maxUnits is the capacity of a gate without a limit: what fits above the two flags of its word.
+const maxUnits = math.MaxInt64 >> gateShift
 
 const (
-	gateClosed = 1 << iota // nobody enters
-	gateLine               // somebody stands in line: nobody passes by
-	gateShift  = iota
+	gateClosed  = 1 << iota // nobody enters
+	gateWaiting             // somebody waits: nobody passes
+	gateShift   = iota
 )
 
-// gate counts the room that is taken. To enter it is to be accepted, and closing it is the single point after which
-// nothing is.
+// gate counts the units of the capacity that are taken. To enter it is to be accepted, and closing it is the single point
+// after which nothing is.
 //
-// Room taken and both flags are one atomic word, so that entering is one compare-and-swap, exact under any number of
+// The units and both flags are one atomic word, so that entering is one compare-and-swap, exact under any number of
 // producers (I5): no add that has to be taken back, which others would see as a full queue. A mutex of its own was tried:
 // 47 ns instead of 38 for a push's two locks, on two cores (BenchmarkGate).
 type gate struct {
-	word     atomic.Int64  // room taken << gateShift | gateLine | gateClosed
+	word     atomic.Int64  // units taken << gateShift | gateWaiting | gateClosed
 	capacity int64         // immutable
 	empty    chan struct{} // closed when the gate is closed and all have left
 	once     sync.Once     // closes it
@@ -37,15 +37,15 @@ func (g *gate) init(capacity int64) {
 	g.word.Store(gateClosed)
 }
 
-// enter takes room, or returns ErrClosed or errNoRoom. inLine: the caller stands at the head of the line.
-func (g *gate) enter(size int64, inLine bool) error {
+// enter takes units, or returns ErrClosed or errNoCapacity. waited: the caller is at the head of the wait list.
+func (g *gate) enter(size int64, waited bool) error {
 	for {
 		w := g.word.Load()
 		switch {
 		case w&gateClosed != 0:
 			return ErrClosed
-		case w&gateLine != 0 && !inLine, w>>gateShift >= g.capacity:
-			return errNoRoom
+		case w&gateWaiting != 0 && !waited, w>>gateShift >= g.capacity:
+			return errNoCapacity
 		}
 		if g.word.CompareAndSwap(w, w+size<<gateShift) {
 			return nil
@@ -53,11 +53,11 @@ func (g *gate) enter(size int64, inLine bool) error {
 	}
 }
 
-// leave gives room back (size may be negative: what is inside has grown), and tells whether somebody stands in line.
-func (g *gate) leave(size int64) (line bool) {
+// leave gives units back, and reports whether somebody waits. A negative size takes more: what is inside has grown.
+func (g *gate) leave(size int64) (waiting bool) {
 	w := g.word.Add(-size << gateShift)
 	g.settle(w)
-	return w&gateLine != 0
+	return w&gateWaiting != 0
 }
 
 // close lets nobody in any more.
@@ -75,10 +75,10 @@ func (g *gate) open()        { g.word.And(^gateClosed) }
 func (g *gate) closed() bool { return g.word.Load()&gateClosed != 0 }
 func (g *gate) used() int64  { return g.word.Load() >> gateShift }
 
-func (g *gate) setLine(line bool) {
-	if line {
-		g.word.Or(gateLine)
+func (g *gate) setWaiting(waiting bool) {
+	if waiting {
+		g.word.Or(gateWaiting)
 	} else {
-		g.word.And(^gateLine)
+		g.word.And(^gateWaiting)
 	}
 }

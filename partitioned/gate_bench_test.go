@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-// BenchmarkGate is the gate beside the obvious rival, under the lock of a lane as in a push, and left in runs of a batch.
+// BenchmarkGate is the gate beside the obvious rival, under the lock of a partition as in a push, and left in runs of a batch.
 func BenchmarkGate(b *testing.B) {
 	const batch = 820
 	run := func(b *testing.B, enter, leave func()) {
-		var lane sync.Mutex
+		var partition sync.Mutex
 		b.RunParallel(func(pb *testing.PB) {
 			n := 0
 			for pb.Next() {
-				lane.Lock()
+				partition.Lock()
 				enter()
-				lane.Unlock()
+				partition.Unlock()
 				if n++; n == batch {
 					n = 0
 					leave()
@@ -27,13 +27,13 @@ func BenchmarkGate(b *testing.B) {
 	}
 	b.Run("word", func(b *testing.B) {
 		var g gate
-		g.init(maxRoom)
+		g.init(maxUnits)
 		g.open()
 		run(b, func() { _ = g.enter(10, false) }, func() { g.leave(10 * batch) })
 	})
 	b.Run("mutex", func(b *testing.B) {
 		var mu sync.Mutex
-		var used, capacity int64 = 0, maxRoom
+		var used, capacity int64 = 0, maxUnits
 		run(b, func() {
 			mu.Lock()
 			if used < capacity {

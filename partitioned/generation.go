@@ -4,13 +4,13 @@ package partitioned
 
 import "time"
 
-// generation is the index of a Map's stream: what was written since the last flush.
+// generation is the index of a Map's stream: what was written since the last swap.
 type generation[K comparable, V any] struct {
 	merge   func(held, added Entry[K, V]) V
 	hash    func(Entry[K, V]) uint64
-	memory  *memory[K] // of the lane; nil: none
+	memory  *memory[K] // of the partition; nil: none
 	at      table
-	retired table // that of the last flush, cleared by the worker, then at again
+	retired table // that of the last swap. The consumer clears it; then it is at again
 }
 
 func (g *generation[K, V]) position(active []entry[Entry[K, V]], item Entry[K, V], hash uint64) int {
@@ -26,7 +26,7 @@ func (g *generation[K, V]) find(active []entry[Entry[K, V]], key K, hash uint64)
 	return -1
 }
 
-func (g *generation[K, V]) fetch(hashes []uint64) { g.at.fetch(hashes) }
+func (g *generation[K, V]) slots() *table { return &g.at }
 
 func (g *generation[K, V]) fold(held *Entry[K, V], item Entry[K, V], how write) bool {
 	if how != merge {
@@ -85,8 +85,8 @@ func (g *generation[K, V]) moved(item Entry[K, V], from, to int) {
 	}
 }
 
-// gone leaves alone a version that is pending again: that one is remembered from its own flush on.
-func (g *generation[K, V]) gone(active []entry[Entry[K, V]], item Entry[K, V], now time.Time) {
+// settled leaves alone a version that is pending again: that one is remembered from its own flush on.
+func (g *generation[K, V]) settled(active []entry[Entry[K, V]], item Entry[K, V], now time.Time) {
 	if g.memory != nil && g.find(active, item.Key, g.hash(item)) < 0 {
 		g.memory.flushed(item.Key, now)
 	}

@@ -14,102 +14,109 @@ const (
 	merge              // folded into what the Map holds of its key
 )
 
-// keyed is what a Map adds to a Queue of its entries. All nil in a Queue.
-type keyed[T any] struct {
-	newIndex func(lane int) index[T]       // of a stream; called under no lock or that of the lane
-	hash     func(item T) uint64           // of its key; chooses the lane too, where no Key does
-	flushed  func(s *stream[T], items []T) // remembers the versions of a batch; nil: not asked for. Called under no lock
+// overwrites reports whether the write replaces what is held by what is written.
+func (how write) overwrites() bool { return how == put || how == newer }
+
+// mapping is what makes a Map of a Queue of entries. Its zero value makes a Queue. That is the one decision: everything else
+// asks the index, which does nothing in a Queue.
+type mapping[T any] struct {
+	newIndex func(partition int) index[T]  // of a new stream; may run under the partition's lock
+	hash     func(item T) uint64           // of its key; chooses the partition where no Key does
+	flushed  func(s *stream[T], items []T) // remembers the versions of a batch, or nil; runs under no lock
 }
 
-// index finds the entries of a Map in active, by their key. It is guarded by lane.mu, but for clear.
+// index finds the entries of active by their key. The partition's lock guards it, except for clear.
 type index[T any] interface {
-	// position is where in active the entry with the key of item stands, whose hash is given; -1: nowhere.
+	// position returns where in active the entry with the key of item stands, or -1. hash is that of the key.
 	position(active []entry[T], item T, hash uint64) int
 
-	// fetch brings what position will look at first, for several hashes, into the cache.
-	fetch(hashes []uint64)
+	// slots returns the hash table that position looks into.
+	slots() *table
 
-	// fold makes of item, and of held, at its position, what how says; false: item is superseded itself.
+	// fold writes item to held, which has the same key. It reports false if item is superseded itself (I3).
 	fold(held *T, item T, how write) bool
 
-	// first is fold where there is no such entry. What it returns has to be appended, at at.
+	// first prepares item, whose key is not in active, to be appended at position at. It reports false if item is superseded
+	// by a remembered version (I3).
 	first(item T, hash uint64, how write, at int) (T, bool)
 
-	// moved says that item, which stood at from in active, stands at to now; -1: nowhere, it was deleted or evicted.
+	// moved books that item stands at position to of active and no longer at from. A to of -1: it was deleted or evicted.
 	moved(item T, from, to int)
 
-	// gone says that an entry of an earlier active is pending no more: it is in its batch, or was evicted.
-	gone(active []entry[T], item T, now time.Time)
+	// settled books that item, of an earlier active, is no longer pending.
+	settled(active []entry[T], item T, now time.Time)
 
-	// swap begins a new active, in O(1). What stood in the old one is cleared by the worker, under no lock, before it
-	// swaps again.
+	// swap begins a new active, in O(1). The consumer clears the table of the old one, without the lock, before the next
+	// swap.
 	swap()
 	clear()
 }
 
-// ahead is for how many items fetch is called at a time.
+// noIndex is the index of a Queue.
+type noIndex[T any] struct{}
+
+func (noIndex[T]) position([]entry[T], T, uint64) int               { return -1 }
+func (noIndex[T]) slots() *table                                    { return nil }
+func (noIndex[T]) fold(*T, T, write) bool                           { return false }
+func (noIndex[T]) first(item T, _ uint64, _ write, _ int) (T, bool) { return item, true }
+func (noIndex[T]) moved(T, int, int)                                {}
+func (noIndex[T]) settled([]entry[T], T, time.Time)                 {}
+func (noIndex[T]) swap()                                            {}
+func (noIndex[T]) clear()                                           {}
+
+// ahead is the number of items whose slots of the table are fetched at a time.
 const ahead = 64
 
-// insert puts an item of weight w, whose room is taken, into the stream of a Map. It tells whether that gave room back that
-// somebody may wait for. Who calls it forgets s if that is still empty, after all items for it. lane.mu held.
-func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w Weight, room int64, how write, o *origin) (freed bool) {
-	if at := s.index.position(s.active, item, hash); at >= 0 {
-		return q.replace(s, at, item, w, room, how, o)
+// insert writes item to the stream of a Map; its units are reserved in the gate. It reports whether some were given back for
+// which somebody may wait. Partition's lock held.
+func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how write, c *completion) (freed bool) {
+	b := &s.backlog
+	units := q.units(w.unpack())
+	if at := b.index.position(b.active, item, hash); at >= 0 {
+		return q.replace(s, at, item, w, units, how, c)
 	}
-	item, ok := s.index.first(item, hash, how, len(s.active))
+	item, ok := b.index.first(item, hash, how, len(b.active))
 	if !ok {
-		return q.stale(s, w, room, o)
+		return q.supersede(s, w, units, c)
 	}
-	s.append(item, o)
-	q.accept(s, w, room)
+	b.append(item, c, w)
+	s.accept(int64(w.items), units)
 	return false
 }
 
-// replace writes item, for which room is taken, to what is held at at. lane.mu held.
-func (q *Queue[T]) replace(s *stream[T], at int, item T, w Weight, room int64, how write, o *origin) (freed bool) {
-	held := &s.active[at]
-	before := q.weigh(held.item)
-	if !s.index.fold(&held.item, item, how) {
-		return q.stale(s, w, room, o)
+// replace writes item, for which units are reserved in the gate, to the entry at position at. Partition's lock held.
+func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units int64, how write, c *completion) (freed bool) {
+	b := &s.backlog
+	held := &b.active[at]
+	before := held.weight
+	if !b.index.fold(&held.item, item, how) {
+		return q.supersede(s, w, units, c)
 	}
-	if o != nil {
-		if held.origin == nil {
-			s.waited++
-		}
-		held.origin = join(held.origin, o)
+	after := pack(q.weigh(held.item))
+	more := q.units(after.unpack()) - q.units(before.unpack())
+	s.partition.mu.replace(int64(w.items), int64(after.items)-int64(before.items))
+	if c != nil || after != before { // mostly neither: then s is only read
+		b.replaced(at, after, c)
+		s.reserve(more)
+		s.moveOn()
 	}
-	now := q.weigh(held.item)
-	grown := now.minus(before)
-	l := s.lane
-	l.mu.accepted += int64(max(w.Items, grown.Items))
-	l.mu.superseded += int64(max(w.Items-grown.Items, 0))
-	if grown != (Weight{}) { // mostly nothing grows: then s is only read
-		l.mu.queued += int64(grown.Items)
-		s.queued = s.queued.plus(grown)
-		more := q.room(now) - q.room(before)
-		s.held += more
-		room -= more
-	}
-	if o != nil || grown != (Weight{}) {
-		q.moveOn(s)
-	}
-	return q.giveBack(s, room)
+	return q.giveBack(s, units-more)
 }
 
-// stale books an item that is superseded by what came before it (I3). lane.mu held.
-func (q *Queue[T]) stale(s *stream[T], w Weight, room int64, o *origin) (freed bool) {
-	s.lane.mu.accepted += int64(w.Items)
-	s.lane.mu.superseded += int64(w.Items)
-	if o != nil {
-		o.settle(nil)
+// supersede books an item that an earlier one supersedes (I3). Partition's lock held.
+func (q *Queue[T]) supersede(s *stream[T], w packedWeight, units int64, c *completion) (freed bool) {
+	s.partition.mu.supersede(int64(w.items))
+	if c != nil {
+		c.complete(nil)
 	}
-	return q.giveBack(s, room)
+	return q.giveBack(s, units)
 }
 
-// giveBack gives back room at once, and tells whether somebody may wait for it. lane.mu held.
-func (q *Queue[T]) giveBack(s *stream[T], room int64) (freed bool) {
-	if room == 0 {
+// giveBack gives back units that the gate has counted and the stream has not, and reports whether somebody may wait for them.
+// Partition's lock held.
+func (q *Queue[T]) giveBack(s *stream[T], units int64) (freed bool) {
+	if units == 0 {
 		return false
 	}
-	return q.gate.leave(room) || s.blocked
+	return q.gate.leave(units) || s.blocked
 }

@@ -206,9 +206,9 @@ func TestCancelledWaiterLeavesNothing(t *testing.T) {
 		close(l.hold)
 		q.Shutdown(bg)
 		nothingLeft(t, q)
-		for _, lane := range q.lanes {
-			if len(lane.streams) > 0 {
-				t.Errorf("I5: %d streams", len(lane.streams))
+		for _, partition := range q.partitions {
+			if len(partition.streams) > 0 {
+				t.Errorf("I5: %d streams", len(partition.streams))
 			}
 		}
 	})

@@ -70,7 +70,7 @@ type MapConfig[K comparable, V any] struct {
 // All of a Queue's promises hold. All methods may be called at once.
 type Map[K comparable, V any] struct {
 	queue  Queue[Entry[K, V]]
-	memory []*memory[K] // by lane, whose lock guards it; nil without Remember
+	memory []*memory[K] // by partition, whose lock guards it; nil without Remember
 	merge  func(held, added Entry[K, V]) V
 }
 
@@ -79,8 +79,8 @@ func NewMap[K comparable, V any](cfg MapConfig[K, V]) (*Map[K, V], error) {
 	if cfg.Remember < 0 || cfg.MaxRemembered < 0 {
 		return nil, fmt.Errorf("partitioned: Remember %v and MaxRemembered %d must not be negative", cfg.Remember, cfg.MaxRemembered)
 	}
-	if cfg.PerLane {
-		return nil, errors.New("partitioned: PerLane is not for a Map: without Key, batches are made by partition")
+	if cfg.OrderOnlyByPartition {
+		return nil, errors.New("partitioned: OrderOnlyByPartition is not for a Map: without Key, batches are made by partition")
 	}
 	if cfg.Key == nil && cfg.Partitions == 0 {
 		cfg.Partitions = defaultPartitions()
@@ -92,23 +92,23 @@ func NewMap[K comparable, V any](cfg MapConfig[K, V]) (*Map[K, V], error) {
 	m := &Map[K, V]{merge: cfg.Merge}
 	seed := maphash.MakeSeed()
 	hash := func(e Entry[K, V]) uint64 { return maphash.Comparable(seed, e.Key) }
-	k := keyed[Entry[K, V]]{
+	k := mapping[Entry[K, V]]{
 		hash: hash,
-		newIndex: func(lane int) index[Entry[K, V]] {
+		newIndex: func(partition int) index[Entry[K, V]] {
 			g := &generation[K, V]{merge: cfg.Merge, hash: hash}
 			if m.memory != nil {
-				g.memory = m.memory[lane]
+				g.memory = m.memory[partition]
 			}
 			return g
 		},
 	}
 	if cfg.Remember > 0 {
-		lanes := cfg.Partitions
-		if lanes == 0 {
-			lanes = defaultPartitions()
+		partitions := cfg.Partitions
+		if partitions == 0 {
+			partitions = defaultPartitions()
 		}
-		for range lanes {
-			m.memory = append(m.memory, &memory[K]{keep: cfg.Remember, limit: (cfg.MaxRemembered + lanes - 1) / lanes, of: map[K]stamp{}})
+		for range partitions {
+			m.memory = append(m.memory, &memory[K]{keep: cfg.Remember, limit: (cfg.MaxRemembered + partitions - 1) / partitions, of: map[K]stamp{}})
 		}
 		k.flushed = m.flushed
 	}
@@ -124,7 +124,7 @@ func (m *Map[K, V]) Start() error { return m.queue.Start() }
 // Put makes value what is held of key, whatever its version, which the key keeps. It waits for room, and fails, as
 // [Queue.Push] does.
 func (m *Map[K, V]) Put(ctx context.Context, key K, value V) error {
-	return m.write(ctx, Entry[K, V]{Key: key, Value: value}, put)
+	return m.writeAll(ctx, []Entry[K, V]{{Key: key, Value: value}}, put)
 }
 
 // PutAll is Put for the keys and values of all entries, in order: all of them are accepted or none.
@@ -136,7 +136,7 @@ func (m *Map[K, V]) PutAll(ctx context.Context, entries ...Entry[K, V]) error {
 // counted, if it is not: of two equal versions the first stays. It returns nil in both cases. A key that has not been put
 // with a version since its last flush, or since it was remembered, is of version 0 while it is held, and else of none.
 func (m *Map[K, V]) PutNewer(ctx context.Context, key K, value V, version int64) error {
-	return m.write(ctx, Entry[K, V]{Key: key, Value: value, Version: version}, newer)
+	return m.writeAll(ctx, []Entry[K, V]{{Key: key, Value: value, Version: version}}, newer)
 }
 
 // PutAllNewer is PutNewer for all entries, in order: all of them are accepted or none.
@@ -144,37 +144,7 @@ func (m *Map[K, V]) PutAllNewer(ctx context.Context, entries ...Entry[K, V]) err
 	return m.writeAll(ctx, entries, newer)
 }
 
-// write is Put and PutNewer. What takes no more room than what is held of its key does not ask for any: a Map that is full
-// still takes what is newer.
-func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
-	q := &m.queue
-	name, l, hash := q.route(nil, e)
-	l.mu.Lock()
-	if s, g, at := m.find(l, name, e.Key, hash); at >= 0 && !q.gate.closed() {
-		if q.cfg.Weigh == nil { // as replace does it where nothing weighs more than anything else
-			g.overwrite(&s.active[at].item, &e, how)
-			l.mu.accepted++
-			l.mu.superseded++
-			l.mu.Unlock()
-			return nil
-		}
-		if w := q.weigh(e); q.room(w) <= q.room(q.weigh(s.active[at].item)) {
-			freed := q.replace(s, at, e, w, 0, how, nil)
-			l.mu.Unlock()
-			if freed {
-				q.roomOf(s)
-			}
-			return nil
-		}
-	}
-	l.mu.Unlock()
-	return q.pushOne(ctx, nil, e, how, nil)
-}
-
 func (m *Map[K, V]) writeAll(ctx context.Context, entries []Entry[K, V], how write) error {
-	if len(entries) == 1 {
-		return m.write(ctx, entries[0], how)
-	}
 	return m.queue.push(ctx, nil, entries, how, nil)
 }
 
@@ -182,7 +152,7 @@ func (m *Map[K, V]) writeAll(ctx context.Context, entries []Entry[K, V], how wri
 // has none.
 func (m *Map[K, V]) Merge(ctx context.Context, key K, value V) error {
 	m.needMerge()
-	return m.queue.pushOne(ctx, nil, Entry[K, V]{Key: key, Value: value}, merge, nil)
+	return m.writeAll(ctx, []Entry[K, V]{{Key: key, Value: value}}, merge)
 }
 
 // MergeAll is Merge for all entries, in order: all of them are accepted or none.
@@ -213,68 +183,75 @@ func (m *Map[K, V]) needMerge() {
 // Get returns what is held of key and would be sent by the next flush. What a flush has taken is not seen any more,
 // whether it is being processed or waits for its turn.
 func (m *Map[K, V]) Get(key K) (value V, ok bool) {
-	name, l, hash := m.queue.route(nil, Entry[K, V]{Key: key})
-	l.mu.Lock()
-	if s, _, at := m.find(l, name, key, hash); at >= 0 {
-		value, ok = s.active[at].item.Value, true
+	p := m.locked(key)
+	defer p.mu.Unlock()
+	if p.at >= 0 {
+		value, ok = p.stream.backlog.active[p.at].item.Value, true
 	}
-	l.mu.Unlock()
 	return value, ok
 }
 
-// Delete takes key out, if Get would see it, and tells whether it did. Its items are counted as superseded, those who wait
+// Delete takes key out, if Get would see it, and reports whether it did. Its items are counted as superseded, those who wait
 // for it are told that all is well, and its version is remembered as if it had been flushed.
 func (m *Map[K, V]) Delete(key K) (ok bool) {
 	q := &m.queue
-	name, l, hash := q.route(nil, Entry[K, V]{Key: key})
-	l.mu.Lock()
-	s, g, at := m.find(l, name, key, hash)
-	if at < 0 {
-		l.mu.Unlock()
+	p := m.locked(key)
+	if p.at < 0 {
+		p.mu.Unlock()
 		return false
 	}
-	e, blocked := s.active[at], s.blocked
-	s.active[at] = entry[Entry[K, V]]{origin: gone}
-	s.holes++
-	g.moved(e.item, at, -1)
-	l.mu.superseded += int64(q.weigh(e.item).Items)
+	s := p.stream
+	blocked := s.blocked
+	e := s.backlog.delete(p.at)
+	p.mu.remove(int64(e.weight.items))
 	q.remove(s, e)
-	q.tidy(s)
-	l.mu.Unlock()
-	if e.origin != nil {
-		e.origin.settle(nil)
+	p.mu.Unlock()
+	if e.completion != nil {
+		e.completion.complete(nil)
 	}
-	if blocked || q.gate.word.Load()&gateLine != 0 {
+	if blocked || q.gate.word.Load()&gateWaiting != 0 {
 		q.roomOf(s)
 	}
 	return true
 }
 
-// find returns the stream and the index of key, and where in the stream's active the entry stands; -1: there is none. lane.mu
-// held.
-func (m *Map[K, V]) find(l *lane[Entry[K, V]], name string, key K, hash uint64) (s *stream[Entry[K, V]], g *generation[K, V], at int) {
-	if s = l.existing(name); s == nil || l.mu.dead {
-		return nil, nil, -1
+// held is where the entry of a key stands.
+type held[T any] struct {
+	*partition[T]
+	stream *stream[T]
+	at     int // in active; -1: there is none
+}
+
+// locked returns where the entry of key stands, and holds the lock of its partition.
+func (m *Map[K, V]) locked(key K) held[Entry[K, V]] {
+	q := &m.queue
+	e := Entry[K, V]{Key: key}
+	hashes := [1]uint64{q.hash(e)}
+	var to part[Entry[K, V]]
+	q.locate(&to, nil, e, &measures{hashes: hashes[:]}, 0)
+	p := to.partition
+	p.mu.Lock()
+	s := p.existing(to.key)
+	if s == nil || p.mu.dead {
+		return held[Entry[K, V]]{p, nil, -1}
 	}
-	g = s.index.(*generation[K, V])
-	at = g.find(s.active, key, hash)
-	return s, g, at
+	return held[Entry[K, V]]{p, s, s.backlog.index.position(s.backlog.active, e, hashes[0])}
 }
 
 // Len is the number of items that are pending: those that wait, and those in a call of Process.
 func (m *Map[K, V]) Len() (queued, inFlight int) { return m.queue.Len() }
 
-// LongestWait is how long somebody has waited for room, as [Queue.LongestWait] tells.
+// LongestWait returns the age of the oldest caller that is waiting for capacity, as [Queue.LongestWait] does.
 func (m *Map[K, V]) LongestWait() time.Duration { return m.queue.LongestWait() }
 
 // Stats returns a snapshot, taken under the locks of all partitions.
 func (m *Map[K, V]) Stats() Stats {
 	st := m.queue.Stats()
 	for i, mem := range m.memory {
-		l := m.queue.lanes[i]
-		l.mu.Lock()
+		p := m.queue.partitions[i]
+		p.mu.Lock()
 		st.Remembered += int64(len(mem.of))
-		l.mu.Unlock()
+		p.mu.Unlock()
 	}
 	return st
 }
@@ -292,19 +269,19 @@ func (m *Map[K, V]) Shutdown(ctx context.Context) error { return m.queue.Shutdow
 // flushed is never forgotten, so there is no gap.
 func (m *Map[K, V]) flushed(s *stream[Entry[K, V]], batch []Entry[K, V]) {
 	const some = 256
-	l := s.lane
+	p := s.partition
 	now := time.Now()
 	for len(batch) > 0 {
 		n := min(some, len(batch))
-		l.mu.Lock()
-		if l.mu.dead { // nothing is held any more, and nothing will be written
-			l.mu.Unlock()
+		p.mu.Lock()
+		if p.mu.dead { // nothing is held any more, and nothing will be written
+			p.mu.Unlock()
 			return
 		}
 		for i := range n {
-			s.index.gone(s.active, batch[i], now)
+			s.backlog.index.settled(s.backlog.active, batch[i], now)
 		}
-		l.mu.Unlock()
+		p.mu.Unlock()
 		batch = batch[n:]
 	}
 }

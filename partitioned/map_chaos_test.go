@@ -362,7 +362,7 @@ func (c *mapChaos) run() {
 			}
 		})
 	}
-	st := c.end(m, len(m.queue.lanes), stop, &wg)
+	st := c.end(m, len(m.queue.partitions), stop, &wg)
 	if st.Accepted != c.accepted {
 		c.fault("I1: %d were accepted, the map says %d", c.accepted, st.Accepted)
 	}

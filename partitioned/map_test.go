@@ -357,8 +357,8 @@ func TestPutAndDeleteForEver(t *testing.T) {
 		m.Put(bg, key, i)
 		m.Delete(key)
 	}
-	if s := m.queue.lanes[0].sole; cap(s.active) > 1000 {
-		t.Errorf("room for %d entries", cap(s.active))
+	if s := m.queue.partitions[0].sole; cap(s.backlog.active) > 1000 {
+		t.Errorf("room for %d entries", cap(s.backlog.active))
 	}
 	if v, ok := m.Get("stays"); v != 1 || !ok {
 		t.Error("what stayed is lost")
@@ -461,11 +461,11 @@ func TestMergeAllWaitTellsAllWhoWroteToAnEntry(t *testing.T) {
 
 func TestNewMapNamesTheField(t *testing.T) {
 	for want, cfg := range map[string]MapConfig[string, int]{
-		"Partitions":    {QueueConfig: QueueConfig[kv]{Process: (&mapRecorder{}).process, Partitions: -1}, Remember: 1},
-		"Process":       {},
-		"Remember":      {Remember: -1},
-		"MaxRemembered": {MaxRemembered: -1},
-		"PerLane":       {QueueConfig: QueueConfig[kv]{PerLane: true}},
+		"Partitions":           {QueueConfig: QueueConfig[kv]{Process: (&mapRecorder{}).process, Partitions: -1}, Remember: 1},
+		"Process":              {},
+		"Remember":             {Remember: -1},
+		"MaxRemembered":        {MaxRemembered: -1},
+		"OrderOnlyByPartition": {QueueConfig: QueueConfig[kv]{OrderOnlyByPartition: true}},
 	} {
 		if _, err := NewMap(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)

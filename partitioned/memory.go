@@ -4,8 +4,8 @@ package partitioned
 
 import "time"
 
-// memory is which versions the keys of a Map's lane had, from when they were put until some time after their flush. Guarded
-// by lane.mu.
+// memory is which versions the keys of a partition of a Map had, from when they were put until some time after their flush. Guarded
+// by the partition's lock.
 type memory[K comparable] struct {
 	keep  time.Duration
 	limit int // of versions that are flushed

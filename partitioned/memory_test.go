@@ -234,7 +234,7 @@ func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 	q.working.Store(1)
 	q.gate.open()
 	m.PutNewer(bg, "k", 1, 1)
-	s, why := q.sched.next()
+	s, why := q.scheduler.next()
 	c := &call[kv]{}
 	if !q.take(s, why, c) {
 		t.Fatal("not taken")

@@ -69,9 +69,9 @@ func (o *Observer) evicted(queue string, partition, items int) {
 }
 
 // watch tells the Observer, which there is, of a call that begins, and returns what ends the watch.
-func (q *Queue[T]) watch(s *stream[T], c *call[T]) (end func()) {
+func (q *Queue[T]) watch(p *partition[T], c *call[T]) (end func()) {
 	o := q.cfg.Observer
-	info := q.info(s, c)
+	info := q.info(p, c)
 	c.watched = true
 	if o.BatchStart != nil {
 		o.BatchStart(info)
@@ -89,16 +89,16 @@ func (q *Queue[T]) watch(s *stream[T], c *call[T]) (end func()) {
 	}
 }
 
-// settled tells what became of a batch.
-func (q *Queue[T]) settled(s *stream[T], c *call[T], o Outcome) {
+// reportEnd tells the Observer what became of a batch.
+func (q *Queue[T]) reportEnd(p *partition[T], c *call[T], o Outcome) {
 	if !c.watched || q.cfg.Observer.BatchEnd == nil {
 		return
 	}
 	o.Duration = c.took
-	q.cfg.Observer.BatchEnd(q.info(s, c), o)
+	q.cfg.Observer.BatchEnd(q.info(p, c), o)
 }
 
-func (q *Queue[T]) info(s *stream[T], c *call[T]) BatchInfo {
+func (q *Queue[T]) info(p *partition[T], c *call[T]) BatchInfo {
 	b := &c.batch
-	return BatchInfo{Queue: q.cfg.Name, Partition: s.lane.number, Key: b.Key, Reason: b.Reason, Weight: b.Weight, Oldest: b.Oldest}
+	return BatchInfo{Queue: q.cfg.Name, Partition: p.number, Key: b.Key, Reason: b.Reason, Weight: b.Weight, Oldest: b.Oldest}
 }

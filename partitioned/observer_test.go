@@ -215,7 +215,7 @@ func TestHungCallIsReportedAndStopsNobodyElse(t *testing.T) {
 		}
 		close(hang)
 		synctest.Wait()
-		for _, f := range w.check(q.Stats(), len(q.lanes)) {
+		for _, f := range w.check(q.Stats(), len(q.partitions)) {
 			t.Error(f)
 		}
 		if w.sum.Lost != 1 || w.dropped != 3 {
@@ -236,7 +236,7 @@ func TestBatchEndHasABatchStart(t *testing.T) {
 	q.working.Store(1)
 	q.gate.open()
 	q.Push(bg, parcel{})
-	s, why := q.sched.next()
+	s, why := q.scheduler.next()
 	c := &call[parcel]{}
 	if !q.take(s, why, c) {
 		t.Fatal("not taken")

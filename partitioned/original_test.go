@@ -281,7 +281,7 @@ func TestOneCallOfAPartitionDuringShutdown(t *testing.T) {
 				Partitions: 3, Consumers: 8, Interval: 100 * time.Millisecond, BatchSize: Weight{Items: 3},
 			}
 			if byKey {
-				cfg.Key, cfg.PerLane = parcelKey, true
+				cfg.Key, cfg.OrderOnlyByPartition = parcelKey, true
 			}
 			q = start(t, cfg)
 			for i := range 60 {

@@ -12,29 +12,29 @@ import (
 
 // Queue buffers items and hands them on in batches. Make one with NewQueue; all its methods may be called at once.
 type Queue[T any] struct {
-	cfg     QueueConfig[T] // immutable; what Update changes of it is in tuned
-	tuned   atomic.Pointer[tuning]
-	lanes   []*lane[T] // immutable; a key's lane never changes
-	seed    maphash.Seed
-	ordered bool // streams have at most one batch in flight
+	cfg   QueueConfig[T] // immutable; what Update changes of it is in tuned
+	tuned atomic.Pointer[tuning]
+	seed  maphash.Seed
 
-	keyed[T] // what a Map adds to a Queue
+	partitions []*partition[T] // immutable; the partition of a key never changes
+
+	mapping[T] // zero in a Queue
 
 	gate *gate    // immutable
 	_    [64]byte // what is above is only read, by every push: no line of it is shared with what others write
 
-	line    line[T]
-	waiters sync.Pool // of *waiter[T]
-	buffers buffers[T]
-	sched   sched[T]
-	keys    atomic.Int64  // streams by key that exist
-	turn    atomic.Uint32 // of the lanes, where items have no key
-	refused atomic.Int64  // items
+	waitList  waitList[T]
+	waiters   sync.Pool // of *waiter[T]
+	buffers   buffers[T]
+	scheduler scheduler[T]
+	keys      keyCount      // streams by key that exist
+	turn      atomic.Uint32 // of the partitions, where items have no key
+	refused   atomic.Int64  // items
 
 	ctx     context.Context // of the calls of Process
 	cancel  context.CancelFunc
-	working atomic.Int64  // workers that have not ended
-	gone    chan struct{} // closed by the last of them
+	working atomic.Int64  // consumers that have not ended
+	stopped chan struct{} // closed by the last of them
 
 	life struct {
 		sync.Mutex
@@ -49,46 +49,43 @@ type Queue[T any] struct {
 // NewQueue makes a queue that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
 func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
 	q := &Queue[T]{}
-	if err := q.init(cfg, keyed[T]{}); err != nil {
+	if err := q.init(cfg, mapping[T]{}); err != nil {
 		return nil, err
 	}
 	return q, nil
 }
 
-// init makes q a Queue, or with k what a Map stands on.
-func (q *Queue[T]) init(cfg QueueConfig[T], k keyed[T]) error {
+// init makes q a Queue, or with m the Queue that a Map is made of.
+func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.config = cfg
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return err
 	}
-	q.cfg, q.keyed = cfg, k
+	q.cfg, q.mapping = cfg, m
 	q.tuned.Store(cfg.tuning())
 	q.seed = maphash.MakeSeed()
-	q.ordered = cfg.Key != nil || cfg.Partitions > 1 || cfg.Consumers == 1 || k.newIndex != nil
-	q.gone = make(chan struct{})
+	q.stopped = make(chan struct{})
 	q.ended = make(chan struct{})
-	q.sched.free.L = &q.sched.mu
+	q.scheduler.free.L = &q.scheduler.mu
+	q.keys.max = int64(cfg.MaxKeys)
 	q.ctx, q.cancel = context.WithCancel(context.Background())
-	for i := range cfg.Partitions {
-		l := &lane[T]{number: i, apart: map[*stream[T]]struct{}{}, buffers: &q.buffers}
-		l.mu.counts = &counts{}
-		if q.byKey() {
-			l.streams = map[string]*stream[T]{}
-		} else {
-			l.sole = q.newStream(l)
-		}
-		q.lanes = append(q.lanes, l)
+	shared := &common[T]{
+		tuned: &q.tuned, keys: &q.keys, scheduler: &q.scheduler, buffers: &q.buffers, newIndex: m.newIndex,
+		ordered: cfg.Key != nil || cfg.Partitions > 1 || cfg.Consumers == 1 || m.newIndex != nil,
 	}
-	q.gate = &q.lanes[0].gate
-	if len(q.lanes) > 1 {
+	for i := range cfg.Partitions {
+		q.partitions = append(q.partitions, newPartition(i, q.byKey(), shared))
+	}
+	q.gate = &q.partitions[0].gate
+	if len(q.partitions) > 1 {
 		q.gate = &gate{}
 	}
 	q.gate.init(cfg.Capacity)
 	return nil
 }
 
-func (q *Queue[T]) byKey() bool { return q.cfg.Key != nil && !q.cfg.PerLane }
+func (q *Queue[T]) byKey() bool { return q.cfg.Key != nil && !q.cfg.OrderOnlyByPartition }
 
 // Start begins to accept and to process, on Consumers goroutines. It fails after Shutdown, and if called twice.
 func (q *Queue[T]) Start() error {
@@ -103,7 +100,7 @@ func (q *Queue[T]) Start() error {
 		go q.work()
 	}
 	q.life.Unlock()
-	q.cfg.Observer.started(q.cfg.Name, len(q.lanes)) // I4, and before anything can happen in a partition
+	q.cfg.Observer.started(q.cfg.Name, len(q.partitions)) // I4, and before anything can happen in a partition
 	q.life.Lock()
 	defer q.life.Unlock()
 	if !q.life.closed { // meanwhile
@@ -121,26 +118,18 @@ func (q *Queue[T]) started() bool {
 // Flush makes due whatever is pending, and returns when all of it is settled or ctx is done, whose cause it then returns.
 // What became of the items, their callers and Stats know.
 func (q *Queue[T]) Flush(ctx context.Context) error {
-	o := newOrigin(1) // held open until all streams have been visited
-	o.flush = true
-	for _, l := range q.lanes {
-		l.mu.Lock()
-		if !l.mu.dead {
-			l.all(func(s *stream[T]) {
-				if s.place == idle && len(s.calls) == 0 {
-					return
-				}
-				var none T
-				o.add(1)
-				s.append(none, o)
-				q.moveOn(s)
-			})
+	c := newCompletion(1) // held open until all streams have been visited
+	c.flush = true
+	for _, p := range q.partitions {
+		p.mu.Lock()
+		if !p.mu.dead {
+			p.all(func(s *stream[T]) { s.mark(c) })
 		}
-		l.mu.Unlock()
+		p.mu.Unlock()
 	}
-	o.settle(nil)
+	c.complete(nil)
 	select {
-	case <-o.done:
+	case <-c.done:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

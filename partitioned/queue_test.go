@@ -27,7 +27,7 @@ func TestSwapLosesNoWrite(t *testing.T) {
 		{"ordered", QueueConfig[parcel]{}},
 		{"unordered", QueueConfig[parcel]{Consumers: 3}},
 		{"keys", QueueConfig[parcel]{Key: parcelKey, Consumers: 3, Capacity: 500, KeyCapacity: 100}},
-		{"lanes", QueueConfig[parcel]{Partitions: 3, Consumers: 2, Capacity: 100}},
+		{"partitions", QueueConfig[parcel]{Partitions: 3, Consumers: 2, Capacity: 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var delivered, accepted [pushers * each]atomic.Int32
@@ -146,13 +146,13 @@ func TestIdleKeyCostsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		nothingLeft(t, q)
-		for _, l := range q.lanes {
+		for _, l := range q.partitions {
 			l.mu.Lock()
 			if len(l.streams) != 0 || len(l.unused) > maxUnused || len(l.apart) != 0 {
 				t.Errorf("I5: %d streams, %d unused", len(l.streams), len(l.unused))
 			}
 			for _, s := range l.unused {
-				if s.key != "" || s.queued != (Weight{}) || s.left != (Weight{}) || s.held != 0 || s.waited != 0 || len(s.calls) != 0 || s.heapIndex != -1 {
+				if b := &s.backlog; len(b.active)+len(b.drain.segments) != 0 || b.weight != (Weight{}) || b.drain.weight != (Weight{}) || s.reserved != 0 || b.urgent != 0 || len(s.flights) != 0 || s.node.heapIndex != -1 {
 					t.Errorf("kept as %+v", s)
 				}
 			}
@@ -162,7 +162,7 @@ func TestIdleKeyCostsNothing(t *testing.T) {
 	q.Shutdown(bg)
 }
 
-// TestBulkPushIsAllOrNothing: keys over several lanes, one of which cannot be had.
+// TestBulkPushIsAllOrNothing: keys over several partitions, one of which cannot be had.
 func TestBulkPushIsAllOrNothing(t *testing.T) {
 	bulk := func(keys ...string) (us []parcel) {
 		for _, k := range keys {
@@ -183,10 +183,10 @@ func TestBulkPushIsAllOrNothing(t *testing.T) {
 		"room for one is for all": {QueueConfig[parcel]{Capacity: 3}, bulk("a"), bulk("b", "c", "d"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, lanes := range []int{1, 7} {
+			for _, partitions := range []int{1, 7} {
 				l := &recorder{}
 				cfg := c.cfg
-				cfg.Process, cfg.Key, cfg.Weigh, cfg.Partitions, cfg.Overflow = l.process, parcelKey, weighParcel, lanes, Refuse
+				cfg.Process, cfg.Key, cfg.Weigh, cfg.Partitions, cfg.Overflow = l.process, parcelKey, weighParcel, partitions, Refuse
 				cfg.Interval, cfg.BatchSize = time.Hour, Weight{Items: 1000}
 				q := start(t, cfg)
 				if err := q.Push(bg, c.before...); err != nil {
@@ -242,9 +242,9 @@ func TestWithoutAKeyItemsSpread(t *testing.T) {
 	if err := q.Push(bg, make([]parcel, 80)...); err != nil { // equal as they are
 		t.Fatal(err)
 	}
-	for _, l := range q.lanes {
+	for _, l := range q.partitions {
 		if n := l.mu.accepted; n != 45 {
-			t.Errorf("lane %d has %d of 180", l.number, n)
+			t.Errorf("partition %d has %d of 180", l.number, n)
 		}
 	}
 	q.Shutdown(bg)
@@ -270,7 +270,7 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		{"ProcessTimeout is negative", QueueConfig[parcel]{Process: process, ProcessTimeout: -1}},
 		{"Unit: 3", QueueConfig[parcel]{Process: process, Unit: 3}},
 		{"Unit: -1", QueueConfig[parcel]{Process: process, Unit: -1}},
-		{"PerLane", QueueConfig[parcel]{Process: process, PerLane: true}},
+		{"OrderOnlyByPartition", QueueConfig[parcel]{Process: process, OrderOnlyByPartition: true}},
 		{"MaxKeys", QueueConfig[parcel]{Process: process, MaxKeys: 1}},
 		{"KeyCapacity", QueueConfig[parcel]{Process: process, KeyCapacity: 1}},
 		{"MaxBatchSize", QueueConfig[parcel]{Process: process, Interval: 1, BatchSize: Weight{Items: 10}, MaxBatchSize: Weight{Items: 9}}},
@@ -285,7 +285,7 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	process := func(context.Context, Batch[parcel]) (v Verdict[parcel]) { return v }
 	c, err := QueueConfig[parcel]{Process: process}.withDefaults()
-	if err != nil || c.Partitions != 1 || c.Consumers != 1 || c.BatchSize != (Weight{Items: 1}) || c.Capacity != maxRoom {
+	if err != nil || c.Partitions != 1 || c.Consumers != 1 || c.BatchSize != (Weight{Items: 1}) || c.Capacity != maxUnits {
 		t.Errorf("%v: %+v", err, c)
 	}
 	c, err = QueueConfig[parcel]{Process: process, Key: parcelKey}.withDefaults()

@@ -18,7 +18,7 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 	q.life.Lock()
 	again := q.life.closed
 	if q.life.closed = true; !again && !q.life.started {
-		close(q.gone) // no worker was ever there
+		close(q.stopped) // there never was a consumer
 	}
 	q.life.Unlock()
 	if again {
@@ -35,15 +35,15 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 	}
 	q.closing.Store(true)
 	q.gate.close()
-	q.closeLine()
-	q.sched.close()
+	q.refuseAll()
+	q.scheduler.close()
 	select {
 	case <-q.gate.empty:
 	case <-ctx.Done():
 	}
-	q.sched.stop()
+	q.scheduler.stop()
 	select {
-	case <-q.gone:
+	case <-q.stopped:
 	case <-ctx.Done():
 	}
 	n := q.drop()
@@ -57,60 +57,23 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 
 // drop counts what is left as lost, tells who waits for it, and returns its number of items.
 func (q *Queue[T]) drop() (items int64) {
-	var told []*origin
-	var lost []int64 // by lane
-	for _, l := range q.lanes {
-		l.mu.Lock()
-		l.mu.dead = true
-		n := l.mu.queued + l.mu.inFlight
-		l.mu.lost += n
+	var told []*completion
+	var lost []int64 // by partition
+	for _, p := range q.partitions {
+		p.mu.Lock()
+		p.mu.dead = true
+		n := p.mu.lose()
 		lost = append(lost, n)
-		l.mu.queued, l.mu.inFlight, l.mu.calls = 0, 0, 0
 		items += n
-		l.all(func(s *stream[T]) {
-			for _, c := range s.calls {
-				for _, w := range c.waiting {
-					told = append(told, w.origin)
-				}
-				told = append(told, c.flushes...)
-			}
-			if s.place != cutting { // else its worker tells them, as soon as it asks for the lock
-				told = append(told, s.drainOrigins()...)
-			}
-			for _, c := range s.filled {
-				told = appendOrigins(told, c.entries)
-			}
-			told = appendOrigins(told, s.active)
-			s.filled, s.active, s.spare, s.calls = nil, nil, nil, nil
-		})
-		q.keys.Add(-int64(len(l.streams)))
-		clear(l.streams)
-		clear(l.apart)
-		l.mu.Unlock()
+		p.all(func(s *stream[T]) { told = append(told, s.abandon()...) })
+		p.forgetAll()
+		p.mu.Unlock()
 	}
-	settleAll(told, ErrDropped)
+	completeAll(told, ErrDropped)
 	if q.started() {
 		for i, n := range lost {
 			q.cfg.Observer.stopped(q.cfg.Name, i, n)
 		}
 	}
 	return items
-}
-
-// drainOrigins empties draining and returns the origins of its entries.
-func (s *stream[T]) drainOrigins() (all []*origin) {
-	for _, entries := range left(s.draining, s.cursor) {
-		all = appendOrigins(all, entries)
-	}
-	s.draining, s.cursor = nil, 0
-	return all
-}
-
-func appendOrigins[T any](all []*origin, entries []entry[T]) []*origin {
-	for _, e := range entries {
-		if e.origin != nil && e.origin != gone {
-			all = append(all, e.origin)
-		}
-	}
-	return all
 }

@@ -337,7 +337,7 @@ func TestShutdownWhilePushing64(t *testing.T) {
 		name string
 		cfg  QueueConfig[parcel]
 	}{
-		{"one lane", QueueConfig[parcel]{Capacity: 40}},
+		{"one partition", QueueConfig[parcel]{Capacity: 40}},
 		{"keys", QueueConfig[parcel]{Key: parcelKey, Capacity: 40, KeyCapacity: 7}},
 		{"unordered", QueueConfig[parcel]{Consumers: 3, Capacity: 40}},
 		{"refusing", QueueConfig[parcel]{Capacity: 40, Overflow: Refuse, Partitions: 3}},

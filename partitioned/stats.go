@@ -34,44 +34,29 @@ type Stats struct {
 	Batches map[Reason]int64 // cut so far
 }
 
-// Stats returns a snapshot, taken under the locks of all lanes.
+// Stats returns a snapshot, taken under the locks of all partitions.
 func (q *Queue[T]) Stats() Stats {
 	st := Stats{
 		Refused:  q.refused.Load(),
 		Capacity: q.cfg.Capacity,
-		Keys:     q.keys.Load(),
+		Keys:     q.keys.n.Load(),
 		Batches:  map[Reason]int64{},
 	}
-	q.line.mu.Lock()
-	st.Waited = q.line.mu.waited
-	st.Callers = q.line.mu.callers
-	q.line.mu.Unlock()
-	for _, l := range q.lanes {
-		l.mu.Lock()
+	q.waitList.mu.Lock()
+	st.Waited = q.waitList.mu.waited
+	st.Callers = q.waitList.mu.callers
+	q.waitList.mu.Unlock()
+	for _, p := range q.partitions {
+		p.mu.Lock()
 	}
-	for _, l := range q.lanes {
-		c := l.mu.counts
-		st.Accepted += l.mu.accepted
-		st.Forwarded += c.forwarded
-		st.Returned += c.returned
-		st.Superseded += l.mu.superseded
-		st.Failed += c.failed
-		st.Evicted += c.evicted
-		st.Lost += c.lost
-		st.Queued += l.mu.queued
-		st.InFlight += c.inFlight
-		st.Retried += c.retried
-		st.Oversized += c.oversized
-		st.Calls += c.calls
-		for r, n := range c.batches {
-			st.Batches[Reason(r)] += n
-		}
+	for _, p := range q.partitions {
+		p.mu.addTo(&st)
 	}
-	if !q.lanes[0].mu.dead {
+	if !q.partitions[0].mu.dead {
 		st.Used = q.gate.used()
 	}
-	for _, l := range q.lanes {
-		l.mu.Unlock()
+	for _, p := range q.partitions {
+		p.mu.Unlock()
 	}
 	return st
 }

@@ -26,7 +26,7 @@ func TestHeapGivesTheEarliest(t *testing.T) {
 			switch rapid.IntRange(0, 3).Draw(rt, "step") {
 			case 0, 1:
 				s := newStream[int](nil)
-				s.deadline = zero.Add(time.Duration(rapid.IntRange(0, 20).Draw(rt, "deadline")))
+				s.node.deadline = zero.Add(time.Duration(rapid.IntRange(0, 20).Draw(rt, "deadline")))
 				h.push(s)
 				in[s] = true
 				all = append(all, s)
@@ -47,25 +47,25 @@ func TestHeapGivesTheEarliest(t *testing.T) {
 				rt.Fatalf("%d in the heap, %d were put in", len(h.all), len(in))
 			}
 			for i, s := range h.all {
-				if s.heapIndex != i || !in[s] {
-					rt.Fatalf("at %d: index %d, in: %v", i, s.heapIndex, in[s])
+				if s.node.heapIndex != i || !in[s] {
+					rt.Fatalf("at %d: index %d, in: %v", i, s.node.heapIndex, in[s])
 				}
-				if top := h.top(); s.deadline.Before(top.deadline) {
-					rt.Fatalf("%v is at the top, %v is in", top.deadline, s.deadline)
+				if top := h.top(); s.node.deadline.Before(top.node.deadline) {
+					rt.Fatalf("%v is at the top, %v is in", top.node.deadline, s.node.deadline)
 				}
 			}
 			for _, s := range all {
-				if !in[s] && s.heapIndex != -1 {
-					rt.Fatalf("outside, but index is %d", s.heapIndex)
+				if !in[s] && s.node.heapIndex != -1 {
+					rt.Fatalf("outside, but index is %d", s.node.heapIndex)
 				}
 			}
 		}
 		last := zero
 		for s := h.top(); s != nil; s = h.top() {
-			if s.deadline.Before(last) {
-				rt.Fatalf("%v came after %v", s.deadline, last)
+			if s.node.deadline.Before(last) {
+				rt.Fatalf("%v came after %v", s.node.deadline, last)
 			}
-			last = s.deadline
+			last = s.node.deadline
 			h.remove(s)
 		}
 	})
@@ -79,7 +79,7 @@ func TestFifoKeepsItsOrder(t *testing.T) {
 			f.push(s)
 		}
 		for i, want := range streams {
-			if got := f.pop(); got != want || got.next != nil {
+			if got := f.pop(); got != want || got.node.next != nil {
 				t.Fatalf("%d: %p, want %p", i, got, want)
 			}
 			if i == 0 { // between two pops
@@ -159,14 +159,14 @@ func TestGate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := g.enter(1, true); !errors.Is(err, errNoRoom) || g.used() != 109 {
+	if err := g.enter(1, true); !errors.Is(err, errNoCapacity) || g.used() != 109 {
 		t.Fatalf("full: %v, used %d", err, g.used())
 	}
 	if g.leave(100) {
 		t.Fatal("nobody is in line")
 	}
-	g.setLine(true)
-	if err := g.enter(1, false); !errors.Is(err, errNoRoom) {
+	g.setWaiting(true)
+	if err := g.enter(1, false); !errors.Is(err, errNoCapacity) {
 		t.Fatalf("passing by a line: %v", err)
 	}
 	if err := g.enter(1, true); err != nil || g.used() != 10 {
@@ -176,7 +176,7 @@ func TestGate(t *testing.T) {
 		t.Fatalf("grown: used %d", g.used())
 	}
 	g.close()
-	g.setLine(false)
+	g.setWaiting(false)
 	if closedNow(g.empty) || g.used() != 12 {
 		t.Fatalf("closed, not empty: used %d", g.used())
 	}
@@ -220,32 +220,31 @@ func TestGateIsExact(t *testing.T) {
 	}
 }
 
-func TestOriginTellsOnce(t *testing.T) {
+func TestCompletionTellsOnce(t *testing.T) {
 	a, b := errors.New("a"), errors.New("b")
-	caller := newOrigin(2)
+	caller := newCompletion(2)
 	caller.add(1) // split
-	caller.settle(a)
-	caller.settle(nil)
-	rest := &origin{rest: true}
-	rest.add(2) // comes back as two
-	rest.pass(caller)
-	caller.settle(nil)
-	rest.settle(b)
-	if closedNow(caller.done) || !rest.waits() || !caller.waits() {
+	caller.complete(a)
+	caller.complete(nil)
+	back := newForwarding(2) // comes back as two
+	back.forwardTo(caller)
+	caller.complete(nil)
+	back.complete(b)
+	if closedNow(caller.done) || !back.awaited() || !caller.awaited() {
 		t.Fatal("one is open yet")
 	}
-	caller.leave()
-	if rest.waits() || caller.waits() {
-		t.Error("it has left")
+	caller.abandon()
+	if back.awaited() || caller.awaited() {
+		t.Error("the caller has left")
 	}
-	rest.settle(nil)
+	back.complete(nil)
 	if !closedNow(caller.done) {
 		t.Fatal("all is settled")
 	}
 	if err := caller.result(); err.Error() != "a\nb" {
 		t.Errorf("%q", err)
 	}
-	if nobody := (&origin{rest: true}); nobody.waits() || nobody.urgent() {
+	if nobody := newForwarding(0); nobody.awaited() || nobody.urgent() {
 		t.Error("nobody waits")
 	}
 }
@@ -271,7 +270,7 @@ func TestManyKeysLeaveNoRoomBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := cap(q.sched.mu.timed.all); n < keys {
+	if n := cap(q.scheduler.mu.timed.all); n < keys {
 		t.Fatalf("room for %d streams, %d have their time", n, keys)
 	}
 	if err := q.Flush(context.Background()); err != nil {
@@ -280,12 +279,12 @@ func TestManyKeysLeaveNoRoomBehind(t *testing.T) {
 	if err := q.Shutdown(context.Background()); err != nil { // the workers are gone
 		t.Fatal(err)
 	}
-	if n := cap(q.sched.mu.timed.all); n > maxEmpty {
+	if n := cap(q.scheduler.mu.timed.all); n > maxEmpty {
 		t.Errorf("the heap has room for %d streams", n)
 	}
-	for _, l := range q.lanes {
-		if l.most != 0 || len(l.streams) != 0 {
-			t.Errorf("the map is that of %d streams, with %d in it", l.most, len(l.streams))
+	for _, p := range q.partitions {
+		if p.most != 0 || len(p.streams) != 0 {
+			t.Errorf("the map is that of %d streams, with %d in it", p.most, len(p.streams))
 		}
 	}
 }

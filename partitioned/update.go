@@ -27,20 +27,12 @@ func (q *Queue[T]) Update(c Change) error {
 		return err
 	}
 	q.config = changed
-	// Whoever takes a lane's lock after this goes by the new one; who had it before is looked after here.
+	// Whoever takes a partition's lock after this goes by the new values. Streams that were scheduled before are changed here.
 	q.tuned.Store(full.tuning())
-	for _, l := range q.lanes {
-		l.mu.Lock()
-		l.all(func(s *stream[T]) {
-			switch {
-			case s.place != timed:
-			case q.due(s):
-				q.makeReady(s)
-			default:
-				q.sched.retime(s, s.oldest().Add(full.Interval))
-			}
-		})
-		l.mu.Unlock()
+	for _, p := range q.partitions {
+		p.mu.Lock()
+		p.all(func(s *stream[T]) { s.retime(full.Interval) })
+		p.mu.Unlock()
 	}
 	return nil
 }

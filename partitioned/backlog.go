@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// entry is an item that is pending, with who waits for it and what it weighed when it was admitted.
+type entry[T any] struct {
+	item       T
+	completion *completion // nil: nobody waits
+	weight     packedWeight
+}
+
+// tombstone is the completion of an entry that was deleted or evicted. A cut skips it.
+var tombstone = &completion{}
+
+// packedWeight is a [Weight] of half the size, as every entry has one.
+type packedWeight struct{ items, bytes uint32 }
+
+const maxWeight = math.MaxUint32
+
+func pack(w Weight) packedWeight {
+	return packedWeight{uint32(min(max(w.Items, 1), maxWeight)), uint32(min(max(w.Bytes, 0), maxWeight))}
+}
+
+func (p packedWeight) unpack() Weight { return Weight{int(p.items), int(p.bytes)} }
+
+// segment is a buffer that writers no longer append to.
+type segment[T any] struct {
+	entries []entry[T]
+	born    time.Time // when the first entry came
+}
+
+// backlog is the data of one stream, in order. Writers append to active; a full active is put aside in filled. A swap moves
+// both into the drain, from which batches are cut. What comes back from a batch goes to the front of the drain.
+//
+//	append ──► active ──full──► filled ──swap──► drain ──cut──► batch
+//	                                              ▲              │
+//	                                              └───putBack────┘
+//
+// It has no lock. Its owner is whoever holds the lock of the stream's partition, with one exception: while a consumer cuts
+// (state cutting), the drain belongs to that consumer, without the lock, and nobody else looks at it.
+type backlog[T any] struct {
+	// What every append touches, in one cache line with the head of the stream.
+	active     []entry[T]
+	weight     Weight // of all entries, those of the drain included
+	urgent     int32  // entries whose completion makes the stream due
+	tombstones int32  // in active
+
+	front  int32        // tombstones at the beginning of the oldest written buffer: filled[0], else active
+	born   time.Time    // when active got its first entry
+	filled []segment[T] // full buffers since the last swap; always empty if contiguous
+	index  index[T]     // finds the entries of active by key; does nothing in a Queue
+
+	// contiguous: all that was written since the last swap stands in active, as an index leads into it. It is set in a Map,
+	// and is the one place where the data of a Map differs from that of a Queue.
+	contiguous bool
+
+	drain drain[T]
+}
+
+// drain is the swapped-out part of a backlog.
+type drain[T any] struct {
+	segments []segment[T]
+	cursor   int        // entries of segments[0] that have been consumed
+	weight   Weight     // of what is left
+	spare    []entry[T] // an empty buffer for the next swap, unless buffers are pooled
+	buffers  *buffers[T]
+}
+
+const (
+	bufferSize = 1024    // entries of a pooled buffer; a smaller one grows, and that of a Map grows on
+	maxSpare   = 1 << 16 // entries of the largest buffer that is kept for use again
+)
+
+// buffers is a pool of buffers of bufferSize. With it, nothing pending is copied while writers wait, however much it is.
+type buffers[T any] struct{ pool sync.Pool } // of *[bufferSize]entry[T]
+
+func (p *buffers[T]) get() []entry[T] {
+	if b, ok := p.pool.Get().(*[bufferSize]entry[T]); ok {
+		return b[:0]
+	}
+	return make([]entry[T], 0, bufferSize)
+}
+
+// put takes back a cleared buffer. It reports false, and takes nothing, if b is of another size.
+func (p *buffers[T]) put(b []entry[T]) (ok bool) {
+	if ok = cap(b) == bufferSize; ok {
+		p.pool.Put((*[bufferSize]entry[T])(b[:bufferSize]))
+	}
+	return ok
+}
+
+// append adds an item behind all others.
+func (b *backlog[T]) append(item T, c *completion, w packedWeight) {
+	if len(b.active) == cap(b.active) {
+		b.extend()
+	}
+	if len(b.active) == 0 {
+		b.born = time.Now() // the only clock of a push, and only for an empty buffer
+	}
+	if c != nil {
+		b.urgent++
+	}
+	b.active = append(b.active, entry[T]{item, c, w})
+	b.weight = b.weight.plus(w.unpack())
+}
+
+// appendFlush adds a marker that makes the stream due, and whose completion learns when all before it is settled.
+func (b *backlog[T]) appendFlush(c *completion) {
+	var none T
+	b.append(none, c, packedWeight{})
+}
+
+// extend puts a full active aside if it is large enough.
+func (b *backlog[T]) extend() {
+	if len(b.active) < bufferSize || b.contiguous {
+		return
+	}
+	b.filled = append(b.filled, segment[T]{b.active, b.born})
+	b.active, b.tombstones = b.drain.buffers.get(), 0
+}
+
+// replaced books that the entry at position at of active was changed: its weight is w, and c waits for it too.
+func (b *backlog[T]) replaced(at int, w packedWeight, c *completion) {
+	e := &b.active[at]
+	if c != nil {
+		if e.completion == nil {
+			b.urgent++
+		}
+		e.completion = join(e.completion, c)
+	}
+	b.weight = b.weight.plus(w.unpack()).minus(e.weight.unpack())
+	e.weight = w
+}
+
+// swap moves what was written into the drain, in O(1).
+func (b *backlog[T]) swap() {
+	if len(b.active) == 0 {
+		return
+	}
+	d := &b.drain
+	d.segments = append(append(d.segments, b.filled...), segment[T]{b.active, b.born})
+	d.weight = b.weight
+	if clear(b.filled); cap(b.filled) > maxEmpty {
+		b.filled = nil
+	}
+	b.filled = b.filled[:0]
+	if cap(b.active) == bufferSize && !b.contiguous {
+		b.active = d.buffers.get() // there will be as much again
+	} else {
+		b.active, d.spare = d.spare, nil
+	}
+	b.tombstones, b.front = 0, 0
+	b.index.swap()
+}
+
+// settleCut books what a cut took out of the drain: weight, and urgent entries. What the drain holds has changed already.
+func (b *backlog[T]) settleCut(taken Weight, urgent int32) {
+	b.weight = b.weight.minus(taken)
+	b.urgent -= urgent
+}
+
+// putBack puts entries before all others.
+func (b *backlog[T]) putBack(s segment[T], w Weight, urgent int32) {
+	d := &b.drain
+	if d.cursor > 0 {
+		d.segments[0].entries = d.segments[0].entries[d.cursor:]
+		d.cursor = 0
+	}
+	d.segments = slices.Insert(d.segments, 0, s)
+	d.weight = d.weight.plus(w)
+	b.weight = b.weight.plus(w)
+	b.urgent += urgent
+}
+
+// empty reports whether nothing is pending. Tombstones count as something until compact or reset.
+func (b *backlog[T]) empty() bool { return len(b.active) == 0 && len(b.drain.segments) == 0 }
+
+// onlyTombstones reports whether nothing was swapped out, and all that was written is deleted or evicted.
+func (b *backlog[T]) onlyTombstones() bool {
+	return len(b.drain.segments) == 0 && int(b.tombstones) == len(b.active)
+}
+
+// oldest returns when the buffer of the oldest entry was begun.
+func (b *backlog[T]) oldest() time.Time {
+	if len(b.drain.segments) > 0 {
+		return b.drain.segments[0].born
+	}
+	return b.oldestWritten()
+}
+
+// oldestWritten is oldest without the drain.
+func (b *backlog[T]) oldestWritten() time.Time {
+	if len(b.filled) > 0 {
+		return b.filled[0].born
+	}
+	return b.born
+}
+
+// reset forgets tombstones, where there is nothing else.
+func (b *backlog[T]) reset() {
+	clear(b.active)
+	b.active = b.active[:0]
+	b.tombstones, b.front = 0, 0
+}
+
+// room is the number of entries that the buffers of an empty backlog have room for.
+func (b *backlog[T]) room() int { return cap(b.active) + cap(b.drain.spare) }
+
+// abandon empties what was written, and returns the completions of its entries.
+func (b *backlog[T]) abandon() (all []*completion) {
+	for _, s := range b.filled {
+		all = appendCompletions(all, s.entries)
+	}
+	all = appendCompletions(all, b.active)
+	b.filled, b.active = nil, nil
+	return all
+}
+
+// run returns the first entries of what is left, or none if nothing is.
+func (d *drain[T]) run() []entry[T] {
+	if len(d.segments) == 0 {
+		return nil
+	}
+	return d.segments[0].entries[d.cursor:]
+}
+
+// consume removes the first n entries of a run, which have been cleared.
+func (d *drain[T]) consume(n int) {
+	d.cursor += n
+	entries := d.segments[0].entries
+	if d.cursor < len(entries) {
+		return
+	}
+	d.segments = slices.Delete(d.segments, 0, 1)
+	d.cursor = 0
+	if !d.buffers.put(entries) && cap(entries) > cap(d.spare) && cap(entries) <= maxSpare {
+		d.spare = entries[:0]
+	}
+}
+
+// len returns the number of entries left, tombstones included, or limit if there are more; a limit of 0 is none.
+func (d *drain[T]) len(limit int) int {
+	n := -d.cursor
+	for _, s := range d.segments {
+		n += len(s.entries)
+	}
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	return n
+}
+
+// abandon empties the drain, and returns the completions of its entries.
+func (d *drain[T]) abandon() (all []*completion) {
+	for run := d.run(); len(run) > 0; run = d.run() {
+		all = appendCompletions(all, run)
+		clear(run)
+		d.consume(len(run))
+	}
+	return all
+}
+
+func appendCompletions[T any](all []*completion, entries []entry[T]) []*completion {
+	for _, e := range entries {
+		if e.completion != nil && e.completion != tombstone {
+			all = append(all, e.completion)
+		}
+	}
+	return all
+}

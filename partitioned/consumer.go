@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// call is one batch, from its cut until it is settled. Each consumer has one, which it uses again. It is the consumer's,
+// without a lock; at the deadline of Shutdown, waiting and flushes are also read under the partition's lock, while the call is
+// in flight and they do not change.
+type call[T any] struct {
+	batch   Batch[T]
+	waiting []waiting     // for its entries
+	flushes []*completion // whose markers the cut passed
+	units   int64         // that it holds of the capacity
+	tuning                // that it was cut by
+	watched bool          // the Observer heard of it
+	took    time.Duration // by Process; for an Observer only
+}
+
+// waiting is who waits for an entry.
+type waiting struct {
+	completion *completion
+	items      int64
+}
+
+// reset makes c ready for the next batch. It keeps no reference to the last one.
+func (c *call[T]) reset() {
+	items, waiting := c.batch.Items, c.waiting
+	if c.whole {
+		items = nil // the callee's
+	}
+	clear(items)
+	clear(waiting)
+	if cap(items) > maxSpare {
+		items, waiting = nil, nil
+	}
+	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0]}
+}
+
+// complete settles all that waits for the batch. The entries of one push stand side by side, and the error is reported once a
+// push. A Flush always succeeds.
+func (c *call[T]) complete(err error) {
+	var last *completion
+	for _, w := range c.waiting {
+		if w.completion == last {
+			w.completion.complete(nil)
+		} else {
+			w.completion.complete(err)
+		}
+		last = w.completion
+	}
+	completeAll(c.flushes, nil)
+}
+
+// work is one consumer. It takes the next stream, cuts a batch, calls Process, and settles.
+func (q *Queue[T]) work() {
+	c := &call[T]{}
+	var in *stream[T] // while Process runs
+	defer func() {
+		if in != nil { // Process called runtime.Goexit: the batch failed, and another goroutine is the consumer from now on
+			q.settle(in, c, Verdict[T]{Err: errGoexit})
+			go q.work()
+			return
+		}
+		if q.working.Add(-1) == 0 {
+			close(q.stopped)
+		}
+	}()
+	for {
+		s, why := q.scheduler.next()
+		if s == nil {
+			return
+		}
+		if q.take(s, why, c) {
+			if q.flushed != nil {
+				q.flushed(s, c.batch.Items)
+			}
+			in = s
+			v := q.process(s, c)
+			in = nil
+			q.settle(s, c, v)
+		}
+		c.reset()
+	}
+}
+
+var errGoexit = errors.New("partitioned: Process called runtime.Goexit")
+
+// take cuts the next batch of s into c, and books it as in flight. It reports false if Shutdown has given up.
+func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
+	if !q.claim(s, why, c) {
+		return false
+	}
+	s.backlog.index.clear()
+	r := q.cut(&s.backlog.drain, c) // the consumer's while the state is cutting, without the lock
+	return q.book(s, c, r)
+}
+
+// claim takes s over from the scheduler.
+func (q *Queue[T]) claim(s *stream[T], why cause, c *call[T]) bool {
+	p := s.partition
+	p.mu.Lock()
+	if q.reason(s, why) == Waiting {
+		// The callers whom the last batch released are often about to push again. To let them run first is worth a little:
+		// one batch then stands for many. It is no more than a hint to the scheduler of Go, and nothing depends on it.
+		p.mu.Unlock()
+		runtime.Gosched()
+		p.mu.Lock()
+	}
+	defer p.mu.Unlock()
+	if p.mu.dead {
+		return false
+	}
+	c.tuning = *q.tuned.Load()
+	c.batch.Key = s.key
+	c.batch.Oldest = s.backlog.oldest()
+	c.batch.Reason = q.reason(s, why)
+	c.batch.Closing = q.closing.Load()
+	s.claim(&c.tuning)
+	return true
+}
+
+// reason returns why a batch of s is cut. Partition's lock held.
+func (q *Queue[T]) reason(s *stream[T], why cause) Reason {
+	t := q.tuned.Load()
+	switch {
+	case s.backlog.weight.reaches(t.size) || s.inFlush(t):
+		return Size
+	case q.closing.Load():
+		return Shutdown
+	case s.backlog.urgent > 0 || s.blocked || why == oldest:
+		return Waiting
+	default:
+		return Timeout
+	}
+}
+
+// book makes the batch that was cut one in flight.
+func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) bool {
+	p := s.partition
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.dead { // all of it was counted with the stream. Who waits for it has not been told yet
+		completeAll(s.backlog.drain.abandon(), ErrDropped)
+		c.complete(ErrDropped)
+		return false
+	}
+	if c.batch.Reason == Waiting && len(c.flushes) > 0 && len(c.waiting) == 0 {
+		c.batch.Reason = Flush
+	}
+	p.mu.cut(int64(c.batch.Weight.Items), int64(r.grown.Items), c.batch.Reason, r.oversized)
+	q.gate.leave(-r.units)
+	s.depart(c, r)
+	return true
+}
+
+// process calls Process. A panic is the error of the batch (I8).
+func (q *Queue[T]) process(s *stream[T], c *call[T]) (v Verdict[T]) {
+	if len(c.batch.Items) == 0 {
+		return v // the cut passed markers of Flush, and nothing else
+	}
+	ctx := q.ctx
+	if ctx.Err() != nil {
+		return Verdict[T]{Err: ErrDropped} // I7: Shutdown has counted it, and may have returned
+	}
+	if c.processTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.processTimeout)
+		defer cancel()
+	}
+	if q.cfg.Observer != nil {
+		defer q.watch(s.partition, c)()
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			v = Verdict[T]{Err: &PanicError{Value: r, Stack: debug.Stack()}}
+		}
+	}()
+	return q.cfg.Process(ctx, c.batch)
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"hash/maphash"
+	"slices"
+)
+
+// weighAll returns the weights of items, in some or in memory of its own. It runs Weigh, under no lock.
+func (q *Queue[T]) weighAll(some []packedWeight, items []T) []packedWeight {
+	if len(items) > cap(some) {
+		some = make([]packedWeight, 0, len(items))
+	}
+	for i := range items {
+		some = append(some, pack(q.cfg.Weigh(items[i])))
+	}
+	return some
+}
+
+// hashAll returns the hashes of the keys of items, in some or in memory of its own.
+func (q *Queue[T]) hashAll(some []uint64, items []T) []uint64 {
+	if len(items) > cap(some) {
+		some = make([]uint64, 0, len(items))
+	}
+	for i := range items {
+		some = append(some, q.hash(items[i]))
+	}
+	return some
+}
+
+// oneStream reports whether all items go to one stream.
+func (q *Queue[T]) oneStream() bool { return len(q.partitions) == 1 && !q.byKey() }
+
+// locate sets where item i goes: the partition and the key of its stream.
+func (q *Queue[T]) locate(p *part[T], key *string, item T, m *measures, i int) {
+	switch {
+	case key != nil:
+		if p.partition = q.partition(*key); q.byKey() {
+			p.key = *key
+		}
+	case q.cfg.Key != nil:
+		name := q.cfg.Key(item)
+		if p.partition = q.partition(name); q.byKey() {
+			p.key = name
+		}
+	case m.hashes != nil:
+		p.partition = q.partitions[m.hashes[i]%uint64(len(q.partitions))]
+	default:
+		p.partition = q.nextPartition()
+	}
+}
+
+// total sets the weight and the units of a part.
+func (q *Queue[T]) total(p *part[T], m *measures) {
+	if m.weights == nil {
+		p.weight.Items = p.to - p.from
+		p.units = int64(p.to - p.from)
+		return
+	}
+	for i := p.from; i < p.to; i++ {
+		w := m.weight(i).unpack()
+		p.weight = p.weight.plus(w)
+		p.units += q.units(w)
+	}
+}
+
+// divide makes the parts of a push to several streams, in the order of their partitions. It returns items and changes m, both
+// in the order of the parts.
+func (q *Queue[T]) divide(key *string, items []T, m *measures) ([]part[T], []T) {
+	var parts []part[T]
+	switch {
+	case key == nil && q.cfg.Key == nil && q.hash == nil: // items spread evenly
+		runs := min(len(q.partitions), len(items))
+		for i := range runs {
+			parts = append(parts, part[T]{partition: q.nextPartition(), from: i * len(items) / runs, to: (i + 1) * len(items) / runs})
+		}
+	case q.byKey():
+		for i := range items {
+			p := part[T]{from: i, to: i + 1}
+			q.locate(&p, key, items[i], m, i)
+			if n := len(parts) - 1; n >= 0 && parts[n].key == p.key {
+				parts[n].to = p.to
+				continue
+			}
+			parts = append(parts, p)
+		}
+	default:
+		parts, items = q.byPartition(key, items, m)
+	}
+	for i := range parts {
+		q.total(&parts[i], m)
+	}
+	slices.SortStableFunc(parts, func(a, b part[T]) int { return a.partition.number - b.partition.number })
+	return parts, items
+}
+
+// byPartition is divide where a stream is what a partition holds: a counting sort of the items by partition.
+func (q *Queue[T]) byPartition(key *string, items []T, m *measures) ([]part[T], []T) {
+	to := make([]int32, len(items))
+	ends := make([]int, len(q.partitions)+1)
+	for i := range items {
+		var p part[T]
+		q.locate(&p, key, items[i], m, i)
+		n := p.partition.number
+		to[i] = int32(n)
+		ends[n+1]++
+	}
+	var parts []part[T]
+	for n := range q.partitions {
+		from := ends[n]
+		ends[n+1] += from
+		if ends[n+1] > from {
+			parts = append(parts, part[T]{partition: q.partitions[n], from: from, to: ends[n+1]})
+		}
+	}
+	sorted := make([]T, len(items))
+	var weights []packedWeight
+	if m.weights != nil {
+		weights = make([]packedWeight, len(items))
+	}
+	var hashes []uint64
+	if m.hashes != nil {
+		hashes = make([]uint64, len(items))
+	}
+	for i, n := range to {
+		at := ends[n] // the first free place of the partition
+		ends[n]++
+		sorted[at] = items[i]
+		if weights != nil {
+			weights[at] = m.weights[i]
+		}
+		if hashes != nil {
+			hashes[at] = m.hashes[i]
+		}
+	}
+	m.weights, m.hashes = weights, hashes
+	return parts, sorted
+}
+
+// nextPartition returns where the next item without a key goes.
+func (q *Queue[T]) nextPartition() *partition[T] {
+	if len(q.partitions) == 1 {
+		return q.partitions[0]
+	}
+	return q.partitions[q.turn.Add(1)%uint32(len(q.partitions))]
+}
+
+// Partition returns the number of the partition that key leads to, from 0 to Partitions - 1. It never changes.
+func (q *Queue[T]) Partition(key string) int { return q.partition(key).number }
+
+func (q *Queue[T]) partition(key string) *partition[T] {
+	if len(q.partitions) == 1 {
+		return q.partitions[0]
+	}
+	return q.partitions[maphash.String(q.seed, key)%uint64(len(q.partitions))]
+}
+
+// weigh returns what an item weighs, within the bounds of a packedWeight.
+func (q *Queue[T]) weigh(item T) Weight {
+	if q.cfg.Weigh == nil {
+		return Weight{Items: 1}
+	}
+	return pack(q.cfg.Weigh(item)).unpack()
+}
+
+// units returns what an item of weight w takes of the capacity. Nothing is free, so no units taken means that nothing is
+// pending; and nothing takes more than a small part of what the gate can count. Where requests are counted, each part of one
+// that was split is one.
+func (q *Queue[T]) units(w Weight) int64 {
+	units := 1
+	switch q.cfg.Unit {
+	case Items:
+		units = w.Items
+	case Bytes:
+		units = w.Bytes
+	}
+	return min(max(int64(units), 1), maxUnits>>20)
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"slices"
+	"time"
+)
+
+// state is where a stream stands, as its partition sees it.
+type state int8
+
+const (
+	idle    state = iota // nothing is pending
+	timed                // waits for more, or for its time
+	ready                // waits for a consumer
+	parked               // waits for the time of its next attempt
+	cutting              // a consumer cuts a batch; the drain is the consumer's
+	busy                 // a batch is in flight
+)
+
+// stream is the pending data of one key in one partition, with its state and its reserved units. It exists while it holds
+// something. The partition's lock guards all of it, except where a field says otherwise.
+//
+//	idle ──append──► timed ──due, or time over──► ready ──claim──► cutting ──► busy ──settle──► idle, timed, ready, parked
+//
+// Only methods in this file write its fields. node and waits are the scheduler's and the wait list's.
+type stream[T any] struct {
+	// What a push touches comes first: with the beginning of the backlog it fills one cache line.
+	state    state
+	blocked  bool  // callers wait for room of this key, so nobody passes them. Set and cleared by the wait list
+	apart    bool  // of requeued items, beside the partition's order; immutable
+	reserved int64 // units of the capacity that its items take, those in flight included
+	backlog  backlog[T]
+
+	flights []flight[T] // batches in flight; at most one where order is kept (I2)
+
+	node  node[T]  // guarded by the scheduler's lock
+	waits waits[T] // guarded by the wait list's lock
+
+	key       string
+	partition *partition[T]
+}
+
+// flight is a batch in flight, and each Flush that waits for it, as it was called when the batch had been cut.
+type flight[T any] struct {
+	call    *call[T]
+	flushes []*completion
+}
+
+func newStream[T any](p *partition[T]) *stream[T] {
+	s := &stream[T]{partition: p, node: node[T]{heapIndex: -1}}
+	s.backlog.index = noIndex[T]{}
+	if p == nil {
+		return s
+	}
+	s.backlog.drain.buffers = p.common.buffers
+	if p.common.newIndex != nil {
+		s.backlog.index = p.common.newIndex(p.number)
+		s.backlog.contiguous = true
+	}
+	return s
+}
+
+// reusable reports whether s, which is empty, may become the stream of another key: it is small, and has no index, whose
+// memory is that of the old key.
+func (s *stream[T]) reusable() bool {
+	return !s.backlog.contiguous && s.backlog.room() <= maxUnusedEntries
+}
+
+// keepsOrder reports whether at most one batch of s may be in flight (I2).
+func (s *stream[T]) keepsOrder() bool { return s.partition.common.ordered || s.apart }
+
+// accept books items that were appended.
+func (s *stream[T]) accept(items, units int64) {
+	s.reserved += units
+	s.partition.mu.accept(items)
+	s.moveOn()
+}
+
+// reserve books units that the gate has counted; n may be negative.
+func (s *stream[T]) reserve(n int64) { s.reserved += n }
+
+// mark appends a marker of Flush if something is pending.
+func (s *stream[T]) mark(c *completion) {
+	if s.state == idle && len(s.flights) == 0 {
+		return
+	}
+	c.add(1)
+	s.backlog.appendFlush(c)
+	s.moveOn()
+}
+
+// due reports whether a flush waits for nothing but a consumer.
+func (s *stream[T]) due() bool {
+	t := s.partition.common.tuned.Load()
+	return s.backlog.weight.reaches(t.size) || s.backlog.urgent > 0 || s.blocked || s.inFlush(t)
+}
+
+// inFlush reports whether a flush of several batches has begun, and what is left belongs to it.
+func (s *stream[T]) inFlush(t *tuning) bool { return t.whole && len(s.backlog.drain.segments) > 0 }
+
+// moveOn changes the state after something was appended, or somebody began to wait.
+func (s *stream[T]) moveOn() {
+	switch {
+	case s.state == idle:
+		s.schedule()
+	case s.state == timed && s.due():
+		s.state = ready
+		s.partition.common.scheduler.makeReady(s)
+	}
+}
+
+// schedule gives s the state that fits what it holds. The caller is its only owner: no consumer and no queue of the scheduler
+// has it.
+func (s *stream[T]) schedule() {
+	c := s.partition.common
+	switch {
+	case s.backlog.empty():
+		s.state = idle
+		s.partition.forget(s)
+	case s.due():
+		s.state = ready
+		c.scheduler.putReady(s)
+	default:
+		s.state = timed
+		c.scheduler.putTimed(s, s.backlog.oldest().Add(c.tuned.Load().interval))
+	}
+}
+
+// retime schedules s anew after BatchSize or Interval changed.
+func (s *stream[T]) retime(interval time.Duration) {
+	if s.state != timed {
+		return
+	}
+	if s.moveOn(); s.state == timed {
+		s.partition.common.scheduler.retime(s, s.backlog.oldest().Add(interval))
+	}
+}
+
+// claim gives the drain to a consumer that cuts, with what was written if a batch may need it.
+func (s *stream[T]) claim(t *tuning) {
+	// A flush of Whole sends what one swap gave, so that no flush of a Map has a key twice. Else a cut sees all there is,
+	// unless the drain alone makes a batch.
+	if d := &s.backlog.drain; !s.inFlush(t) && !d.weight.reaches(t.until) {
+		s.backlog.swap()
+	}
+	s.state = cutting
+}
+
+// depart books a batch that was cut. Unless order is kept, s is free for the next consumer at once. It may be forgotten then.
+func (s *stream[T]) depart(c *call[T], r cutResult) {
+	s.backlog.settleCut(c.batch.Weight.minus(r.grown), r.urgent)
+	s.reserved += r.units
+	for i := range s.flights { // a Flush also waits for what was in flight before it
+		for _, f := range c.flushes {
+			f.add(1)
+			s.flights[i].flushes = append(s.flights[i].flushes, f)
+		}
+	}
+	s.flights = append(s.flights, flight[T]{call: c})
+	if s.state = busy; !s.keepsOrder() {
+		s.schedule()
+	}
+}
+
+// arrive books that a batch is no longer in flight, and returns each Flush that waited for it.
+func (s *stream[T]) arrive(c *call[T]) (flushes []*completion) {
+	i := slices.IndexFunc(s.flights, func(f flight[T]) bool { return f.call == c })
+	flushes = s.flights[i].flushes
+	s.flights = slices.Delete(s.flights, i, i+1)
+	s.reserved -= c.units
+	return flushes
+}
+
+// putBack puts requeued items before all else of s or, where there is no order to keep, into a stream of their own, so that
+// they wait without the others.
+func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration) {
+	if !s.keepsOrder() {
+		s = s.partition.openApart()
+	}
+	urgent := 0
+	if r.completion.urgent() {
+		urgent = len(r.entries)
+	}
+	s.backlog.putBack(segment[T]{r.entries, oldest}, r.weight, int32(urgent))
+	s.reserved += r.units
+	if after > 0 {
+		s.state = parked
+		s.partition.common.scheduler.putParked(s, time.Now().Add(after))
+	} else {
+		s.state = ready
+		s.partition.common.scheduler.putReady(s)
+	}
+}
+
+// evict removes the oldest item that no consumer has, whose units the caller gives back.
+func (s *stream[T]) evict() (e entry[T], ok bool) { return s.backlog.evict(s.state == cutting) }
+
+// tidy goes on after an entry was deleted or evicted. With nothing left but tombstones, s is no stream any more.
+func (s *stream[T]) tidy() {
+	if s.state == timed && s.backlog.onlyTombstones() && s.partition.common.scheduler.takeOut(s) {
+		s.backlog.reset()
+		s.state = idle
+		s.partition.forget(s)
+		return
+	}
+	s.backlog.compact()
+}
+
+// abandon empties s at the deadline of Shutdown, and returns the completions of all that it held, in flight too. A consumer
+// that cuts sees to the drain itself, as soon as it has the lock.
+func (s *stream[T]) abandon() (all []*completion) {
+	for _, f := range s.flights {
+		for _, w := range f.call.waiting {
+			all = append(all, w.completion)
+		}
+		all = append(all, f.call.flushes...)
+		all = append(all, f.flushes...)
+	}
+	if s.state != cutting {
+		all = append(all, s.backlog.drain.abandon()...)
+	}
+	s.flights = nil
+	return append(all, s.backlog.abandon()...)
+}
