@@ -64,6 +64,9 @@ const (
 	Requests             // pushed items, whatever they weigh
 )
 
+// NoTrigger as a unit of BatchSize: no weight in that unit makes a stream due, so that Interval does.
+const NoTrigger = math.MaxInt
+
 // Overflow is what happens to a push for which there is no room.
 type Overflow int
 
@@ -151,7 +154,7 @@ type QueueConfig[T any] struct {
 	// other default, as how late is too late is nobody's guess.
 	Interval time.Duration
 	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its
-	// limit wins. The zero value: each item at once.
+	// limit wins. The zero value: each item at once; NoTrigger in a unit: never.
 	BatchSize Weight
 	// Whole makes a flush send all that its stream holds, in one batch or, with MaxBatchSize, in as few as it allows,
 	// instead of batches of BatchSize, which is only the trigger then. The slice of a batch's items is the callee's to
@@ -272,8 +275,15 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 	case c.BatchSize.Bytes == 0:
 		c.BatchSize.Bytes = c.MaxBatchSize.Bytes
 	}
-	if limit := c.MaxBatchSize; limit.Items > 0 && limit.Items < c.BatchSize.Items || limit.Bytes > 0 && limit.Bytes < c.BatchSize.Bytes {
-		return c, fmt.Errorf("partitioned: MaxBatchSize %+v is below BatchSize %+v", limit, c.BatchSize)
+	trigger := c.BatchSize
+	if trigger.Items == NoTrigger {
+		trigger.Items = 0
+	}
+	if trigger.Bytes == NoTrigger {
+		trigger.Bytes = 0
+	}
+	if trigger.exceeds(c.MaxBatchSize) {
+		return c, fmt.Errorf("partitioned: MaxBatchSize %+v is below BatchSize %+v", c.MaxBatchSize, c.BatchSize)
 	}
 	return c, nil
 }
