@@ -3,14 +3,22 @@
 package partitionedbufferprocessor
 
 import (
+	"context"
+	"math"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
 )
 
 // load is what a collector does with a component's section.
@@ -33,7 +41,8 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			Partitions:               1,
 			Sizer:                    "items",
 			BlockOnOverflow:          true,
-			ShutdownTimeout:          10 * time.Second,
+			StalledKeyTimeout:        30 * time.Second,
+			ShutdownTimeout:          5 * time.Second,
 			Buffer:                   "queue",
 			Map:                      NewDefaultMap(),
 			RetryOnFailure: configretry.BackOffConfig{
@@ -54,6 +63,8 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			QueueSize:                50,
 			QueueSizePerKey:          20,
 			BlockOnOverflow:          false,
+			StalledKeyTimeout:        40 * time.Second,
+			WaitTimeout:              7 * time.Second,
 			ExportTimeout:            2 * time.Second,
 			ShutdownTimeout:          time.Minute,
 			WaitForResult:            true,
@@ -61,12 +72,14 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 				Enabled: true, InitialInterval: time.Second, RandomizationFactor: 0.1, Multiplier: 2, MaxInterval: 10 * time.Second, MaxElapsedTime: time.Minute,
 			},
 			SplitOnTooLarge: true,
+			TooLargeErrors:  []string{"entity too large", "over [0-9]+ bytes"},
+			SplitOnRejected: true,
 			Buffer:          "queue",
 			Map:             NewDefaultMap(),
 		},
 		"partitionedbuffer/map": func() *Config {
 			c := createDefaultConfig().(*Config)
-			c.Buffer = "map"
+			c.Buffer, c.SendBatchSize = "map", 0
 			c.Map = Map{Key: "record", LogKeys: []string{"uid", "kind"}, LogVersion: "version", Remember: time.Minute, RememberLimit: 1000}
 			return c
 		}(),
@@ -85,7 +98,8 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 	whole := confmap.New()
 	require.NoError(t, whole.Marshal(createDefaultConfig()))
 	every = whole.ToStringMap()
-	every["metadata_keys"], every["resource_keys"] = nil, nil // left out when empty
+	every["metadata_keys"], every["resource_keys"], every["too_large_errors"] = nil, nil, nil // left out when empty
+	delete(every, "map")                                                                      // in a section of its own
 	for key := range every {
 		require.Truef(t, section.IsSet(key), "testdata/config.yaml lacks %s", key)
 	}
@@ -99,7 +113,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 }
 
 func TestConfigErrorNamesKeyAndValue(t *testing.T) {
-	type section map[string]any
+	type section = map[string]any
 	for name, test := range map[string]struct {
 		section section
 		errors  []string // each has to be in the text
@@ -168,14 +182,65 @@ func TestConfigErrorNamesKeyAndValue(t *testing.T) {
 		"requests in a map":      {section{"buffer": "map", "sizer": "requests"}, []string{`sizer is "requests"`, `buffer "map"`}},
 		"bytes of a map":         {section{"buffer": "map", "send_batch_max_size_bytes": 1000}, []string{"send_batch_max_size_bytes is 1000", `buffer "map"`}},
 		"a map's queue in bytes": {section{"buffer": "map", "sizer": "bytes"}, []string{`sizer is "bytes"`, `buffer "map"`}},
-		"log keys without map":   {section{"map": section{"log_keys": []string{"a"}}}, []string{"map.log_keys is [a]", `buffer "map"`}},
-		"log keys of resources":  {section{"buffer": "map", "map": section{"log_keys": []string{"a"}}}, []string{"map.log_keys is [a]", `map.key "record"`}},
+		"log keys without map":   {section{"map": section{"log_keys": []string{"a"}}}, []string{"map is map[log_keys:[a]]", "buffer: map"}},
+		"log keys of resources":  {section{"buffer": "map", "map": section{"log_keys": []string{"a"}}}, []string{`map.log_keys is ["a"]`, `map.key "record"`}},
 		"memory of resources":    {section{"buffer": "map", "map": section{"remember": "1s"}}, []string{"map.remember is 1s"}},
 		"log version of no keys": {section{"buffer": "map", "map": section{"key": "record", "log_version": "v"}}, []string{"map.log_version is", "map.log_keys"}},
-		"log keys twice":         {section{"buffer": "map", "map": section{"key": "record", "log_keys": []string{"a", "a"}}}, []string{"map.log_keys", `["a" "a"]`}},
+		"log keys twice":         {section{"buffer": "map", "map": section{"key": "record", "log_keys": []string{"a", "a"}}}, []string{`duplicate entry in map.log_keys: "a"`}},
 		"negative memory":        {section{"buffer": "map", "map": section{"key": "record", "remember": "-1s"}}, []string{"map.remember is -1s"}},
 		"memory without a bound": {section{"buffer": "map", "map": section{"key": "record", "remember_limit": 0}}, []string{"map.remember_limit is 0"}},
 		"unknown key of the map": {section{"buffer": "map", "map": section{"keys": "x"}}, []string{"keys"}},
+
+		// Durations that lack their unit.
+		"export_timeout without a unit":   {section{"export_timeout": 30}, []string{"export_timeout is 30ns", "nanoseconds", "30s"}},
+		"shutdown_timeout without a unit": {section{"shutdown_timeout": 30}, []string{"shutdown_timeout is 30ns", "nanoseconds"}},
+		"wait_timeout of nothing":         {section{"wait_timeout": "999us"}, []string{"wait_timeout is 999µs", "shorter than 1ms"}},
+		"retry without a unit": {
+			section{"retry_on_failure": map[string]any{"enabled": true, "initial_interval": 5}}, []string{"retry_on_failure.initial_interval is 5ns", "nanoseconds"},
+		},
+		"half a nanosecond": {section{"export_timeout": 1.5}, []string{"export_timeout is 1.5", "whole"}},
+
+		// Numbers that no field holds.
+		"above 64 bits":       {section{"queue_size": float64(1 << 64)}, []string{"queue_size is 18446744073709551616", "4294967295"}},
+		"above 63 bits":       {section{"send_batch_size": uint64(math.MaxUint64)}, []string{"send_batch_size is 18446744073709551615"}},
+		"far below 64 bits":   {section{"num_consumers": -1e30}, []string{"num_consumers is -1e+30"}},
+		"half an item":        {section{"send_batch_max_size": 8192.5}, []string{"send_batch_max_size is 8192.5", "whole number"}},
+		"a map's huge memory": {section{"buffer": "map", "map": section{"key": "record", "remember": "1s", "remember_limit": 1e19}}, []string{"map.remember_limit is 10000000000000000000"}},
+
+		// What has no effect, or contradicts.
+		"a key's queue above the queue":           {section{"metadata_keys": []string{"a"}, "queue_size": 20000, "queue_size_per_key": 20001}, []string{"queue_size_per_key is 20001", "queue_size, which is 20000"}},
+		"a key's queue above the automatic queue": {section{"metadata_keys": []string{"a"}, "queue_size_per_key": 300000}, []string{"queue_size_per_key is 300000", "212992 (automatic)"}},
+		"a byte queue below the cap": {
+			section{"sizer": "bytes", "queue_size": 1500, "send_batch_size_bytes": 1000, "send_batch_max_size_bytes": 2000},
+			[]string{"queue_size is 1500", "send_batch_max_size_bytes, which is 2000"},
+		},
+		"a byte queue below the cap that triggers": {
+			section{"sizer": "bytes", "queue_size": 1500, "send_batch_max_size_bytes": 2000}, []string{"queue_size is 1500", "send_batch_max_size_bytes, which is 2000"},
+		},
+		"an item queue below the cap that triggers": {
+			section{"queue_size": 9, "send_batch_size": 0, "send_batch_max_size": 10, "send_batch_size_bytes": 100}, []string{"queue_size is 9", "send_batch_max_size, which is 10"},
+		},
+		"a queue of keys below two triggers":       {section{"metadata_keys": []string{"a"}, "queue_size": 16383}, []string{"queue_size is 16383", "twice send_batch_size, which is 8192"}},
+		"a queue of partitions below two triggers": {section{"partitions": 2, "queue_size": 16383}, []string{"queue_size is 16383", "twice send_batch_size, which is 8192"}},
+		"map of a queue":                           {section{"map": section{"key": "resource"}}, []string{"map is map[key:resource]", "buffer: map"}},
+		"map of a queue, empty":                    {section{"buffer": "queue", "map": nil}, []string{"map is", "buffer: map"}},
+		"a map without time":                       {section{"buffer": "map", "timeout": 0}, []string{"timeout is 0s", `buffer "map"`}},
+		"retry without enabled":                    {section{"retry_on_failure": section{"initial_interval": "1s"}}, []string{"retry_on_failure is map[initial_interval:1s]", "enabled: true"}},
+		"retry of nothing":                         {section{"retry_on_failure": nil}, []string{"retry_on_failure is", "enabled: true"}},
+		"bytes without timeout":                    {section{"timeout": 0, "send_batch_size_bytes": 1000}, []string{"send_batch_size_bytes is 1000", "timeout"}},
+		"stalled without keys":                     {section{"stalled_key_timeout": "1m"}, []string{"stalled_key_timeout is 1m0s", "metadata_keys or resource_keys"}},
+		"nobody waits":                             {section{"wait_timeout": "1s", "block_on_overflow": false}, []string{"wait_timeout is 1s", "block_on_overflow or wait_for_result"}},
+		"too large without halves":                 {section{"too_large_errors": []string{"large"}}, []string{`too_large_errors is ["large"]`, "split_on_too_large"}},
+		"too large, no expression":                 {section{"split_on_too_large": true, "too_large_errors": []string{"ok", "a(b"}}, []string{`too_large_errors[1] is "a(b"`, "missing closing )"}},
+		"too large, everything":                    {section{"split_on_too_large": true, "too_large_errors": []string{""}}, []string{`too_large_errors[0] is ""`, "every error"}},
+		"memory bounded without memory":            {section{"buffer": "map", "map": section{"key": "record", "remember_limit": 7}}, []string{"map.remember_limit is 7", "map.remember"}},
+
+		// Keys of the neighbours.
+		"sending_queue": {section{"sending_queue": section{"queue_size": 5}}, []string{"sending_queue is map[queue_size:5]", "block_on_overflow"}},
+		"batch":         {section{"batch": section{"min_size": 5}}, []string{"batch is map[min_size:5]", "send_batch_size", "timeout"}},
+		"flush_timeout": {section{"flush_timeout": "1s", "min_size": 10, "max_size": 20}, []string{`flush_timeout is "1s"`, "write timeout", "min_size is 10", "write send_batch_size", "write send_batch_max_size"}},
+		"retry's key":   {section{"max_elapsed_time": "1m"}, []string{`max_elapsed_time is "1m"`, "section retry_on_failure"}},
+		"map's key":     {section{"buffer": "map", "log_keys": []string{"uid"}}, []string{`log_keys is`, "section map"}},
 
 		// Of a wrong type the Collector's decoder names the key alone.
 		"unknown key":        {section{"sendbatchsize": 1}, []string{"sendbatchsize"}},
@@ -230,6 +295,67 @@ func TestConfigAllowsTheEdges(t *testing.T) {
 	}
 }
 
+// batch starts with settings that do nothing, and so does this processor with batch's keys: it says so.
+func TestBatchsKeysWithoutEffectAreWarnings(t *testing.T) {
+	for name, test := range map[string]struct {
+		section  map[string]any
+		warnings []string // each has to be in the text of one, in this order
+	}{
+		"none":                       {nil, nil},
+		"all at work":                {map[string]any{"timeout": "1s", "send_batch_size": 10, "metadata_keys": []string{"a"}, "metadata_cardinality_limit": 5}, nil},
+		"a size without timeout":     {map[string]any{"timeout": 0, "send_batch_size": 10}, []string{"send_batch_size is 10; it has no effect"}},
+		"a timeout without size":     {map[string]any{"timeout": "1s", "send_batch_size": 0}, []string{"timeout is 1s; it has no effect"}},
+		"a timeout of bytes":         {map[string]any{"timeout": "1s", "send_batch_size": 0, "send_batch_max_size_bytes": 100}, nil},
+		"a timeout of a map":         {map[string]any{"timeout": "1s", "send_batch_size": 0, "buffer": "map"}, nil},
+		"a limit without keys":       {map[string]any{"metadata_cardinality_limit": 10}, []string{"metadata_cardinality_limit is 10; it has no effect"}},
+		"a timeout without its unit": {map[string]any{"timeout": 5}, []string{"timeout is 5ns; it is shorter than 1ms: a number without a unit is nanoseconds"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := load(confmap.NewFromStringMap(test.section))
+			require.NoError(t, err)
+			core, log := observer.New(zap.DebugLevel)
+			settings := metadatatest.NewSettings(componenttest.NewTelemetry())
+			settings.Logger = zap.New(core)
+			_, err = NewFactory().CreateLogs(context.Background(), settings, cfg, consumertest.NewNop())
+			require.NoError(t, err)
+			logged := log.FilterLevelExact(zap.WarnLevel).All()
+			require.Len(t, logged, len(test.warnings))
+			for i, text := range test.warnings {
+				require.Contains(t, logged[i].Message, text)
+			}
+		})
+	}
+}
+
+// Two defaults depend on other keys.
+func TestDefaultsThatDependOnOtherKeys(t *testing.T) {
+	retry := map[string]any{"enabled": true, "max_interval": "1m", "max_elapsed_time": "1h"}
+	byKey := []string{"tenant"}
+	for name, test := range map[string]struct {
+		section map[string]any
+		size    int64
+		stalled time.Duration
+	}{
+		"none":                       {nil, 8192, 30 * time.Second},
+		"records":                    {map[string]any{"buffer": "map", "map": map[string]any{"key": "record"}}, 0, 30 * time.Second},
+		"records, size set":          {map[string]any{"buffer": "map", "send_batch_size": 5, "map": map[string]any{"key": "record"}}, 5, 30 * time.Second},
+		"resources":                  {map[string]any{"buffer": "map"}, 8192, 30 * time.Second},
+		"keys and retry":             {map[string]any{"metadata_keys": byKey, "retry_on_failure": retry}, 8192, time.Minute},
+		"keys and retry, set":        {map[string]any{"metadata_keys": byKey, "retry_on_failure": retry, "stalled_key_timeout": "10s"}, 8192, 10 * time.Second},
+		"keys and retry, never":      {map[string]any{"metadata_keys": byKey, "retry_on_failure": retry, "stalled_key_timeout": 0}, 8192, 0},
+		"retry alone":                {map[string]any{"retry_on_failure": retry}, 8192, 30 * time.Second},
+		"retry of a short interval":  {map[string]any{"metadata_keys": byKey, "retry_on_failure": map[string]any{"enabled": true, "max_interval": "6s"}}, 8192, 30 * time.Second},
+		"retry is there, but is off": {map[string]any{"metadata_keys": byKey, "retry_on_failure": map[string]any{"enabled": false, "max_interval": "1m"}}, 8192, 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := load(confmap.NewFromStringMap(test.section))
+			require.NoError(t, err)
+			require.Equal(t, test.size, cfg.SendBatchSize)
+			require.Equal(t, test.stalled, cfg.StalledKeyTimeout)
+		})
+	}
+}
+
 func TestAutomaticCapacityFollowsBatchesAndConsumers(t *testing.T) {
 	key := []string{"tenant"}
 	for name, test := range map[string]struct {
@@ -242,13 +368,13 @@ func TestAutomaticCapacityFollowsBatchesAndConsumers(t *testing.T) {
 		"batches of a large cap":      {func(c *Config) { c.SendBatchMaxSize = 50_000 }, 200_000, 0},
 		"many consumers":              {func(c *Config) { c.NumConsumers = 10 }, 13 * 8192, 0},
 		"a consumer a partition":      {func(c *Config) { c.Partitions = 20 }, 23 * 8192, 0},
-		"resource keys":               {func(c *Config) { c.ResourceKeys = key }, 16 * 13 * 8192, 2 * 13 * 8192},
-		"keys: ten consumers":         {func(c *Config) { c.MetadataKeys = key }, 16 * 13 * 8192, 2 * 13 * 8192},
-		"keys, small batches":         {func(c *Config) { c.MetadataKeys, c.SendBatchSize = key, 100 }, 16 * 65_536, 2 * 65_536},
+		"resource keys":               {func(c *Config) { c.ResourceKeys = key }, 2 * 13 * 8192, 13 * 8192 / 4},
+		"keys: ten consumers":         {func(c *Config) { c.MetadataKeys = key }, 2 * 13 * 8192, 13 * 8192 / 4},
+		"keys, small batches":         {func(c *Config) { c.MetadataKeys, c.SendBatchSize = key, 100 }, 2 * 65_536, 65_536 / 4},
 		"keys, queue given":           {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 400_000 }, 400_000, 50_000},
 		"keys: two batches fit":       {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 20_000 }, 20_000, 16_384},
 		"keys: two caps fit":          {func(c *Config) { c.MetadataKeys, c.QueueSize, c.SendBatchMaxSize = key, 20_000, 10_000 }, 20_000, 20_000},
-		"keys, room of a key given":   {func(c *Config) { c.MetadataKeys, c.QueueSizePerKey = key, 9000 }, 16 * 13 * 8192, 9000},
+		"keys, room of a key given":   {func(c *Config) { c.MetadataKeys, c.QueueSizePerKey = key, 9000 }, 2 * 13 * 8192, 9000},
 		"requests":                    {func(c *Config) { c.Sizer = "requests" }, 10_000, 0},
 		"requests, huge batches":      {func(c *Config) { c.Sizer, c.SendBatchSize = "requests", 1_000_000 }, 10_000, 0},
 		"requests with keys":          {func(c *Config) { c.Sizer, c.MetadataKeys = "requests", key }, 10_000, 1250},
@@ -256,7 +382,7 @@ func TestAutomaticCapacityFollowsBatchesAndConsumers(t *testing.T) {
 		"nothing to batch, with keys": {func(c *Config) { c.SendBatchSize, c.MetadataKeys, c.QueueSize = 0, key, 4 }, 4, 1},
 		"largest sizes do not wrap": {
 			func(c *Config) { c.SendBatchSize, c.MetadataKeys, c.NumConsumers = 1<<32-1, key, 10_000 },
-			16 * 10_003 * (1<<32 - 1), 2 * 10_003 * (1<<32 - 1),
+			2 * 10_003 * (1<<32 - 1), 10_003 * (1<<32 - 1) / 4,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

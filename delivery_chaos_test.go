@@ -68,7 +68,7 @@ func newDeliveryChaos(seed uint64) *deliveryChaos {
 		cfg.SendBatchMaxSize = cfg.SendBatchSize + pick[int64](r, 1, 5)
 	}
 	cfg.NumConsumers = pick[int64](r, 0, 1, 3)
-	cfg.QueueSize = cfg.SendBatchSize + pick[int64](r, 1, 20, 1000)
+	cfg.QueueSize = 2*cfg.SendBatchSize + pick[int64](r, 1, 20, 1000)
 	cfg.BlockOnOverflow = pick(r, true, true, false)
 	cfg.ExportTimeout = pick(r, 0, 0, 100*ms)
 	cfg.ShutdownTimeout = pick(r, 10*ms, time.Second, time.Hour)

@@ -153,7 +153,7 @@ func refusedWhole[P payload](t *testing.T, k kind[P]) {
 		before []int // services that have something pending
 	}{
 		"no room for a key": {func(c *Config) { c.QueueSizePerKey = 5 }, []int{100}},
-		"no room":           {func(c *Config) { c.QueueSize = 5 }, []int{0}},
+		"no room":           {func(c *Config) { c.QueueSize = 10 }, []int{0, 700}},
 		"too many keys":     {func(c *Config) { c.MetadataCardinalityLimit = 3 }, []int{0, 700}},
 		"waits":             {func(c *Config) { c.QueueSizePerKey, c.BlockOnOverflow = 5, true }, []int{100}},
 	} {
@@ -394,14 +394,15 @@ func TestPayloadOverSeveralPartitionsIsRefusedWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		p := anyLogs.start(t, func(c *Config) {
-			c.Partitions, c.SendBatchSize, c.QueueSize, c.BlockOnOverflow = 4, 5, 5, false
+			c.Partitions, c.SendBatchSize, c.QueueSize, c.BlockOnOverflow = 4, 5, 10, false
 		}, func(context.Context, int) error {
 			<-gate
 			return nil
 		})
 		require.NoError(t, p.push(context.Background(), 0, 5))
-		require.ErrorContains(t, p.pushAll(context.Background(), 1, 0, 10, 20, 30, 40, 50), "queue_size is 5")
-		require.EqualValues(t, 5, p.metric(t, "items_pending", ""))
+		require.NoError(t, p.push(context.Background(), 0, 5))
+		require.ErrorContains(t, p.pushAll(context.Background(), 1, 0, 10, 20, 30, 40, 50), "queue_size is 10")
+		require.EqualValues(t, 10, p.metric(t, "items_pending", ""))
 		require.EqualValues(t, 6, p.metric(t, "items_refused", ""))
 		close(gate)
 		synctest.Wait()

@@ -55,7 +55,7 @@ type Config struct {
 	Partitions int64 `mapstructure:"partitions"`
 	// Capacity in units of sizer. A request is admitted while less than this is pending. 0 is automatic.
 	QueueSize int64 `mapstructure:"queue_size"`
-	// Capacity of one combination of metadata_keys and resource_keys values. 0 is automatic. Needs one of them.
+	// Upper bound of what one combination of metadata_keys and resource_keys values has pending, in units of sizer. 0 is automatic. Needs one of them.
 	QueueSizePerKey int64 `mapstructure:"queue_size_per_key"`
 	// Resource attributes; each combination of their values is batched by itself, within one request too. The values join the client metadata of the batch, under the attribute's name in lower case.
 	ResourceKeys []string `mapstructure:"resource_keys,omitempty"`
@@ -65,7 +65,7 @@ type Config struct {
 	SendBatchMaxSize int64 `mapstructure:"send_batch_max_size"`
 	// Most bytes in a batch, as encoded OTLP protobuf, exactly; larger requests are split, down to a single item. 0 is no limit.
 	SendBatchMaxSizeBytes int64 `mapstructure:"send_batch_max_size_bytes"`
-	// Number of items (spans, metric data points, log records, profile samples) that triggers a flush. 0 sends each request at once.
+	// Number of items (spans, metric data points, log records, profile samples) that triggers a flush. 0 sends each request at once, or in a map is no such trigger. With map key record the default is 0.
 	SendBatchSize int64 `mapstructure:"send_batch_size"`
 	// Bytes, as encoded OTLP protobuf, that trigger a flush; whichever of the two sizes is reached first. 0 is no such trigger.
 	SendBatchSizeBytes int64 `mapstructure:"send_batch_size_bytes"`
@@ -73,12 +73,20 @@ type Config struct {
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	// Unit of queue_size and queue_size_per_key, items, requests or bytes (as encoded OTLP protobuf).
 	Sizer string `mapstructure:"sizer"`
+	// When a batch is answered to hold bad data, send its halves until the bad items are alone. Only they are dropped or returned.
+	SplitOnRejected bool `mapstructure:"split_on_rejected"`
 	// When a batch is answered to be too large, send its halves, down to single items.
 	SplitOnTooLarge bool `mapstructure:"split_on_too_large"`
+	// After this time without anything forwarded, a full key no longer holds up requests with other keys that work; its part is dropped and counted. 0 is never. At least the max_interval of retry_on_failure unless it is set.
+	StalledKeyTimeout time.Duration `mapstructure:"stalled_key_timeout"`
 	// Longest wait of an item for its flush, while a consumer is free. 0 sends each request at once.
 	Timeout time.Duration `mapstructure:"timeout"`
+	// Regular expressions for answers that mean that a batch is too large, in addition to the known ones. Only with split_on_too_large.
+	TooLargeErrors []string `mapstructure:"too_large_errors,omitempty"`
 	// Return from each call when its data was delivered, with its own error. Otherwise when it was accepted.
 	WaitForResult bool `mapstructure:"wait_for_result"`
+	// Longest wait of a caller for room and for its result together, then a retryable error. 0 is as long as its context.
+	WaitTimeout time.Duration `mapstructure:"wait_timeout"`
 	// prevent unkeyed literal initialization
 	_ struct{}
 }
@@ -116,10 +124,13 @@ func createDefaultConfig() component.Config {
 		SendBatchMaxSizeBytes:    0,
 		SendBatchSize:            8192,
 		SendBatchSizeBytes:       0,
-		ShutdownTimeout:          10 * time.Second,
+		ShutdownTimeout:          5 * time.Second,
 		Sizer:                    "items",
+		SplitOnRejected:          false,
 		SplitOnTooLarge:          false,
+		StalledKeyTimeout:        30 * time.Second,
 		Timeout:                  200 * time.Millisecond,
 		WaitForResult:            false,
+		WaitTimeout:              0,
 	}
 }

@@ -224,10 +224,10 @@ func mapRefusesWhole[P payload](t *testing.T, k versioned[P]) {
 		keys   int64
 	}{
 		"no room for a key": {func(c *Config) { byTenantAndService(c); c.QueueSizePerKey = 5 }, []string{"b"}, 1},
-		"no room":           {func(c *Config) { byTenantAndService(c); c.QueueSize = 5 }, []string{"a"}, 1},
+		"no room":           {func(c *Config) { byTenantAndService(c); c.QueueSize = 10 }, []string{"a", "d"}, 2},
 		"too many keys":     {func(c *Config) { byTenantAndService(c); c.MetadataCardinalityLimit = 3 }, []string{"a", "d"}, 2},
 		"waits":             {func(c *Config) { byTenantAndService(c); c.QueueSizePerKey, c.BlockOnOverflow = 5, true }, []string{"b"}, 1},
-		"partitions":        {func(c *Config) { c.Partitions, c.QueueSize = 4, 5 }, []string{"b"}, 0},
+		"partitions":        {func(c *Config) { c.Partitions, c.SendBatchSize, c.QueueSize = 4, 2, 5 }, []string{"b"}, 0},
 	} {
 		for by, set := range mapsByKey {
 			for _, readOnly := range []bool{false, true} {

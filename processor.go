@@ -51,6 +51,9 @@ func newBuffer[P any](set processor.Settings, cfg *Config, signalName string, si
 	if b.bytes = cfg.bytesKey() != ""; b.bytes && b.profiles {
 		return nil, fmt.Errorf("%s: not for profiles, which have no size in bytes before they are encoded", cfg.bytesKey())
 	}
+	for _, warning := range cfg.warnings() {
+		set.Logger.Warn(warning)
+	}
 	hold := newQueue[P]
 	if cfg.Buffer == bufferMap {
 		if hold = newMap; hold == nil {

@@ -77,7 +77,9 @@ func defaults(t *testing.T) map[string]any {
 	conf := confmap.New()
 	require.NoError(t, conf.Marshal(createDefaultConfig()))
 	all := conf.ToStringMap()
-	all["metadata_keys"], all["resource_keys"], all["map.log_keys"] = "none", "none", "none" // left out when empty
+	for _, list := range []string{"metadata_keys", "resource_keys", "too_large_errors", "map.log_keys"} {
+		all[list] = "none" // left out when empty
+	}
 	for key, value := range all["map"].(map[string]any) {
 		all["map."+key] = value
 	}

@@ -57,7 +57,7 @@ func TestShutdownTable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := anyLogs.answered(t, func(c *Config) {
-					c.SendBatchSize, c.SendBatchMaxSize = 4, 4
+					c.SendBatchSize, c.SendBatchMaxSize, c.ShutdownTimeout = 4, 4, 10*time.Second
 					test.set(c)
 				}, func(a *answer) error {
 					if test.next == nil {

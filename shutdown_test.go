@@ -102,7 +102,7 @@ func TestShutdownEndsThoughTheNextConsumerBlocks(t *testing.T) {
 		ctx  time.Duration // 0: no deadline
 		want time.Duration
 	}{
-		"by default":                {func(*Config) {}, 0, 10 * time.Second},
+		"by default":                {func(*Config) {}, 0, 5 * time.Second},
 		"after shutdown_timeout":    {func(c *Config) { c.ShutdownTimeout = 3 * time.Second }, 0, 3 * time.Second},
 		"by the collector's":        {func(*Config) {}, time.Second, time.Second},
 		"shutdown_timeout is first": {func(c *Config) { c.ShutdownTimeout = 3 * time.Second }, time.Minute, 3 * time.Second},
@@ -158,7 +158,7 @@ func TestShutdownDropsAreCounted(t *testing.T) {
 			defer close(done)
 			_ = p.Shutdown(context.Background()) // its error is another test's
 		}()
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(5*time.Second - 1)
 		synctest.Wait()
 		require.EqualValues(t, 10, p.metric(t, "items_pending", ""))
 		<-done

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/big"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/confmap"
+)
+
+// Unmarshal decodes what the user typed. It refuses what Validate could not see any more: sections that do nothing, numbers
+// that do not fit, keys of other components. Two defaults depend on other keys: with map.key record send_batch_size is 0, and
+// with keys and retry a key does not count as stalled while it waits for its next attempt.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	var f faults
+	checkNeighbours(conf, &f)
+	checkNumbers(conf, &f)
+	if conf.IsSet("retry_on_failure") && !conf.IsSet("retry_on_failure::enabled") {
+		f.add("retry_on_failure", conf.Get("retry_on_failure"), "it has no effect without enabled: true")
+	}
+	if conf.IsSet("map") && conf.Get("buffer") != bufferMap {
+		f.add("map", conf.Get("map"), "it has no effect without buffer: %s", bufferMap)
+	}
+	if len(f) > 0 {
+		return errors.Join(f...)
+	}
+	if conf.Get("map::key") == mapRecord {
+		c.SendBatchSize = 0
+	}
+	if err := conf.Unmarshal(c); err != nil {
+		return err
+	}
+	if c.keyed() && c.RetryOnFailure.Enabled && !conf.IsSet("stalled_key_timeout") {
+		c.StalledKeyTimeout = max(c.StalledKeyTimeout, c.RetryOnFailure.MaxInterval)
+	}
+	return nil
+}
+
+// typedKey is the path of a key in a confmap.Conf.
+func typedKey(key string) string { return strings.ReplaceAll(key, ".", confmap.KeyDelimiter) }
+
+// checkNumbers refuses numbers that would be decoded to others: those that are not whole, and those that do not fit.
+func checkNumbers(conf *confmap.Conf, f *faults) {
+	for _, n := range numbers {
+		if text, ok := undecodable(conf.Get(typedKey(n.key))); ok {
+			*f = append(*f, fmt.Errorf("%s is %s; it must be a whole number from %d to %d", n.key, text, n.least, n.max))
+		}
+	}
+	for _, d := range durations {
+		if text, ok := undecodable(conf.Get(typedKey(d.key))); ok {
+			*f = append(*f, fmt.Errorf("%s is %s; a number without a unit is nanoseconds, and must be whole: write 1s or 200ms", d.key, text))
+		}
+	}
+}
+
+// undecodable returns the text of a number that no int64 holds. YAML reads integers above 64 bits as floating-point numbers.
+func undecodable(value any) (text string, ok bool) {
+	switch v := value.(type) {
+	case uint64:
+		return fmt.Sprint(v), v > math.MaxInt64
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<63 {
+			return "", false
+		}
+		if v == math.Trunc(v) && math.Abs(v) < 1e21 {
+			return big.NewFloat(v).Text('f', 0), true
+		}
+		return fmt.Sprint(v), true
+	default:
+		return "", false
+	}
+}
+
+// neighbours are keys of components that do similar things, and what stands for them here.
+var neighbours = map[string]string{
+	// an exporter's sending_queue, and its batch section
+	"sending_queue": "queue_size, sizer, num_consumers, block_on_overflow and wait_for_result stand here without a section",
+	"queue":         "queue_size, sizer, num_consumers, block_on_overflow and wait_for_result stand here without a section",
+	"batch":         "write timeout for flush_timeout, send_batch_size for min_size and send_batch_max_size for max_size, here without a section",
+	"flush_timeout": "write timeout",
+	"min_size":      "write send_batch_size, or in bytes send_batch_size_bytes",
+	"max_size":      "write send_batch_max_size, or in bytes send_batch_max_size_bytes",
+	"partition":     "write metadata_keys here, without a section, or resource_keys",
+	"enabled":       "a processor works if a pipeline names it",
+	"blocking":      "write block_on_overflow",
+	// an exporter's retry_on_failure
+	"initial_interval":     "it stands in the section retry_on_failure",
+	"randomization_factor": "it stands in the section retry_on_failure",
+	"multiplier":           "it stands in the section retry_on_failure",
+	"max_interval":         "it stands in the section retry_on_failure",
+	"max_elapsed_time":     "it stands in the section retry_on_failure",
+	"retry":                "write retry_on_failure",
+	// SDKs, and other components that batch or group
+	"batch_size":             "write send_batch_size",
+	"max_batch_size":         "write send_batch_max_size",
+	"max_export_batch_size":  "write send_batch_max_size",
+	"batch_timeout":          "write timeout",
+	"flush_interval":         "write timeout",
+	"interval":               "write timeout, with buffer: map and map.key: record for the newest of each series",
+	"schedule_delay":         "write timeout",
+	"max_queue_size":         "write queue_size",
+	"max_in_flight_size_mib": "write queue_size with sizer: bytes",
+	"keys":                   "write metadata_keys or resource_keys; buffer: map merges equal resources",
+	// of our own, in the wrong place
+	"log_keys":       "it stands in the section map",
+	"log_version":    "it stands in the section map",
+	"remember":       "it stands in the section map",
+	"remember_limit": "it stands in the section map",
+}
+
+// checkNeighbours says what stands here for the keys of other components.
+func checkNeighbours(conf *confmap.Conf, f *faults) {
+	typed := conf.ToStringMap()
+	for _, key := range slices.Sorted(maps.Keys(typed)) {
+		if hint, ok := neighbours[key]; ok {
+			f.add(key, typed[key], "there is no such key here: %s", hint)
+		}
+	}
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/config/configretry"
+)
+
+const (
+	maxConsumers = 10_000         // each is a goroutine
+	maxSize      = math.MaxUint32 // as in batch
+
+	// leastDuration is what a duration that is not 0 has at least. Shorter ones are numbers whose unit was forgotten.
+	leastDuration = time.Millisecond
+)
+
+// numberKey is a key that holds a whole number, and the values it may have.
+type numberKey struct {
+	key        string
+	of         func(*Config) int64
+	least, max int64
+}
+
+var numbers = []numberKey{
+	{"send_batch_size", func(c *Config) int64 { return c.SendBatchSize }, 0, maxSize},
+	{"send_batch_max_size", func(c *Config) int64 { return c.SendBatchMaxSize }, 0, maxSize},
+	{"send_batch_size_bytes", func(c *Config) int64 { return c.SendBatchSizeBytes }, 0, maxSize},
+	{"send_batch_max_size_bytes", func(c *Config) int64 { return c.SendBatchMaxSizeBytes }, 0, maxSize},
+	{"metadata_cardinality_limit", func(c *Config) int64 { return c.MetadataCardinalityLimit }, 0, maxSize},
+	{"partitions", func(c *Config) int64 { return c.Partitions }, 1, maxConsumers},
+	{"num_consumers", func(c *Config) int64 { return c.NumConsumers }, 0, maxConsumers},
+	{"queue_size", func(c *Config) int64 { return c.QueueSize }, 0, maxSize},
+	{"queue_size_per_key", func(c *Config) int64 { return c.QueueSizePerKey }, 0, maxSize},
+	{"map.remember_limit", func(c *Config) int64 { return c.Map.RememberLimit }, 1, maxSize},
+}
+
+// durationKey is a key that holds a duration of leastDuration or more, or 0 with the meaning of zero; "": it must not be 0.
+type durationKey struct {
+	key  string
+	of   func(*Config) time.Duration
+	zero string
+}
+
+var durations = []durationKey{
+	{"timeout", func(c *Config) time.Duration { return c.Timeout }, "each request at once"},
+	{"export_timeout", func(c *Config) time.Duration { return c.ExportTimeout }, "none"},
+	{"wait_timeout", func(c *Config) time.Duration { return c.WaitTimeout }, "as long as the caller's context"},
+	{"stalled_key_timeout", func(c *Config) time.Duration { return c.StalledKeyTimeout }, "never"},
+	{"shutdown_timeout", func(c *Config) time.Duration { return c.ShutdownTimeout }, ""},
+	{"map.remember", func(c *Config) time.Duration { return c.Map.Remember }, "not at all"},
+	{"retry_on_failure.initial_interval", func(c *Config) time.Duration { return c.RetryOnFailure.InitialInterval }, "none"},
+	{"retry_on_failure.max_interval", func(c *Config) time.Duration { return c.RetryOnFailure.MaxInterval }, "none"},
+	{"retry_on_failure.max_elapsed_time", func(c *Config) time.Duration { return c.RetryOnFailure.MaxElapsedTime }, "no end"},
+}
+
+// choiceKey is a key that holds one of a few words.
+type choiceKey struct {
+	key    string
+	of     func(*Config) string
+	values []string
+}
+
+var choices = []choiceKey{
+	{"sizer", func(c *Config) string { return c.Sizer }, []string{sizerItems, sizerRequests, sizerBytes}},
+	{"buffer", func(c *Config) string { return c.Buffer }, []string{bufferQueue, bufferMap}},
+	{"map.key", func(c *Config) string { return c.Map.Key }, []string{mapResource, mapRecord}},
+}
+
+// is says what value a key has, as all errors do.
+func is(key string, value any) string {
+	switch value.(type) {
+	case string, []string:
+		return fmt.Sprintf("%s is %q", key, value)
+	default:
+		return fmt.Sprintf("%s is %v", key, value)
+	}
+}
+
+// faults gathers what is wrong with a configuration.
+type faults []error
+
+func (f *faults) add(key string, value any, format string, args ...any) {
+	*f = append(*f, fmt.Errorf("%s; %s", is(key, value), fmt.Sprintf(format, args...)))
+}
+
+// validateConfig is what the generated Validate calls. It reports all that is wrong at once, each with its key and value.
+func validateConfig(c *Config) error {
+	var f faults
+	c.checkValues(&f)
+	c.checkNames(&f)
+	c.checkSizes(&f)
+	c.checkQueue(&f)
+	c.checkMap(&f)
+	for _, u := range c.useless() {
+		if !ofBatch(u.key) {
+			f.add(u.key, u.value, "it has no effect: it needs %s", u.needs)
+		}
+	}
+	return errors.Join(f...)
+}
+
+// checkValues checks each key by itself.
+func (c *Config) checkValues(f *faults) {
+	for _, n := range numbers {
+		if value := n.of(c); value < n.least || value > n.max {
+			f.add(n.key, value, "it must be from %d to %d", n.least, n.max)
+		}
+	}
+	for _, d := range durations {
+		switch value := d.of(c); {
+		case value >= leastDuration, value == 0 && d.zero != "", strings.HasPrefix(d.key, "retry_on_failure.") && value <= 0: // see validateMaxElapsedTime
+		case value <= 0 && d.zero == "":
+			f.add(d.key, value, "it must be at least %v", leastDuration)
+		case value < 0:
+			f.add(d.key, value, "it must be 0 (%s) or at least %v", d.zero, leastDuration)
+		case !ofBatch(d.key):
+			f.add(d.key, value, "%s", tooShort(value))
+		}
+	}
+	for _, w := range choices {
+		if value := w.of(c); !slices.Contains(w.values, value) {
+			f.add(w.key, value, "it must be one of %q", w.values)
+		}
+	}
+	for i, text := range c.TooLargeErrors {
+		if _, err := regexp.Compile(text); err != nil {
+			f.add(fmt.Sprintf("too_large_errors[%d]", i), text, "it must be a regular expression: %v", err)
+		} else if text == "" {
+			f.add(fmt.Sprintf("too_large_errors[%d]", i), text, "it must not be empty, as that matches every error")
+		}
+	}
+}
+
+// tooShort says what is wrong with a duration above 0 and below leastDuration.
+func tooShort(d time.Duration) string {
+	return fmt.Sprintf("it is shorter than %v: a number without a unit is nanoseconds, so write %[2]dms or %[2]ds if that was meant", leastDuration, d.Nanoseconds())
+}
+
+// checkNames checks the lists of names.
+func (c *Config) checkNames(f *faults) {
+	for _, list := range []struct {
+		key   string
+		names []string
+		same  func(string) string
+		note  string
+	}{
+		{"metadata_keys", c.MetadataKeys, strings.ToLower, "case-insensitive"},
+		{"resource_keys", c.ResourceKeys, strings.ToLower, "its name in the client metadata of batches, in lower case"},
+		{"map.log_keys", c.Map.LogKeys, strings.Clone, "case-sensitive"},
+	} {
+		seen := map[string]bool{}
+		for _, name := range list.names {
+			name = list.same(name)
+			switch {
+			case name == "":
+				*f = append(*f, fmt.Errorf("%s has an empty entry: %q", list.key, list.names))
+			case seen[name]:
+				*f = append(*f, fmt.Errorf("duplicate entry in %s: %q (%s)", list.key, name, list.note))
+			}
+			seen[name] = true
+		}
+	}
+}
+
+// checkSizes checks caps against triggers, and what goes on at once.
+func (c *Config) checkSizes(f *faults) {
+	for _, unit := range []struct {
+		name          string
+		most, trigger int64
+	}{
+		{"size", c.SendBatchMaxSize, c.SendBatchSize},
+		{"size_bytes", c.SendBatchMaxSizeBytes, c.SendBatchSizeBytes},
+	} {
+		if unit.most > 0 && unit.most < unit.trigger {
+			f.add("send_batch_max_"+unit.name, unit.most, "it must be 0 (no limit) or at least send_batch_%s, which is %d", unit.name, unit.trigger)
+		}
+	}
+	switch {
+	case c.Partitions > 1 && c.keyed():
+		f.add("partitions", c.Partitions, "it must be 1 with metadata_keys or resource_keys: each combination of their values has its own order")
+	case c.Partitions > 1 && c.NumConsumers > c.Partitions:
+		f.add("num_consumers", c.NumConsumers, "it must be at most partitions, which is %d: each sends one batch at a time", c.Partitions)
+	}
+}
+
+// checkQueue checks the capacity against what has to fit into it.
+func (c *Config) checkQueue(f *faults) {
+	key, trigger := c.trigger()
+	least, text := trigger, fmt.Sprintf("%s, which is %d", key, trigger)
+	if c.keyed() || c.Partitions > 1 {
+		least, text = 2*trigger, fmt.Sprintf("twice %s: one key or partition holds at most half of the queue", text)
+	}
+	if c.Sizer == sizerBytes && c.SendBatchMaxSizeBytes > least {
+		least, text = c.SendBatchMaxSizeBytes, is("send_batch_max_size_bytes, which", c.SendBatchMaxSizeBytes)
+	}
+	if c.QueueSize > 0 && c.QueueSize < least {
+		f.add("queue_size", c.QueueSize, "it must be 0 (automatic) or at least %s", text)
+	}
+	if c.QueueSizePerKey == 0 || !c.keyed() {
+		return
+	}
+	if c.QueueSizePerKey < trigger {
+		f.add("queue_size_per_key", c.QueueSizePerKey, "it must be 0 (no limit of its own) or at least %s, which is %d", key, trigger)
+	}
+	if queue, _ := c.capacity(); c.QueueSizePerKey > queue {
+		automatic := ""
+		if c.QueueSize == 0 {
+			automatic = " (automatic)"
+		}
+		f.add("queue_size_per_key", c.QueueSizePerKey, "it must be at most queue_size, which is %d%s", queue, automatic)
+	}
+}
+
+// checkMap checks what does not go together with a map.
+func (c *Config) checkMap(f *faults) {
+	if c.Buffer != bufferMap {
+		return
+	}
+	if c.Timeout == 0 {
+		f.add("timeout", c.Timeout, "it must be above 0 with buffer %q: a map holds what arrives until then", c.Buffer)
+	}
+	if c.Sizer == sizerRequests {
+		f.add("sizer", c.Sizer, "it must be %q with buffer %q: a map holds resources or records and no requests", sizerItems, c.Buffer)
+	}
+	if key := c.bytesKey(); key != "" {
+		*f = append(*f, fmt.Errorf("%s; with buffer %q sizes are in items only: the bytes of a record depend on the resource that it shares", key, c.Buffer))
+	}
+	if c.Map.Key == mapRecord && c.WaitForResult {
+		f.add("wait_for_result", c.WaitForResult, "it must be false with map.key %q: a record that is superseded has no result", c.Map.Key)
+	}
+}
+
+// setting is a key that has another value than its default, and no effect.
+type setting struct {
+	key   string
+	value any
+	needs string
+}
+
+// useless are the keys that have another value than their default, and no effect.
+func (c *Config) useless() (all []setting) {
+	const (
+		keys    = "metadata_keys or resource_keys"
+		records = `buffer "map" and map.key "record"`
+		timeout = "timeout above 0: with 0 each request is a batch"
+	)
+	initial := createDefaultConfig().(*Config)
+	ofRecords := c.Buffer == bufferMap && c.Map.Key == mapRecord
+	triggers := c.SendBatchSize > 0 || c.SendBatchSizeBytes+c.SendBatchMaxSizeBytes > 0 || c.Buffer == bufferMap
+	for _, s := range []struct {
+		key        string
+		value, was any
+		works      bool
+		needs      string
+	}{
+		{"timeout", c.Timeout, initial.Timeout, triggers, "a size that triggers: without one each request is a batch"},
+		{"send_batch_size", c.SendBatchSize, initial.SendBatchSize, c.Timeout != 0, timeout},
+		{"metadata_cardinality_limit", c.MetadataCardinalityLimit, initial.MetadataCardinalityLimit, c.keyed(), keys},
+		{"send_batch_size_bytes", c.SendBatchSizeBytes, initial.SendBatchSizeBytes, c.Timeout != 0, timeout},
+		{"queue_size_per_key", c.QueueSizePerKey, initial.QueueSizePerKey, c.keyed(), keys},
+		{"stalled_key_timeout", c.StalledKeyTimeout, initial.StalledKeyTimeout, c.keyed(), keys},
+		{"wait_timeout", c.WaitTimeout, initial.WaitTimeout, c.BlockOnOverflow || c.WaitForResult, "block_on_overflow or wait_for_result: otherwise nobody waits"},
+		{"too_large_errors", c.TooLargeErrors, initial.TooLargeErrors, c.SplitOnTooLarge, "split_on_too_large"},
+		{"map.key", c.Map.Key, initial.Map.Key, c.Buffer == bufferMap, `buffer "map"`},
+		{"map.log_keys", c.Map.LogKeys, initial.Map.LogKeys, ofRecords, records},
+		{"map.log_version", c.Map.LogVersion, initial.Map.LogVersion, ofRecords && len(c.Map.LogKeys) > 0, records + " and map.log_keys"},
+		{"map.remember", c.Map.Remember, initial.Map.Remember, ofRecords, records},
+		{"map.remember_limit", c.Map.RememberLimit, initial.Map.RememberLimit, ofRecords && c.Map.Remember != 0, records + " and map.remember"},
+	} {
+		list, isList := s.value.([]string)
+		if !s.works && (isList && len(list) > 0 || !isList && !reflect.DeepEqual(s.value, s.was)) {
+			all = append(all, setting{s.key, s.value, s.needs})
+		}
+	}
+	return all
+}
+
+// ofBatch reports whether a key is one of batch's, with which every configuration of batch has to start.
+func ofBatch(key string) bool {
+	switch key {
+	case "timeout", "send_batch_size", "send_batch_max_size", "metadata_keys", "metadata_cardinality_limit":
+		return true
+	default:
+		return false
+	}
+}
+
+// warnings say what is odd about batch's keys. Of all others it would be an error.
+func (c *Config) warnings() (all []string) {
+	for _, u := range c.useless() {
+		if ofBatch(u.key) {
+			all = append(all, fmt.Sprintf("%s; it has no effect: it needs %s", is(u.key, u.value), u.needs))
+		}
+	}
+	if c.Timeout > 0 && c.Timeout < leastDuration {
+		all = append(all, fmt.Sprintf("%s; %s", is("timeout", c.Timeout), tooShort(c.Timeout)))
+	}
+	return all
+}
+
+// validateMaxElapsedTime is what the generated Validate calls for retry_on_failure.
+func validateMaxElapsedTime(c configretry.BackOffConfig) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("retry_on_failure: %w; initial_interval is %v, max_interval %v, max_elapsed_time %v, multiplier %v, randomization_factor %v",
+			err, c.InitialInterval, c.MaxInterval, c.MaxElapsedTime, c.Multiplier, c.RandomizationFactor)
+	}
+	if c.Enabled && c.InitialInterval == 0 {
+		return fmt.Errorf("retry_on_failure: initial_interval is %v; it must be above 0", c.InitialInterval)
+	}
+	return nil
+}
