@@ -4,6 +4,7 @@ package signal
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,57 +57,100 @@ func (c *container[E]) CopyTo(*container[E]) { panic("cutting copies no containe
 func (i *item) MoveTo(*item) { *i.work++ }
 func (i *item) CopyTo(*item) { panic("cutting copies no item") }
 
+// TestCutIsLinear counts what a cut does, by items and by bytes: in proportion to items and containers, whatever the shape and
+// the number of parts.
 func TestCutIsLinear(t *testing.T) {
-	type (
-		scope    = container[*item]
-		resource = container[*scope]
-		payload  = container[*resource]
-	)
 	const items = 20_000
-	for _, shape := range []struct{ resources, scopes, items int }{
-		{1, 1, items},
-		{1, items, 1},
-		{items, 1, 1},
-		{20, 100, 10},
-		{2, 10, 1000},
+	for _, shape := range []shape{
+		{1, 1, 1, items},
+		{1, items, 1, 1},
+		{items, 1, 1, 1},
+		{20, 100, 1, 10},
+		{2, 10, 1, 1000},
 	} {
 		for _, n := range []int{1, 7, 100, 1000, 7000, items - 1, items} {
-			t.Run(fmt.Sprintf("%d of %d of %d/cap=%d", shape.resources, shape.scopes, shape.items, n), func(t *testing.T) {
-				work := 0
-				newItem := func() *item { return &item{&work} }
-				newScope := func() *scope { return &scope{counted[*item]{work: &work, new: newItem}} }
-				newResource := func() *resource { return &resource{counted[*scope]{work: &work, new: newScope}} }
-				newPayload := func() *payload { return &payload{counted[*resource]{work: &work, new: newResource}} }
-
-				p := newPayload()
-				for range shape.resources {
-					r := p.children.AppendEmpty()
-					for range shape.scopes {
-						s := r.children.AppendEmpty()
-						for range shape.items {
-							s.children.AppendEmpty()
+			for _, bytes := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%d of %d of %d/cap=%d/bytes=%t", shape.resources, shape.scopes, shape.items, n, bytes), func(t *testing.T) {
+					c := newCountedTree(shape)
+					containers := shape.resources * (1 + shape.scopes)
+					size, q := 0, Items(n)
+					// Per item and container: looked at, moved, appended, dropped; per container also counted, from each level
+					// above it. Per part: a look at one resource and scope, and its own resource and scope.
+					per, perPart := 4, 6
+					if bytes {
+						size = c.size()
+						q = Quota{math.MaxInt, n*delimited(1) + 3*delimited(1000)} // about n items, of one resource and scope
+						per += 3                                                   // measured with the scope, the resource, and itself
+						perPart += 10
+					}
+					c.work = 0
+					parts := 0
+					for cutter := newCutter(c.payload, items, size, c.root(), c.newPayload); cutter.Left().Items > 0; parts++ {
+						if _, took := cutter.Take(q); took.Items == 0 {
+							cutter.Take(Items(1))
 						}
 					}
-				}
-				containers := shape.resources * (1 + shape.scopes)
-				cuts := (items + n - 1) / n
-
-				work = 0
-				cutter := newCutter(p, items, 0,
-					newBranch(func(_, _ *payload) {}, func(p *payload) *counted[*resource] { return &p.children },
-						newBranch(func(_, _ *resource) {}, func(r *resource) *counted[*scope] { return &r.children },
-							newLeaf(func(_, _ *scope) {}, func(s *scope) *counted[*item] { return &s.children }, message[*scope]{}, nil),
-							message[*resource]{}), message[*payload]{}),
-					newPayload)
-				for range cuts {
-					takeItems(cutter, n)
-				}
-				// Per item and container: looked at, moved, appended, dropped; per container also counted, from each level
-				// above it. Per cut: a look at one resource and scope, and a head's resource and scope.
-				require.LessOrEqual(t, work, 4*items+8*containers+6*cuts)
-			})
+					require.LessOrEqual(t, c.work, per*items+2*per*containers+perPart*parts)
+				})
+			}
 		}
 	}
+}
+
+// countedTree is a payload that counts the work that is done with it.
+type countedTree struct {
+	work    int
+	payload *countedPayload
+}
+
+type (
+	countedScope    = container[*item]
+	countedResource = container[*countedScope]
+	countedPayload  = container[*countedResource]
+)
+
+func newCountedTree(s shape) *countedTree {
+	c := &countedTree{}
+	c.payload = c.newPayload()
+	for range s.resources {
+		r := c.payload.children.AppendEmpty()
+		for range s.scopes {
+			scope := r.children.AppendEmpty()
+			for range s.items {
+				scope.children.AppendEmpty()
+			}
+		}
+	}
+	return c
+}
+
+func (c *countedTree) newPayload() *countedPayload {
+	newItem := func() *item { return &item{&c.work} }
+	newScope := func() *countedScope { return &countedScope{counted[*item]{work: &c.work, new: newItem}} }
+	newResource := func() *countedResource { return &countedResource{counted[*countedScope]{work: &c.work, new: newScope}} }
+	return &countedPayload{counted[*countedResource]{work: &c.work, new: newResource}}
+}
+
+// An item has one byte, a container none of its own.
+func sizeOfAll[E any](c *counted[E], size func(E) int) (n int) {
+	for i := range c.Len() {
+		n += delimited(size(c.At(i)))
+	}
+	return n
+}
+
+func sizeOfItem(*item) int                  { return 1 }
+func sizeOfScope(s *countedScope) int       { return sizeOfAll(&s.children, sizeOfItem) }
+func sizeOfResource(r *countedResource) int { return sizeOfAll(&r.children, sizeOfScope) }
+func (c *countedTree) size() int            { return sizeOfAll(&c.payload.children, sizeOfResource) }
+
+func (c *countedTree) root() *branch[*countedPayload, *countedResource, *counted[*countedResource]] {
+	scope := newLeaf(func(_, _ *countedScope) {}, func(s *countedScope) *counted[*item] { return &s.children },
+		message[*countedScope]{sizeOfScope, func(*countedScope) int { return 0 }}, sizeOfItem)
+	resource := newBranch(func(_, _ *countedResource) {}, func(r *countedResource) *counted[*countedScope] { return &r.children }, scope,
+		message[*countedResource]{sizeOfResource, func(*countedResource) int { return 0 }})
+	return newBranch(func(_, _ *countedPayload) {}, func(p *countedPayload) *counted[*countedResource] { return &p.children }, resource,
+		message[*countedPayload]{})
 }
 
 // Smaller cuts must not cost more allocations than the containers that they repeat.
@@ -135,24 +179,35 @@ func cutAllocatesOncePerItem[P any](t *testing.T, k kind[P]) {
 	}
 }
 
-// Whoever has no cap in bytes does not pay for one: nothing is kept of the containers that go as a whole.
-func TestCutByItemsKeepsNothingOfResources(t *testing.T) {
-	const resources, n, perCut = 20_000, 1000, 60
-	payloads := make([]ptrace.Traces, 2) // AllocsPerRun runs once more than it measures
-	for i := range payloads {
-		payloads[i] = ptrace.NewTraces()
-		for range resources {
-			payloads[i].ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-		}
+// Nothing is kept of the containers that go as a whole, whatever a cap counts.
+func TestCutKeepsNothingOfResources(t *testing.T) {
+	for _, bytes := range []bool{false, true} {
+		t.Run(fmt.Sprintf("bytes=%t", bytes), func(t *testing.T) {
+			const resources, n, perCut = 20_000, 1000, 60
+			payloads := make([]ptrace.Traces, 2) // AllocsPerRun runs once more than it measures
+			for i := range payloads {
+				payloads[i] = ptrace.NewTraces()
+				for range resources {
+					payloads[i].ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+				}
+			}
+			size, q := 0, Items(n)
+			if bytes {
+				size = Traces{}.Size(payloads[0])
+				q = Quota{resources, size / resources * n}
+			}
+			parts := 0
+			allocs := testing.AllocsPerRun(1, func() {
+				parts = 0
+				for cutter := (Traces{}).Cut(payloads[0], size); cutter.Left().Items > 0; parts++ {
+					cutter.Take(q)
+				}
+				payloads = payloads[1:]
+			})
+			require.Equal(t, resources/n, parts)
+			require.LessOrEqual(t, allocs, float64(2*resources+resources/n*perCut))
+		})
 	}
-	allocs := testing.AllocsPerRun(1, func() {
-		cutter := Traces{}.Cut(payloads[0], 0)
-		payloads = payloads[1:]
-		for range resources / n {
-			takeItems(cutter, n)
-		}
-	})
-	require.LessOrEqual(t, allocs, float64(2*resources+resources/n*perCut))
 }
 
 func TestMergeAllocatesOnce(t *testing.T) {
