@@ -129,3 +129,14 @@ func (c *cutter[P, E, S]) Seam() (seam int) {
 	}
 	return seam
 }
+
+// Together implements [Cutter]. The Take before it has opened the path as far as there is more than one item.
+func (c *cutter[P, E, S]) Together(most int) int {
+	room := most
+	for n := c.node.child; n != nil && n.known && n.opened; n = n.child {
+		if room = within(room) - n.base; room < 0 {
+			return n.items // I6
+		}
+	}
+	return 1
+}

@@ -155,6 +155,100 @@ func TestCutBytesMeasuresOnce(t *testing.T) {
 	require.Greater(t, measured, items-10, "those of the last part are not, as it goes as a whole")
 }
 
+// TestCutKeepsTogetherWhatWouldBeRepeated: what is too large without any item keeps all its items, and its neighbours go on
+// without it (I6).
+func TestCutKeepsTogetherWhatWouldBeRepeated(t *testing.T) {
+	const most = 500
+	long := strings.Repeat("x", most)
+	for name, test := range map[string]struct {
+		in    func(p pmetric.Metrics) // what becomes too large of 3 resources of 2 scopes of 2 metrics of 3 points
+		items int                     // the most of a part
+		want  []int
+	}{
+		"a resource": {
+			func(p pmetric.Metrics) { p.ResourceMetrics().At(1).Resource().Attributes().PutStr("x", long) },
+			100, []int{12, 12, 12},
+		},
+		"a resource, and a cap in items": {
+			func(p pmetric.Metrics) { p.ResourceMetrics().At(1).Resource().Attributes().PutStr("x", long) },
+			5, []int{5, 5, 2, 5, 5, 2, 5, 5, 2},
+		},
+		"a scope": {
+			func(p pmetric.Metrics) { p.ResourceMetrics().At(1).ScopeMetrics().At(0).Scope().SetName(long) },
+			100, []int{12, 6, 18},
+		},
+		"a resource and its scope": {
+			func(p pmetric.Metrics) {
+				p.ResourceMetrics().At(1).Resource().Attributes().PutStr("x", long[:most/2])
+				p.ResourceMetrics().At(1).ScopeMetrics().At(0).Scope().SetName(long[:most/2])
+			},
+			100, []int{12, 6, 18},
+		},
+		"a metric": {
+			func(p pmetric.Metrics) {
+				p.ResourceMetrics().At(1).ScopeMetrics().At(1).Metrics().At(0).SetDescription(long)
+			},
+			100, []int{18, 3, 15},
+		},
+		"a point": {
+			func(p pmetric.Metrics) {
+				p.ResourceMetrics().At(1).ScopeMetrics().At(1).Metrics().At(0).Gauge().DataPoints().At(1).Attributes().PutStr("x", long)
+			},
+			100, []int{19, 1, 16},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := pmetric.NewMetrics()
+			for range 3 {
+				r := p.ResourceMetrics().AppendEmpty()
+				for range 2 {
+					s := r.ScopeMetrics().AppendEmpty()
+					for range 2 {
+						points := s.Metrics().AppendEmpty().SetEmptyGauge().DataPoints()
+						for range 3 {
+							points.AppendEmpty()
+						}
+					}
+				}
+			}
+			test.in(p)
+			want := flattenMetrics(p)
+			var sizes []int
+			var got []string
+			for cutter := (Metrics{}).Cut(p, Metrics{}.Size(p)); cutter.Left().Items > 0; {
+				q := Quota{test.items, most}
+				part, took := cutter.Take(q)
+				if took.Items == 0 {
+					part, took = cutter.Take(Items(min(test.items, cutter.Together(most))))
+					require.Greater(t, took.Bytes, most)
+				}
+				sizes = append(sizes, took.Items)
+				got = append(got, flattenMetrics(part)...)
+			}
+			require.Equal(t, test.want, sizes)
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+func TestStripLeavesTheItems(t *testing.T) {
+	t.Run("traces", func(t *testing.T) { stripLeavesTheItems(t, traces) })
+	t.Run("logs", func(t *testing.T) { stripLeavesTheItems(t, logs) })
+	t.Run("metrics", func(t *testing.T) { stripLeavesTheItems(t, metrics) })
+	t.Run("profiles", func(t *testing.T) { stripLeavesTheItems(t, profiles) })
+}
+
+func stripLeavesTheItems[P any](t *testing.T, k kind[P]) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := k.wide(shape{4, 4, 4, 2}.random(rapid.Uint64().Draw(t, "seed")))
+		before := k.flatten(p)
+		k.Strip(p)
+		after := k.flatten(p)
+		require.Len(t, after, k.Items(p))
+		require.Subset(t, before, after)
+	})
+}
+
 // TestCutBytesOfExtremes: what nobody should send, and somebody does.
 func TestCutBytesOfExtremes(t *testing.T) {
 	huge := strings.Repeat("x", 20<<20)

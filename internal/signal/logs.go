@@ -60,6 +60,9 @@ func (Logs) Cut(p plog.Logs, size int) Cutter[plog.Logs] {
 	return newCutter(p, p.LogRecordCount(), size, logsTree, newLogs)
 }
 
+// Strip implements [Signal].
+func (Logs) Strip(p plog.Logs) { logsTree.strip(p) }
+
 // AppendCopy implements [Signal].
 func (Logs) AppendCopy(dst, src plog.Logs, from, to, seam int) {
 	logsTree.joinSome(dst, src, from, to, seam)

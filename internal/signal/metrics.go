@@ -61,6 +61,9 @@ func (Metrics) Cut(p pmetric.Metrics, size int) Cutter[pmetric.Metrics] {
 	return newCutter(p, p.DataPointCount(), size, metricsTree, newMetrics)
 }
 
+// Strip implements [Signal].
+func (Metrics) Strip(p pmetric.Metrics) { metricsTree.strip(p) }
+
 // AppendCopy implements [Signal].
 func (Metrics) AppendCopy(dst, src pmetric.Metrics, from, to, seam int) {
 	metricsTree.joinSome(dst, src, from, to, seam)
@@ -170,6 +173,8 @@ func dataBase(m pmetric.Metric) (base int) {
 	}
 	return base
 }
+
+func (metricLevel) strip(pmetric.Metric) {}
 
 func (metricLevel) join(dst, src pmetric.Metric, _ int) {
 	switch src.Type() {

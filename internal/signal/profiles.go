@@ -80,6 +80,9 @@ var profilesTree = func() *branch[pprofile.Profiles, pprofile.ResourceProfiles, 
 	return newBranch(copyNothing[pprofile.Profiles], pprofile.Profiles.ResourceProfiles, resource, message[pprofile.Profiles]{})
 }()
 
+// Strip implements [Signal].
+func (Profiles) Strip(p pprofile.Profiles) { profilesTree.strip(p) }
+
 // AppendCopy implements [Signal]. The copy is made twice: once to bring it into the dictionary of dst, once to join it.
 func (s Profiles) AppendCopy(dst, src pprofile.Profiles, from, to, seam int) {
 	part := newProfiles()

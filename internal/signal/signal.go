@@ -49,6 +49,9 @@ type Signal[P any] interface {
 	// parts are bounded by bytes, else 0: then nothing is measured. Profiles are cut by items only.
 	Cut(p P, size int) Cutter[P]
 
+	// Strip removes the containers without items from p, which is the caller's to change.
+	Strip(p P)
+
 	// AppendCopy appends a deep copy of the resources [from, to) of src to dst. seam is 0, unless resource from continues the
 	// last one of dst, as parts of one payload do: then it is what [Cutter.Seam] was between the two, and what was cut there
 	// becomes one again. If dst is empty there is nothing to continue, and seam has no effect. src is only read. It costs
@@ -79,6 +82,12 @@ type Cutter[P any] interface {
 	// Seam is where the last part ended: 0 between two resources, or at the end; 1 within a resource, between two of its
 	// scopes; 2 within a scope; 3 within a metric or profile. [Signal.AppendCopy] puts parts together again.
 	Seam() int
+
+	// Together is for a Take that found no room for the next item in most bytes, all that a part may have: it is how many
+	// of the next items belong into a part that is too large all the same. It is 1, unless the resource of the next item, or
+	// that with its scope, or those with its metric, have more than most bytes without any item. Then it is all that is
+	// left in there, as each part would repeat what is too large (I6). Only where bytes are measured.
+	Together(most int) int
 
 	// Left is what has not been taken; its Bytes are 0 where nothing is measured.
 	Left() Quota

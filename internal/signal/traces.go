@@ -60,6 +60,9 @@ func (Traces) Cut(p ptrace.Traces, size int) Cutter[ptrace.Traces] {
 	return newCutter(p, p.SpanCount(), size, tracesTree, newTraces)
 }
 
+// Strip implements [Signal].
+func (Traces) Strip(p ptrace.Traces) { tracesTree.strip(p) }
+
 // AppendCopy implements [Signal].
 func (Traces) AppendCopy(dst, src ptrace.Traces, from, to, seam int) {
 	tracesTree.joinSome(dst, src, from, to, seam)

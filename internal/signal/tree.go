@@ -35,6 +35,9 @@ type level[C any] interface {
 	// trim removes the shells that split left in c.
 	trim(c C, n *node)
 
+	// strip removes the containers without items from c, which has items itself.
+	strip(c C)
+
 	// join appends a copy of what is in src to what is in dst, as if the two were parts of one container, and seam was
 	// returned by [Cutter.Seam] at the end of the first of them, less the levels above.
 	join(dst, src C, seam int)
@@ -151,6 +154,16 @@ func (b *branch[C, E, S]) trim(c C, n *node) {
 	}
 }
 
+func (b *branch[C, E, S]) strip(c C) {
+	b.children(c).RemoveIf(func(e E) bool {
+		if b.child.items(e) == 0 {
+			return true
+		}
+		b.child.strip(e)
+		return false
+	})
+}
+
 func (b *branch[C, E, S]) join(dst, src C, seam int) {
 	b.joinSome(dst, src, 0, b.children(src).Len(), seam)
 }
@@ -193,6 +206,8 @@ func (l *leaf[C, E, S]) split(head func() C, c C, n *node, q Quota) (took Quota)
 }
 
 func (l *leaf[C, E, S]) trim(c C, n *node) { dropFirst(l.records(c), n.next) }
+
+func (l *leaf[C, E, S]) strip(C) {}
 
 func (l *leaf[C, E, S]) join(dst, src C, _ int) { appendCopies(l.records(dst), l.records(src)) }
 
