@@ -15,7 +15,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
-	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // logsOf makes a payload with one record of each length, under one resource.
@@ -206,57 +205,10 @@ func TestBytesAreNotForProfiles(t *testing.T) {
 		"send_batch_max_size_bytes is 8": func(c *Config) { c.SendBatchMaxSizeBytes = 8 },
 		`sizer is "bytes"`:               func(c *Config) { c.Sizer = sizerBytes },
 	} {
-		cfg := createDefaultConfig().(*Config)
+		cfg := NewFactory().CreateDefaultConfig().(*Config)
 		set(cfg)
 		_, _, err := profiles.create(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, func(context.Context, pprofile.Profiles) error { return nil })
 		require.ErrorContains(t, err, want)
 		require.ErrorContains(t, err, "profiles")
-	}
-}
-
-// measuredLogs counts how often a record is measured.
-type measuredLogs struct {
-	signal.Logs
-	records *int
-}
-
-func (m measuredLogs) Size(p plog.Logs) int {
-	*m.records += p.LogRecordCount()
-	return m.Logs.Size(p)
-}
-
-func (m measuredLogs) SizeOf(p plog.Logs, i int) int {
-	*m.records += m.ItemsOf(p, i)
-	return m.Logs.SizeOf(p, i)
-}
-
-// TestRequestIsMeasuredOnce, also one that is taken apart by its resources, and none where no key is about bytes.
-func TestRequestIsMeasuredOnce(t *testing.T) {
-	for name, test := range map[string]struct {
-		set  func(*Config)
-		want int
-	}{
-		"no bytes":  {func(c *Config) { c.ResourceKeys = []string{"service.name"} }, 0},
-		"whole":     {func(c *Config) { c.SendBatchSizeBytes = 1 << 20 }, 6},
-		"divided":   {func(c *Config) { c.SendBatchSizeBytes, c.ResourceKeys = 1<<20, []string{"service.name"} }, 6},
-		"one key":   {func(c *Config) { c.SendBatchSizeBytes, c.ResourceKeys = 1<<20, []string{"none"} }, 6},
-		"sizer":     {func(c *Config) { c.Sizer = sizerBytes }, 6},
-		"both caps": {func(c *Config) { c.SendBatchMaxSize, c.SendBatchMaxSizeBytes = 8192, 1<<20 }, 6},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cfg := createDefaultConfig().(*Config)
-			test.set(cfg)
-			require.NoError(t, cfg.Validate())
-			records, tel := 0, componenttest.NewTelemetry()
-			b, err := newBuffer(metadatatest.NewSettings(tel), cfg, "logs", measuredLogs{records: &records}, nil,
-				func(context.Context, plog.Logs) error { return nil })
-			require.NoError(t, err)
-			b.telemetry.bytes = false // the detailed level measures too, what is sent
-			require.NoError(t, b.Start(context.Background(), componenttest.NewNopHost()))
-			require.NoError(t, b.consume(context.Background(), logs.resources(2, 0, 10, 20)))
-			require.Equal(t, test.want, records)
-			require.NoError(t, b.Shutdown(context.Background()))
-			require.NoError(t, tel.Shutdown(context.Background()))
-		})
 	}
 }

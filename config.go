@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/batcher"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -138,4 +139,26 @@ func (c *Config) unit() partitioned.Unit {
 	default:
 		return partitioned.Items
 	}
+}
+
+// settings returns the configuration with every default and automatic size as a number.
+func (c *Config) settings() batcher.Settings {
+	s := batcher.Settings{
+		MetadataKeys: c.MetadataKeys, ResourceKeys: c.ResourceKeys, MaxKeys: toInt(c.MetadataCardinalityLimit),
+		Partitions: int(c.Partitions), Timeout: c.Timeout, Bytes: c.bytesKey() != "", Consumers: c.consumers(), Unit: c.unit(),
+		WaitForResult: c.WaitForResult, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge,
+		ShutdownTimeout: c.ShutdownTimeout,
+	}
+	s.BatchSize, s.MaxBatchSize = c.batchSize()
+	s.Capacity, s.KeyCapacity = c.capacity()
+	if !c.BlockOnOverflow {
+		s.Overflow = partitioned.Refuse
+	}
+	if c.Buffer == bufferMap {
+		s.Map = &batcher.Map{
+			Records: c.Map.Key == mapRecord, LogKeys: c.Map.LogKeys, LogVersion: c.Map.LogVersion,
+			Remember: c.Map.Remember, RememberLimit: toInt(c.Map.RememberLimit),
+		}
+	}
+	return s
 }

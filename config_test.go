@@ -23,7 +23,7 @@ import (
 
 // load is what a collector does with a component's section.
 func load(section *confmap.Conf) (*Config, error) {
-	cfg := createDefaultConfig().(*Config)
+	cfg := NewFactory().CreateDefaultConfig().(*Config)
 	if err := section.Unmarshal(cfg); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			Map:             NewDefaultMap(),
 		},
 		"partitionedbuffer/map": func() *Config {
-			c := createDefaultConfig().(*Config)
+			c := NewFactory().CreateDefaultConfig().(*Config)
 			c.Buffer, c.SendBatchSize = "map", 0
 			c.Map = Map{Key: "record", LogKeys: []string{"uid", "kind"}, LogVersion: "version", Remember: time.Minute, RememberLimit: 1000}
 			return c
@@ -386,7 +386,7 @@ func TestAutomaticCapacityFollowsBatchesAndConsumers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := createDefaultConfig().(*Config)
+			cfg := NewFactory().CreateDefaultConfig().(*Config)
 			test.set(cfg)
 			require.NoError(t, cfg.Validate())
 			queue, perKey := cfg.capacity()

@@ -55,7 +55,7 @@ func newDeliveryChaos(seed uint64) *deliveryChaos {
 		accepted: map[int]bool{}, refused: map[int]bool{}, pushed: map[int]int{},
 	}
 	r := c.rng
-	cfg := createDefaultConfig().(*Config)
+	cfg := NewFactory().CreateDefaultConfig().(*Config)
 	cfg.WaitForResult = pick(r, true, false)
 	cfg.SplitOnTooLarge = pick(r, true, false)
 	if pick(r, true, false) {

@@ -57,6 +57,7 @@ var anyLogs = kinds[2]
 type pipeline struct {
 	component.Component
 	push      func(ctx context.Context, first, n int) error
+	waits     bool                                                  // for results
 	consume   any                                                   // func(ctx context.Context, payload P) error
 	pushAll   func(ctx context.Context, n int, firsts ...int) error // in one payload, a resource each
 	telemetry *componenttest.Telemetry
@@ -130,7 +131,7 @@ func newPipelineTo[P payload](t *testing.T, k kind[P], set func(*Config), next f
 	core, log := observer.New(zap.DebugLevel)
 	p.log = log
 	settings.Logger = zap.New(core)
-	cfg := createDefaultConfig().(*Config)
+	cfg := NewFactory().CreateDefaultConfig().(*Config)
 	if set != nil {
 		set(cfg)
 	}
@@ -139,7 +140,7 @@ func newPipelineTo[P payload](t *testing.T, k kind[P], set func(*Config), next f
 		return next(p, ctx, payload)
 	})
 	require.NoError(t, err)
-	p.Component = c
+	p.Component, p.waits = c, cfg.WaitForResult
 	p.push = func(ctx context.Context, first, n int) error { return consume(ctx, k.payload(first, n)) }
 	p.consume = consume
 	p.pushAll = func(ctx context.Context, n int, firsts ...int) error {
@@ -246,16 +247,7 @@ func (p *pipeline) metric(t *testing.T, name, reason string) int64 {
 
 // stats are the accounts behind the metrics, which end at Shutdown.
 func (p *pipeline) stats() partitioned.Stats {
-	switch c := p.Component.(type) {
-	case tracesProcessor:
-		return c.queue.Stats()
-	case metricsProcessor:
-		return c.queue.Stats()
-	case logsProcessor:
-		return c.queue.Stats()
-	default:
-		return c.(profilesProcessor).queue.Stats()
-	}
+	return p.Component.(interface{ Stats() partitioned.Stats }).Stats()
 }
 
 // requireConserved checks I1 in the metrics, at rest: all that was accepted is accounted for.

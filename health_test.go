@@ -4,7 +4,6 @@ package partitionedbufferprocessor
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -38,6 +37,9 @@ func (h *statusHost) told() (all []componentstatus.Status) {
 	}
 	return all
 }
+
+// longWait is how long a caller waits for room before that is reported.
+const longWait = 5 * time.Second
 
 const (
 	well = componentstatus.StatusOK
@@ -170,27 +172,4 @@ func TestNothingIsReportedFromShutdownOn(t *testing.T) {
 		time.Sleep(time.Hour)
 		require.Empty(t, h.told())
 	})
-}
-
-// What is told last is what is, whatever happens while the host listens.
-func TestHealthThatChangesWhileItIsTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		slow := &slowHost{}
-		h := &health{}
-		h.start(slow)
-		go h.delivered(errNext)
-		synctest.Wait()
-		h.delivered(nil)
-		h.delivered(errors.Join(errNext))
-		h.delivered(nil)
-		time.Sleep(time.Minute)
-		require.Equal(t, []componentstatus.Status{ill, well}, slow.told())
-	})
-}
-
-type slowHost struct{ statusHost }
-
-func (h *slowHost) Report(e *componentstatus.Event) {
-	time.Sleep(time.Second)
-	h.statusHost.Report(e)
 }

@@ -44,7 +44,7 @@ var mappable = kinds[:3]
 // TestProfilesHaveNoMap, and are told so before anything runs.
 func TestProfilesHaveNoMap(t *testing.T) {
 	for _, set := range []func(*Config){byResource, byRecord} {
-		cfg := createDefaultConfig().(*Config)
+		cfg := NewFactory().CreateDefaultConfig().(*Config)
 		set(cfg)
 		_, _, err := profiles.create(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, func(context.Context, pprofile.Profiles) error { return nil })
 		require.ErrorContains(t, err, `buffer is "map"; profiles`)
@@ -52,7 +52,7 @@ func TestProfilesHaveNoMap(t *testing.T) {
 }
 
 func TestLogRecordsNeedKeys(t *testing.T) {
-	cfg := createDefaultConfig().(*Config)
+	cfg := NewFactory().CreateDefaultConfig().(*Config)
 	byRecord(cfg)
 	cfg.Map.LogKeys = nil
 	_, _, err := logs.create(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, func(context.Context, plog.Logs) error { return nil })
@@ -90,7 +90,7 @@ type started[P payload] struct {
 
 func newPipelineOf[P payload](t *testing.T, k kind[P], set func(*Config), next func(context.Context, P) error) started[P] {
 	telemetry := componenttest.NewTelemetry()
-	cfg := createDefaultConfig().(*Config)
+	cfg := NewFactory().CreateDefaultConfig().(*Config)
 	set(cfg)
 	require.NoError(t, cfg.Validate())
 	c, consume, err := k.create(metadatatest.NewSettings(telemetry), cfg, next)

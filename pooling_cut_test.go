@@ -37,7 +37,7 @@ func TestPartsAreForwardedOnceInAGraph(t *testing.T) {
 	usePooling(t, true)
 	for _, readOnly := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			cfg := createDefaultConfig().(*Config)
+			cfg := NewFactory().CreateDefaultConfig().(*Config)
 			cfg.SendBatchSize, cfg.SendBatchMaxSize = 3, 3
 			tt := componenttest.NewTelemetry()
 			p, consume, err := logs.create(metadatatest.NewSettings(tt), cfg, logs.inGraph(func(context.Context, plog.Logs) error { return nil }))

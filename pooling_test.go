@@ -55,7 +55,7 @@ type pooledCase struct {
 }
 
 func (c pooledCase) config() *Config {
-	cfg := createDefaultConfig().(*Config)
+	cfg := NewFactory().CreateDefaultConfig().(*Config)
 	if c.set != nil {
 		c.set(cfg)
 	}

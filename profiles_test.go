@@ -15,6 +15,9 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
 )
 
+// maxDictionary is the most dictionary entries in a batch whose profiles were merged.
+const maxDictionary = 4096
+
 // entries is a payload of n samples whose dictionary has at least size entries.
 func entries(first, n, size int) pprofile.Profiles {
 	p := newProfiles(first, n)
@@ -84,7 +87,7 @@ func TestProfilesDictionaryBoundsBatches(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var got [][]string
 				set := metadatatest.NewSettings(componenttest.NewTelemetry())
-				cfg := createDefaultConfig().(*Config)
+				cfg := NewFactory().CreateDefaultConfig().(*Config)
 				if test.set != nil {
 					test.set(cfg)
 				}
@@ -113,7 +116,7 @@ func TestProfilesThatCannotBeMergedGoAsTheyCame(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var got pprofile.Profiles
 				set := metadatatest.NewSettings(componenttest.NewTelemetry())
-				cfg := createDefaultConfig().(*Config)
+				cfg := NewFactory().CreateDefaultConfig().(*Config)
 				cfg.SendBatchSize, cfg.SendBatchMaxSize = 1, 1
 				p, consume, err := profiles.create(set, cfg, func(_ context.Context, p pprofile.Profiles) error {
 					require.Equal(t, pprofile.Profiles{}, got, "once")

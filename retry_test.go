@@ -215,7 +215,7 @@ func TestCopyIsOnlyMadeToSendAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := createDefaultConfig().(*Config)
+				cfg := NewFactory().CreateDefaultConfig().(*Config)
 				test.set(cfg)
 				require.NoError(t, cfg.Validate())
 				var got plog.Logs
@@ -314,7 +314,7 @@ type pooledRetry struct {
 func runRetried[P payload](t *testing.T, k kind[P], c pooledRetry, pooling bool) {
 	usePooling(t, pooling)
 	synctest.Test(t, func(t *testing.T) {
-		cfg := createDefaultConfig().(*Config)
+		cfg := NewFactory().CreateDefaultConfig().(*Config)
 		c.set(cfg)
 		var got []string
 		calls := 0

@@ -88,7 +88,7 @@ func TestShutdownTable(t *testing.T) {
 				require.Equal(t, test.want, accounts{st.Forwarded, st.Returned, st.Failed, st.Lost})
 				require.Equal(t, int64(test.push), st.Accepted)
 				told := <-result
-				require.Equal(t, p.waits() && test.push > 0, told != nil)
+				require.Equal(t, p.waits && test.push > 0, told != nil)
 				time.Sleep(2 * time.Hour)
 				synctest.Wait()
 				require.Equal(t, st, p.stats(), "what goes on after it changes nothing")
@@ -96,6 +96,3 @@ func TestShutdownTable(t *testing.T) {
 		})
 	}
 }
-
-// waits tells whether callers wait for their results.
-func (p *pipeline) waits() bool { return p.Component.(logsProcessor).cfg.WaitForResult }

@@ -9,12 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 	"go.opentelemetry.io/otel/trace"
@@ -159,36 +155,6 @@ func TestQueueSizeIsInUnitsOfTheSizer(t *testing.T) {
 		metadatatest.AssertEqualProcessorPartitionedbufferQueueCapacity(t, p.telemetry, number[int64](9), values...)
 		metadatatest.AssertEqualProcessorPartitionedbufferItemsPending(t, p.telemetry, number[int64](30), values...)
 	})
-}
-
-// The walk over a whole batch for its size is for those who look at it: a collector below the detailed level drops the
-// metric by a view.
-func TestBytesAreCountedOnlyForSomebody(t *testing.T) {
-	for name, test := range map[string]struct {
-		options []componenttest.TelemetryOption
-		want    bool
-	}{
-		"detailed": {nil, true},
-		"normal": {[]componenttest.TelemetryOption{componenttest.WithMetricOptions(sdkmetric.WithView(sdkmetric.NewView(
-			sdkmetric.Instrument{
-				Name:  "otelcol_processor_batch_batch_send_size_bytes",
-				Scope: instrumentation.Scope{Name: "go.opentelemetry.io/collector/processor/batchprocessor"},
-			},
-			sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}},
-		)))}, false},
-		"a view of one's own": {[]componenttest.TelemetryOption{componenttest.WithMetricOptions(sdkmetric.WithView(sdkmetric.NewView(
-			sdkmetric.Instrument{Name: "otelcol_processor_partitionedbuffer_batch_send_size_bytes"},
-			sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}},
-		)))}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			set := metadatatest.NewSettings(componenttest.NewTelemetry(test.options...))
-			b, err := newBuffer(set, createDefaultConfig().(*Config), "logs", logs.Signal, nil, func(context.Context, plog.Logs) error { return nil })
-			require.NoError(t, err)
-			require.Equal(t, test.want, b.telemetry.bytes)
-			require.NoError(t, b.Shutdown(context.Background()))
-		})
-	}
 }
 
 // An ended processor, which a reload replaced, must not go on to report what it once had.

@@ -8,7 +8,14 @@
 // every consumer, would take that reference for its own to give back.
 package signal
 
-import "math"
+import (
+	"math"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/pprofile"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
 
 // Signal is what the processor has to know about one kind of telemetry.
 type Signal[P any] interface {
@@ -91,6 +98,41 @@ type Cutter[P any] interface {
 
 	// Left is what has not been taken; its Bytes are 0 where nothing is measured.
 	Left() Quota
+}
+
+// Descriptor is a kind of telemetry with all that can be done with it. R is one record outside of its payload.
+type Descriptor[P, R any] struct {
+	Name    string // of the signal, as in the name of a span
+	Signal  Signal[P]
+	Groups  Groups[P]     // merges equal resources; nil: that cannot be done
+	Records Records[P, R] // tells records apart; nil: that cannot be done
+
+	// AnyResource: the identity of a record does not contain its resource, so equal records may stand below several resources.
+	AnyResource bool
+
+	// Dictionary: all parts of a payload refer to one dictionary. So Size counts its entries, there is no size in bytes, and
+	// Check may fail.
+	Dictionary bool
+}
+
+// OfTraces describes traces.
+func OfTraces() Descriptor[ptrace.Traces, Span] {
+	return Descriptor[ptrace.Traces, Span]{Name: "traces", Signal: Traces{}, Groups: Traces{}, Records: Traces{}}
+}
+
+// OfMetrics describes metrics.
+func OfMetrics() Descriptor[pmetric.Metrics, Point] {
+	return Descriptor[pmetric.Metrics, Point]{Name: "metrics", Signal: Metrics{}, Groups: Metrics{}, Records: Metrics{}}
+}
+
+// OfLogs describes logs.
+func OfLogs() Descriptor[plog.Logs, LogRecord] {
+	return Descriptor[plog.Logs, LogRecord]{Name: "logs", Signal: Logs{}, Groups: Logs{}, Records: Logs{}, AnyResource: true}
+}
+
+// OfProfiles describes profiles, whose records are never apart from their payload.
+func OfProfiles() Descriptor[pprofile.Profiles, struct{}] {
+	return Descriptor[pprofile.Profiles, struct{}]{Name: "profiles", Signal: Profiles{}, Dictionary: true}
 }
 
 // batch is what the slices of resources have in common across signals.

@@ -50,7 +50,7 @@ func TestConsumeAllocatesNothingThatGrows(t *testing.T) {
 func allocations[P payload](k kind[P], set func(*Config)) func(*testing.T) float64 {
 	return func(t *testing.T) float64 {
 		const runs = 5000
-		cfg := createDefaultConfig().(*Config)
+		cfg := NewFactory().CreateDefaultConfig().(*Config)
 		cfg.SendBatchSize = 1000 // so that what a batch costs, ten allocations or so with keys, is little for each call
 		if set != nil {
 			set(cfg)

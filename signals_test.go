@@ -107,7 +107,10 @@ var traces = kind[ptrace.Traces]{
 			return nil, nil, err
 		}
 		p, err := NewFactory().CreateTraces(context.Background(), set, cfg, c)
-		return p, p.ConsumeTraces, err
+		if err != nil {
+			return nil, nil, err
+		}
+		return p, p.ConsumeTraces, nil
 	},
 }
 
@@ -147,7 +150,10 @@ var logs = kind[plog.Logs]{
 			return nil, nil, err
 		}
 		p, err := NewFactory().CreateLogs(context.Background(), set, cfg, c)
-		return p, p.ConsumeLogs, err
+		if err != nil {
+			return nil, nil, err
+		}
+		return p, p.ConsumeLogs, nil
 	},
 }
 
@@ -195,7 +201,10 @@ var metrics = kind[pmetric.Metrics]{
 			return nil, nil, err
 		}
 		p, err := NewFactory().CreateMetrics(context.Background(), set, cfg, c)
-		return p, p.ConsumeMetrics, err
+		if err != nil {
+			return nil, nil, err
+		}
+		return p, p.ConsumeMetrics, nil
 	},
 }
 
@@ -211,7 +220,10 @@ var profiles = kind[pprofile.Profiles]{
 			return nil, nil, err
 		}
 		p, err := NewFactory().CreateProfiles(context.Background(), set, cfg, c)
-		return p, p.ConsumeProfiles, err
+		if err != nil {
+			return nil, nil, err
+		}
+		return p, p.ConsumeProfiles, nil
 	},
 }
 

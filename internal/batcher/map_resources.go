@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package partitionedbufferprocessor
+package batcher
 
 import (
 	"context"
 	"slices"
 	"sync"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
-// resources holds a resource once, with all that arrived for it.
+// resources is the [store] that holds a resource once, with all that arrived for it.
 type resources[P any] struct {
 	*partitioned.Map[resourceID, resource[P]]
-	b       *buffer[P]
-	signal  signal.Groups[P]
-	writers sync.Pool
+	signal   signal.Groups[P]
+	router   *router[P]
+	payloads *payloads[P]
+	send     sendFunc[P]
+	writers  sync.Pool // of *resourceWriter[P]
 }
 
+// resourceWriter is what it takes to push.
 type resourceWriter[P any] struct {
 	encoder signal.Encoder
-	streams streams[P]
+	streams streams
 }
 
 type resourceID struct{ stream, identity string }
@@ -35,7 +36,7 @@ type resourceEntry[P any] = partitioned.Entry[resourceID, resource[P]]
 // resource is small, as the lines of memory that it has are what producers wait for.
 type resource[P any] struct {
 	items int
-	more  *more[P]
+	meta  *meta[P]
 	last  *arrival[P] // of those of the same resource, that will be folded into the first
 	again *request[P] // instead: what was taken out of the map, for good
 }
@@ -46,9 +47,9 @@ type arrival[P any] struct {
 	before *arrival[P]
 }
 
-func newResources[P any](b *buffer[P], sig signal.Groups[P]) (pending[P], error) {
-	m := &resources[P]{b: b, signal: sig}
-	mc := mapConfig[P, resourceID, resource[P]](b)
+func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payloads[P], send sendFunc[P]) (*resources[P], error) {
+	m := &resources[P]{signal: sig, router: newRouter(keys, p, mapPartitions(cfg)), payloads: p, send: send}
+	mc := mapConfig[resourceID, resource[P]](cfg)
 	mc.Process = m.process
 	mc.Weigh = func(e resourceEntry[P]) partitioned.Weight {
 		return partitioned.Weight{Items: e.Value.items}
@@ -62,33 +63,14 @@ func newResources[P any](b *buffer[P], sig signal.Groups[P]) (pending[P], error)
 
 func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (partitioned.Result, error) {
 	given := r.payload
-	copied := m.b.signal.Shared(given)
+	copied := m.payloads.signal.Shared(given)
 	if copied {
-		r.payload = m.b.signal.Copy(given)
+		r.payload = m.payloads.copy(given)
 	}
-	w, _ := m.writers.Get().(*resourceWriter[P])
-	if w == nil {
-		w = &resourceWriter[P]{}
-	}
-	m.b.streams(ctx, &w.streams)
 	var one [1]resourceEntry[P]
-	entries := one[:0]
-	for i := range m.b.signal.Resources(r.payload) {
-		identity, g := m.signal.Group(&w.encoder, r.payload, i)
-		if g.Items == 0 {
-			continue
-		}
-		of := resource[P]{items: g.Items, more: r.more, last: &arrival[P]{Group: g}}
-		if r.more != nil && len(entries) > 0 { // one link for all of them
-			rest := *r.more
-			rest.origin = trace.SpanContext{}
-			of.more = &rest
-		}
-		entries = append(entries, resourceEntry[P]{Key: resourceID{w.streams.of(r.payload, i), identity}, Value: of})
-	}
-	m.writers.Put(w)
+	entries := m.entries(ctx, r, one[:0])
 	for range len(entries) - 1 { // each has a reference
-		m.b.hold(r.payload)
+		m.payloads.hold(r.payload)
 	}
 	var result partitioned.Result
 	var err error
@@ -99,24 +81,48 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 	}
 	if err != nil {
 		for range len(entries) - 1 {
-			m.b.release(r.payload)
+			m.payloads.release(r.payload)
 		}
 		if copied {
-			m.b.release(r.payload)
+			m.payloads.release(r.payload)
 		}
 	} else if copied {
-		m.b.release(given)
+		m.payloads.release(given)
 	}
 	return result, err
 }
 
-// gather runs under the lane's lock. What is below the resources becomes one when the entry is taken: here it would hold up
+// entries makes an entry for each resource of r with an item, behind those in entries.
+func (m *resources[P]) entries(ctx context.Context, r request[P], entries []resourceEntry[P]) []resourceEntry[P] {
+	w, _ := m.writers.Get().(*resourceWriter[P])
+	if w == nil {
+		w = &resourceWriter[P]{}
+	}
+	defer m.writers.Put(w)
+	m.router.begin(ctx, &w.streams)
+	for i := range m.payloads.signal.Resources(r.payload) {
+		identity, g := m.signal.Group(&w.encoder, r.payload, i)
+		if g.Items == 0 {
+			continue
+		}
+		of := resource[P]{items: g.Items, meta: r.meta, last: &arrival[P]{Group: g}}
+		if r.meta != nil && len(entries) > 0 { // the links stand once for all of them
+			other := *r.meta
+			other.links = nil
+			of.meta = &other
+		}
+		entries = append(entries, resourceEntry[P]{Key: resourceID{m.router.stream(&w.streams, r.payload, i), identity}, Value: of})
+	}
+	return entries
+}
+
+// gather runs under the lock of the partition. What is below the resources becomes one when the entry is taken: here it would hold up
 // all callers, for memory that is in another processor's cache each time.
 func (m *resources[P]) gather(held, added resourceEntry[P]) resource[P] {
 	v := added.Value
 	v.last.before = held.Value.last
 	v.items += held.Value.items
-	v.more = both(held.Value.more, v.more)
+	v.meta = mergeMeta(held.Value.meta, v.meta)
 	return v
 }
 
@@ -132,20 +138,20 @@ func (m *resources[P]) take(v *resource[P], same *[]*signal.Group[P]) request[P]
 	slices.Reverse(*same)
 	m.signal.Fold(&first.Group, *same)
 	for _, g := range *same {
-		m.b.release(g.Payload)
+		m.payloads.release(g.Payload)
 	}
 	clear(*same)
 	*same = (*same)[:0]
 	p := m.signal.Extract(first.Group)
-	if m.b.signal.Resources(first.Payload) > 1 {
-		m.b.release(first.Payload)
+	if m.payloads.signal.Resources(first.Payload) > 1 {
+		m.payloads.release(first.Payload)
 	}
 	*v.last = arrival[P]{Group: signal.Group[P]{Payload: p, Items: v.items}} // may be taken again, if it cannot be split
-	return request[P]{payload: p, items: v.items, more: v.more}
+	return request[P]{payload: p, items: v.items, meta: v.meta}
 }
 
 func (m *resources[P]) entry(stream string, r *request[P]) resourceEntry[P] {
-	return resourceEntry[P]{Key: resourceID{stream: stream}, Value: resource[P]{items: r.items, more: r.more, again: r}}
+	return resourceEntry[P]{Key: resourceID{stream: stream}, Value: resource[P]{items: r.items, meta: r.meta, again: r}}
 }
 
 func (m *resources[P]) split(e resourceEntry[P], room partitioned.Weight) (head, tail resourceEntry[P], ok bool) {
@@ -153,7 +159,7 @@ func (m *resources[P]) split(e resourceEntry[P], room partitioned.Weight) (head,
 		return e, e, false
 	}
 	var same []*signal.Group[P]
-	first, second, ok := m.b.split(m.take(&e.Value, &same), room)
+	first, second, ok := m.payloads.split(m.take(&e.Value, &same), room)
 	return m.entry(e.Key.stream, &first), m.entry(e.Key.stream, &second), ok
 }
 
@@ -163,5 +169,5 @@ func (m *resources[P]) process(ctx context.Context, batch partitioned.Batch[reso
 	for i := range batch.Items {
 		requests[i] = m.take(&batch.Items[i].Value, &same)
 	}
-	return processEntries(ctx, m.b, batch, requests, func(r *request[P]) resourceEntry[P] { return m.entry(batch.Key, r) })
+	return sendEntries(ctx, m.send, batch, requests, func(r *request[P]) resourceEntry[P] { return m.entry(batch.Key, r) })
 }

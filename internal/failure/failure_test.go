@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package partitionedbufferprocessor
+package failure
 
 import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/consumer/consumererror/xconsumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/pprofile"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
+
+var errNext = errors.New("the next consumer's own error")
 
 func TestTooLargeIsRecognised(t *testing.T) {
 	throttled, err := status.New(codes.ResourceExhausted, "grpc: received message larger than max (5 vs. 4)").WithDetails(&errdetails.RetryInfo{})
@@ -42,8 +49,8 @@ func TestTooLargeIsRecognised(t *testing.T) {
 		"plain":               {errNext, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, test.want, anyTooLarge(parts(test.err)))
-			require.Equal(t, test.want, anyTooLarge(parts(errors.Join(errNext, test.err))), "of a fan-out")
+			require.Equal(t, test.want, Of(test.err).TooLarge())
+			require.Equal(t, test.want, Of(errors.Join(errNext, test.err)).TooLarge(), "of a fan-out")
 		})
 	}
 }
@@ -69,10 +76,12 @@ func TestPartsOfAnError(t *testing.T) {
 		"one with two causes":   {fmt.Errorf("%w: %w", other, permanent(errNext)), 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Len(t, parts(test.err), test.parts)
-			require.Equal(t, test.permanent, allPermanent(parts(test.err)))
+			f := Of(test.err)
+			require.Len(t, f.parts, test.parts)
+			require.Equal(t, test.parts == 1, f.Single())
+			require.Equal(t, test.permanent, f.Permanent())
 			for _, several := range []bool{false, true} {
-				told := forOrigins(test.err, several)
+				told := f.ForCallers(several)
 				require.Equal(t, test.permanent, consumererror.IsPermanent(told))
 				require.Equal(t, test.err.Error(), told.Error())
 			}
@@ -80,27 +89,43 @@ func TestPartsOfAnError(t *testing.T) {
 	}
 }
 
-func TestSubsetIsHiddenAndNothingElse(t *testing.T) {
-	for _, k := range kinds {
-		rejected := status.Error(codes.Aborted, "rejected")
-		err := fmt.Errorf("x: %w", k.partial(consumererror.NewPermanent(rejected), 0, 3))
-		require.Equal(t, k.list(0, 3), k.subset(err))
-		require.Equal(t, err, forOrigins(err, false))
-		told := forOrigins(err, true)
-		require.Nil(t, k.subset(told))
-		require.True(t, consumererror.IsPermanent(told))
-		require.ErrorIs(t, told, rejected)
-		require.Equal(t, codes.Aborted, status.Code(told))
-		require.Equal(t, err.Error(), told.Error())
-	}
+func TestDelayIsWhatTheServerAsks(t *testing.T) {
+	asks, err := status.New(codes.Unavailable, "later").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(7 * time.Second)})
+	require.NoError(t, err)
+	require.Equal(t, 7*time.Second, Of(fmt.Errorf("x: %w", asks.Err())).Delay())
+	require.Zero(t, Of(status.Error(codes.Unavailable, "later")).Delay())
+	require.Zero(t, Of(errNext).Delay())
 }
 
-func TestEmptySubsetSaysNothing(t *testing.T) {
-	f := examine(signal.Logs{}, logs.partial(errNext, logs.payload(0, 0)), 5)
-	require.False(t, f.partly)
-	require.Equal(t, 5, f.items)
-	f = examine(signal.Logs{}, errors.Join(logs.partial(errNext, logs.payload(0, 2)), errNext), 5)
-	require.False(t, f.partly, "beside another error")
-	f = examine(signal.Logs{}, errors.Join(logs.partial(errNext, logs.payload(0, 2))), 5)
-	require.Equal(t, 2, f.items)
+// subset is an error that carries telemetry, and finds it again.
+type subset struct {
+	err  func(error) error
+	find func(error) bool
+}
+
+func carries[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+func TestSubsetIsHiddenAndNothingElse(t *testing.T) {
+	for name, s := range map[string]subset{
+		"traces":   {func(err error) error { return consumererror.NewTraces(err, ptrace.NewTraces()) }, carries[consumererror.Traces]},
+		"metrics":  {func(err error) error { return consumererror.NewMetrics(err, pmetric.NewMetrics()) }, carries[consumererror.Metrics]},
+		"logs":     {func(err error) error { return consumererror.NewLogs(err, plog.NewLogs()) }, carries[consumererror.Logs]},
+		"profiles": {func(err error) error { return xconsumererror.NewProfiles(err, pprofile.NewProfiles()) }, carries[xconsumererror.Profiles]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rejected := status.Error(codes.Aborted, "rejected")
+			err := fmt.Errorf("x: %w", s.err(consumererror.NewPermanent(rejected)))
+			require.True(t, s.find(err))
+			require.Equal(t, err, Of(err).ForCallers(false))
+			told := Of(err).ForCallers(true)
+			require.False(t, s.find(told))
+			require.True(t, consumererror.IsPermanent(told))
+			require.ErrorIs(t, told, rejected)
+			require.Equal(t, codes.Aborted, status.Code(told))
+			require.Equal(t, err.Error(), told.Error())
+		})
+	}
 }

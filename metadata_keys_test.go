@@ -4,77 +4,14 @@ package partitionedbufferprocessor
 
 import (
 	"context"
-	"maps"
 	"net"
-	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/client"
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"pgregory.net/rapid"
 )
-
-// Whatever the values contain, two combinations never share a key, and each is found again in its own.
-func TestKeysAreInjective(t *testing.T) {
-	// Values that could be taken for lengths, separators or the end of others.
-	value := rapid.OneOf(
-		rapid.SampledFrom([]string{"", "a", "b", "ab", "\x00", "\x01", "\x01a", "\x00\x00", ",", ";", "=", "a,b", strings.Repeat("x", 127), strings.Repeat("x", 128), strings.Repeat("x", 300)}),
-		rapid.StringN(0, 3, 8),
-	)
-	names := []string{"a", "b", "c"}
-	values := rapid.Custom(func(t *rapid.T) map[string][]string {
-		drawn := map[string][]string{}
-		for _, name := range names {
-			if list := rapid.SliceOfN(value, 0, 3).Draw(t, name); len(list) > 0 {
-				drawn[name] = list // an empty list and none are the same to client.Metadata
-			}
-		}
-		return drawn
-	})
-	attribute := rapid.Custom(func(t *rapid.T) any {
-		return rapid.SampledFrom([]any{nil, "", "0", "1", "true", "a", "\x01", int64(0), int64(1), -1.5, 1.0, true, false, []any{"1"}, []any{int64(1)}, map[string]any{"a": "b"}}).Draw(t, "attribute")
-	})
-	k := newKeyer(names, []string{"r1", "r2"})
-	rapid.Check(t, func(t *rapid.T) {
-		one, other := values.Draw(t, "one"), values.Draw(t, "other")
-		if rapid.Bool().Draw(t, "close") { // differs by where one list ends and the next begins
-			other = maps.Clone(one)
-			if all := slices.Concat(one["a"], one["b"]); len(all) > 0 {
-				at := rapid.IntRange(0, len(all)).Draw(t, "at")
-				other["a"], other["b"] = all[:at], all[at:]
-				maps.DeleteFunc(other, func(_ string, list []string) bool { return len(list) == 0 })
-			}
-		}
-		resource := [2]pcommon.Map{pcommon.NewMap(), pcommon.NewMap()}
-		for _, r := range resource {
-			for _, name := range []string{"r1", "r2", "other"} {
-				if v := attribute.Draw(t, name); v != nil {
-					require.NoError(t, r.PutEmpty(name).FromRaw(v))
-				}
-			}
-		}
-		keyOf := func(values map[string][]string, r pcommon.Map) string {
-			ctx := client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(values)})
-			return string(k.appendResource(k.appendClient(ctx, nil), r))
-		}
-		same := reflect.DeepEqual(one, other)
-		want := maps.Clone(one)
-		for _, name := range []string{"r1", "r2"} {
-			v, ok := resource[0].Get(name)
-			w, okToo := resource[1].Get(name)
-			same = same && ok == okToo && (!ok || v.Equal(w) || v.Type() == w.Type() && v.AsString() == w.AsString())
-			if ok {
-				want[name] = []string{v.AsString()}
-			}
-		}
-		require.Equal(t, same, keyOf(one, resource[0]) == keyOf(other, resource[1]))
-		require.Equal(t, want, everything(k.context(context.Background(), keyOf(one, resource[0]))))
-	})
-}
 
 func everything(ctx context.Context) map[string][]string {
 	all := map[string][]string{}

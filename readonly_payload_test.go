@@ -31,7 +31,7 @@ func sharedPayloadIsNotAltered[P payload](t *testing.T, k kind[P]) {
 		second.MarkReadOnly()
 		processors := map[component.Component]func(context.Context, P) error{}
 		for i, size := range []int64{3, 100} {
-			cfg := createDefaultConfig().(*Config)
+			cfg := NewFactory().CreateDefaultConfig().(*Config)
 			cfg.SendBatchSize, cfg.SendBatchMaxSize = size, size
 			p, consume, err := k.create(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, func(_ context.Context, p P) error {
 				require.False(t, p.IsReadOnly())

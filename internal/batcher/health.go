@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package partitionedbufferprocessor
+package batcher
 
 import (
 	"errors"
@@ -24,12 +24,9 @@ const longWait = 5 * time.Second
 // While all is well a delivery costs it two atomic loads. Who waits for long is looked up by a timer, that runs while there is
 // something to deliver, and not by those who wait.
 type health struct {
-	queue interface { // immutable
-		LongestWait() time.Duration
-		Stats() partitioned.Stats
-	}
 	once   sync.Once
 	host   componentstatus.Reporter // set by the first start; nil: nobody listens
+	queue  watched                  // set by the first start
 	armed  atomic.Bool              // the timer runs
 	failed atomic.Bool              // failing is not nil
 
@@ -44,8 +41,17 @@ type health struct {
 	}
 }
 
-func (h *health) start(host component.Host) {
-	h.once.Do(func() { h.host, _ = host.(componentstatus.Reporter) })
+// watched is what the timer looks at.
+type watched interface {
+	LongestWait() time.Duration
+	Stats() partitioned.Stats
+}
+
+func (h *health) start(host component.Host, queue watched) {
+	h.once.Do(func() {
+		h.host, _ = host.(componentstatus.Reporter)
+		h.queue = queue
+	})
 }
 
 // end: nothing is told any more, as the host does that from now on.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package partitionedbufferprocessor
+package batcher
 
 import (
 	"context"
@@ -25,35 +25,40 @@ type telemetry struct {
 	spanName string
 	attrs    metric.MeasurementOption
 	bytes    bool // somebody looks at the encoded size of batches
+
+	byError, byShutdown metric.MeasurementOption // attrs with the reason of a drop
 }
 
-// maxLinks bounds the links of a batch's span.
-const maxLinks = 128
-
-func newTelemetry(set processor.Settings, signalName string, stats func() partitioned.Stats) (*telemetry, error) {
+func newTelemetry(set processor.Settings, signalName string) (*telemetry, error) {
 	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
 	if err != nil {
 		return nil, err
 	}
 	processorAttr := attribute.String("processor", set.ID.String())
-	t := &telemetry{
-		builder:  builder,
-		tracer:   metadata.Tracer(set.TelemetrySettings),
-		spanName: "processor/" + set.ID.String() + "/" + signalName,
-		attrs:    metric.WithAttributeSet(attribute.NewSet(processorAttr)),
+	dropped := func(reason string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(processorAttr, attribute.String("reason", reason)))
 	}
-	t.bytes = t.wantsBytes(set)
+	return &telemetry{
+		builder:    builder,
+		tracer:     metadata.Tracer(set.TelemetrySettings),
+		spanName:   "processor/" + set.ID.String() + "/" + signalName,
+		attrs:      metric.WithAttributeSet(attribute.NewSet(processorAttr)),
+		byError:    dropped("error"),
+		byShutdown: dropped("shutdown"),
+		bytes:      wantsBytes(set, builder),
+	}, nil
+}
+
+// observe registers the instruments that are read from stats when somebody asks. shutdown ends that.
+func (t *telemetry) observe(stats func() partitioned.Stats) error {
+	builder := t.builder
 	observe := func(value func(partitioned.Stats) int64) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(value(stats()), t.attrs)
 			return nil
 		}
 	}
-	dropped := func(reason string) metric.MeasurementOption {
-		return metric.WithAttributeSet(attribute.NewSet(processorAttr, attribute.String("reason", reason)))
-	}
-	byError, byShutdown := dropped("error"), dropped("shutdown")
-	err = errors.Join(
+	return errors.Join(
 		builder.RegisterProcessorPartitionedbufferItemsAcceptedCallback(observe(func(s partitioned.Stats) int64 { return s.Accepted })),
 		builder.RegisterProcessorPartitionedbufferItemsForwardedCallback(observe(func(s partitioned.Stats) int64 { return s.Forwarded })),
 		builder.RegisterProcessorPartitionedbufferItemsPendingCallback(observe(func(s partitioned.Stats) int64 { return s.Queued + s.InFlight })),
@@ -63,8 +68,8 @@ func newTelemetry(set processor.Settings, signalName string, stats func() partit
 		builder.RegisterProcessorPartitionedbufferItemsRefusedCallback(observe(func(s partitioned.Stats) int64 { return s.Refused })),
 		builder.RegisterProcessorPartitionedbufferItemsDroppedCallback(func(_ context.Context, o metric.Int64Observer) error {
 			s := stats()
-			o.Observe(s.Failed, byError)
-			o.Observe(s.Lost, byShutdown)
+			o.Observe(s.Failed, t.byError)
+			o.Observe(s.Lost, t.byShutdown)
 			return nil
 		}),
 		builder.RegisterProcessorPartitionedbufferItemsSupersededCallback(observe(func(s partitioned.Stats) int64 { return s.Superseded })),
@@ -79,20 +84,15 @@ func newTelemetry(set processor.Settings, signalName string, stats func() partit
 			return nil
 		}),
 	)
-	if err != nil {
-		builder.Shutdown()
-		return nil, err
-	}
-	return t, nil
 }
 
-// wantsBytes tells whether the encoded size of batches goes anywhere: on the detailed level only, as with batch. No
+// wantsBytes reports whether the encoded size of batches goes anywhere: on the detailed level only, as with batch. No
 // component is told the level, but at others the Collector has a view that drops batch's instrument, so that shows.
-func (t *telemetry) wantsBytes(set processor.Settings) bool {
+func wantsBytes(set processor.Settings, builder *metadata.TelemetryBuilder) bool {
 	ofBatch, err := set.MeterProvider.Meter("go.opentelemetry.io/collector/processor/batchprocessor").Int64Histogram(
 		"otelcol_processor_batch_batch_send_size_bytes", metric.WithUnit("By"),
 		metric.WithDescription("Number of bytes in batch that was sent. Only available on detailed level. [Development]"))
-	return err == nil && enabled(ofBatch) && enabled(t.builder.ProcessorPartitionedbufferBatchSendSizeBytes)
+	return err == nil && enabled(ofBatch) && enabled(builder.ProcessorPartitionedbufferBatchSendSizeBytes)
 }
 
 func enabled(h metric.Int64Histogram) bool {
@@ -148,21 +148,4 @@ func (s *sending) end(err error) {
 	if s.t.bytes {
 		b.ProcessorPartitionedbufferBatchSendSizeBytes.Record(s.ctx, int64(s.bytes), attrs)
 	}
-}
-
-// links leads to the spans that requests came from; nil when none was sampled.
-func links[P any](requests []request[P]) (links []trace.Link) {
-	for i := range requests {
-		m := requests[i].more
-		if m == nil {
-			continue
-		}
-		if m.origin.IsValid() && len(links) < maxLinks {
-			links = append(links, trace.Link{SpanContext: m.origin})
-		}
-		if m.links != nil {
-			return m.links // of a batch that comes again
-		}
-	}
-	return links
 }

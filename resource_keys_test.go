@@ -115,7 +115,7 @@ func TestBatchContextHasTheResourcesValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := createDefaultConfig().(*Config)
+				cfg := NewFactory().CreateDefaultConfig().(*Config)
 				cfg.MetadataKeys, cfg.ResourceKeys = []string{"Region"}, []string{"Tenant.ID", "region"}
 				var mu sync.Mutex
 				var got []map[string][]string
@@ -271,7 +271,7 @@ func sharedOfSeveralKeys[P payload](t *testing.T, k kind[P]) {
 			usePooling(t, pooling)
 			synctest.Test(t, func(t *testing.T) {
 				for _, readOnly := range []bool{true, false} {
-					cfg := createDefaultConfig().(*Config)
+					cfg := NewFactory().CreateDefaultConfig().(*Config)
 					byService(cfg)
 					var mu sync.Mutex
 					var got []string

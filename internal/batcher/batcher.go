@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package batcher is what happens to a request, for every signal. Each room of it has one job, and calls run downwards only:
+//
+//	Batcher    Consume, and the life cycle
+//	router     keys and parts of a payload; the client metadata of a key
+//	store      where requests wait for their batch: queue, resources or records
+//	sender     merges a batch, makes its context, calls the next consumer
+//	policy     what becomes of a batch that failed: it comes again, in halves or later, or is given up
+//	payloads   the only place that takes, copies, moves or releases a payload
+//
+// ARCHITECTURE.md in the root of the repository follows one request through them.
+package batcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/failure"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// Batcher takes the requests of one pipeline and sends them on in batches. P is the payload: ptrace.Traces and its kin.
+type Batcher[P any] struct {
+	cfg       Settings // immutable
+	payloads  *payloads[P]
+	store     store[P]
+	telemetry *telemetry
+	health    *health
+	log       *zap.Logger
+}
+
+// New makes a Batcher that accepts nothing until Start. next is the next consumer.
+func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[P, R], next func(context.Context, P) error) (*Batcher[P], error) {
+	t, err := newTelemetry(set, kind.Name)
+	if err != nil {
+		return nil, err
+	}
+	b := &Batcher[P]{
+		cfg: cfg, payloads: newPayloads(cfg, kind.Signal, kind.Dictionary, set.Logger),
+		telemetry: t, health: &health{}, log: set.Logger,
+	}
+	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys)
+	s := newSender(cfg, keys, b.payloads, t, b.health, set.Logger, next)
+	if b.store, err = newStore(cfg, kind, keys, b.payloads, s.send); err == nil {
+		err = t.observe(b.Stats)
+	}
+	if err != nil {
+		t.shutdown()
+		return nil, err
+	}
+	return b, nil
+}
+
+// newStore makes what the configuration asks for.
+func newStore[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, p *payloads[P], send sendFunc[P]) (store[P], error) {
+	switch {
+	case cfg.Map == nil:
+		return newQueue(cfg, keys, p, send)
+	case cfg.Map.Records && kind.Records != nil:
+		return newRecords(cfg, kind.Records, kind.AnyResource, keys, p, send)
+	case !cfg.Map.Records && kind.Groups != nil:
+		return newResources(cfg, kind.Groups, keys, p, send)
+	default:
+		return nil, fmt.Errorf("%s cannot be held in a map", kind.Name)
+	}
+}
+
+// Start begins to accept.
+func (b *Batcher[P]) Start(_ context.Context, host component.Host) error {
+	b.health.start(host, b.store)
+	return b.store.Start()
+}
+
+// Consume accepts payload, or returns an error and leaves it as it was. It only reads until then.
+func (b *Batcher[P]) Consume(ctx context.Context, payload P) error {
+	r := request[P]{payload: payload, items: b.payloads.signal.Items(payload)}
+	if r.items == 0 {
+		return nil
+	}
+	r.meta = b.describe(ctx, payload)
+	b.payloads.hold(payload)
+	result, err := b.store.push(ctx, r, b.cfg.WaitForResult)
+	if err != nil {
+		b.payloads.release(payload)
+		return b.refusal(err)
+	}
+	if !b.cfg.WaitForResult {
+		return nil
+	}
+	if err = result.Wait(ctx); err != nil {
+		err = failure.Of(err).ForCallers(false)
+	}
+	return err
+}
+
+// describe returns what has to be known of a request beside its items; nil, mostly: nothing.
+func (b *Batcher[P]) describe(ctx context.Context, payload P) (m *meta[P]) {
+	span := trace.SpanContextFromContext(ctx)
+	switch {
+	case span.IsSampled():
+		m = newLinkedMeta[P](span)
+	case b.payloads.dictionary || b.payloads.bytes:
+		m = &meta[P]{}
+	}
+	if b.cfg.WaitForResult {
+		if deadline, ok := ctx.Deadline(); ok {
+			if m == nil {
+				m = &meta[P]{}
+			}
+			m.deadline = deadline
+		}
+	}
+	if b.payloads.dictionary {
+		m.size, m.whole = b.payloads.measure(payload)
+	}
+	return m
+}
+
+// refusal says what a user can do about a request that was refused. No refusal is permanent: the sender may try again.
+func (b *Batcher[P]) refusal(err error) error {
+	unit := [...]string{partitioned.Items: "items", partitioned.Bytes: "bytes", partitioned.Requests: "requests"}[b.cfg.Unit]
+	switch {
+	case errors.Is(err, partitioned.ErrFull) && b.cfg.KeyCapacity > 0:
+		return fmt.Errorf("queue is full: queue_size is %d, queue_size_per_key is %d %s: %w", b.cfg.Capacity, b.cfg.KeyCapacity, unit, err)
+	case errors.Is(err, partitioned.ErrFull):
+		return fmt.Errorf("queue is full: queue_size is %d %s: %w", b.cfg.Capacity, unit, err)
+	case errors.Is(err, partitioned.ErrTooManyKeys):
+		return fmt.Errorf("too many combinations of the keys' values pending: metadata_cardinality_limit is %d: %w", b.cfg.MaxKeys, err)
+	default:
+		return err
+	}
+}
+
+// Stats is the snapshot that all instruments observe. The streams of a map with partitions are not keys.
+func (b *Batcher[P]) Stats() partitioned.Stats {
+	st := b.store.Stats()
+	if !b.cfg.keyed() {
+		st.Keys = 0
+	}
+	return st
+}
+
+// Shutdown refuses what comes from now on, and sends what is pending until shutdown_timeout or ctx is over. Its error says
+// how much was dropped then.
+func (b *Batcher[P]) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.ShutdownTimeout)
+	defer cancel()
+	b.health.end()
+	err := b.store.Shutdown(ctx)
+	b.telemetry.shutdown()
+	if err != nil {
+		st := b.store.Stats() // the metrics end here, so the last figures go to the log
+		b.log.Error("Shutdown dropped what was pending", zap.Error(err), zap.Int64("accepted", st.Accepted),
+			zap.Int64("forwarded", st.Forwarded), zap.Int64("returned", st.Returned), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
+	}
+	return err
+}

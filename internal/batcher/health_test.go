@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batcher
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+)
+
+// slowHost takes its time to hear of a component's health.
+type slowHost struct {
+	component.Host
+	mu  sync.Mutex
+	all []componentstatus.Status
+}
+
+func (h *slowHost) Report(e *componentstatus.Event) {
+	time.Sleep(time.Second)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = append(h.all, e.Status())
+}
+
+// What is told last is what is, whatever happens while the host listens.
+func TestHealthThatChangesWhileItIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowHost{}
+		h := &health{}
+		h.start(slow, nil)
+		go h.delivered(errNext)
+		synctest.Wait()
+		h.delivered(nil)
+		h.delivered(errors.Join(errNext))
+		h.delivered(nil)
+		time.Sleep(time.Minute)
+		require.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, slow.all)
+	})
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batcher
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// records is the [store] that holds the newest of the records with one identity.
+type records[P, R any] struct {
+	*partitioned.Map[recordKey, record[P, R]]
+	signal   signal.Records[P, R]
+	router   *router[P]
+	payloads *payloads[P]
+	send     sendFunc[P]
+	keys     signal.RecordKeys
+	spread   bool          // over the partitions by identity, as the versions of a record may stand below several resources
+	serial   atomic.Uint64 // of entries that are alone
+	writers  sync.Pool     // of *recordWriter[P, R]
+}
+
+// recordKey is that of one record; without a group it is alone.
+type recordKey struct{ stream, group, record string }
+
+func (k recordKey) of() string { return k.stream }
+
+type recordEntry[P, R any] = partitioned.Entry[recordKey, record[P, R]]
+
+// record is one record and nothing else, mostly.
+type record[P, R any] struct {
+	one   R
+	other *others[P, R]
+}
+
+type others[P, R any] struct {
+	meta  *meta[P]    // of the request of one; of several
+	alone []R         // instead of one: what nothing supersedes, of one request
+	again *request[P] // instead of one: what comes again, or a part of it
+}
+
+func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bool, keys keyer, p *payloads[P], send sendFunc[P]) (*records[P, R], error) {
+	partitions := mapPartitions(cfg)
+	m := &records[P, R]{
+		signal: sig, router: newRouter(keys, p, partitions), payloads: p, send: send,
+		keys:   signal.RecordKeys{Attributes: cfg.Map.LogKeys, Version: cfg.Map.LogVersion},
+		spread: anyResource && len(partitions) > 0,
+	}
+	mc := mapConfig[recordKey, record[P, R]](cfg)
+	mc.Process = m.process
+	mc.Weigh = func(e recordEntry[P, R]) partitioned.Weight {
+		return partitioned.Weight{Items: e.Value.items()}
+	}
+	mc.Split = m.split
+	mc.Remember = cfg.Map.Remember
+	mc.MaxRemembered = cfg.Map.RememberLimit
+	var err error
+	m.Map, err = partitioned.NewMap(mc)
+	return m, err
+}
+
+// push copies what may be recycled or read by others: nobody hears what becomes of a record that is superseded.
+func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partitioned.Result, error) {
+	from := r.payload
+	own := m.payloads.pooled || m.payloads.signal.Shared(from)
+	if own {
+		from = m.payloads.copy(from)
+	}
+	w, _ := m.writers.Get().(*recordWriter[P, R])
+	if w == nil {
+		w = &recordWriter[P, R]{}
+	}
+	w.write(ctx, m, from, r.meta)
+	err := m.PutAllNewer(ctx, w.entries...)
+	clear(w.entries)
+	if cap(w.entries) <= maxWriter {
+		m.writers.Put(w)
+	}
+	if err == nil && own {
+		m.payloads.release(r.payload)
+	}
+	return partitioned.Result{}, err
+}
+
+// recordWriter makes the entries of one request.
+type recordWriter[P, R any] struct {
+	encoder signal.Encoder
+	streams streams
+	stream  string // of the resource that the walk is in
+	alone   []R    // since the last entry that was alone
+	entries []recordEntry[P, R]
+}
+
+// maxWriter is how many entries a writer has room for that is kept for the next push.
+const maxWriter = 16 << 10
+
+func (w *recordWriter[P, R]) write(ctx context.Context, m *records[P, R], from P, of *meta[P]) {
+	m.router.begin(ctx, &w.streams)
+	var with *others[P, R]
+	if of != nil {
+		with = &others[P, R]{meta: of}
+	}
+	resource := -1
+	w.stream, w.entries = "", w.entries[:0]
+	m.signal.Records(&w.encoder, from, m.keys, func(id signal.ID, one R) {
+		if id.Resource != resource {
+			resource = id.Resource
+			if stream := m.router.stream(&w.streams, from, resource); stream != w.stream {
+				w.endAlone(m.serial.Add(1), of)
+				w.stream = stream
+			}
+		}
+		if id.Group == "" {
+			w.alone = append(w.alone, one)
+			return
+		}
+		key := recordKey{w.stream, id.Group, id.Record}
+		if m.spread {
+			key.stream = m.router.identity(id.Record)
+		}
+		w.entries = append(w.entries, recordEntry[P, R]{
+			Key: key, Value: record[P, R]{one: one, other: with}, Version: entryVersion(id.Version),
+		})
+	})
+	w.endAlone(m.serial.Add(1), of)
+}
+
+// entryVersion maps the versions of records onto those of entries, in their order: a time is an unsigned number. The two lowest
+// of an entry have a meaning of their own, so the two greatest of records become one.
+func entryVersion(v uint64) int64 {
+	if v == 0 {
+		return partitioned.AlwaysNewer
+	}
+	return int64((min(v, math.MaxUint64-1) + 1) ^ 1<<63)
+}
+
+// endAlone makes the entry of records that nothing supersedes, if there are any. No other entry has its serial.
+func (w *recordWriter[P, R]) endAlone(serial uint64, of *meta[P]) {
+	if len(w.alone) == 0 {
+		return
+	}
+	w.entries = append(w.entries, recordEntry[P, R]{
+		Key:     recordKey{stream: w.stream, record: string(binary.LittleEndian.AppendUint64(nil, serial))},
+		Value:   record[P, R]{other: &others[P, R]{meta: of, alone: w.alone}},
+		Version: partitioned.NoVersion,
+	})
+	w.alone = nil
+}
+
+func (r *record[P, R]) items() int {
+	switch {
+	case r.other == nil:
+		return 1
+	case r.other.again != nil:
+		return r.other.again.items
+	default:
+		return max(1, len(r.other.alone))
+	}
+}
+
+func (m *records[P, R]) split(e recordEntry[P, R], room partitioned.Weight) (head, tail recordEntry[P, R], ok bool) {
+	head, tail = e, e
+	o := e.Value.other
+	if room.Items < 1 || room.Items >= e.Value.items() {
+		return e, e, false
+	}
+	if o.again == nil {
+		n := room.Items
+		head.Value.other = &others[P, R]{meta: o.meta, alone: o.alone[:n:n]}
+		tail.Value.other = &others[P, R]{meta: o.meta, alone: o.alone[n:]}
+		return head, tail, true
+	}
+	first, second, ok := m.payloads.split(*o.again, room)
+	head.Value.other, tail.Value.other = &others[P, R]{again: &first}, &others[P, R]{again: &second}
+	return head, tail, ok
+}
+
+func (m *records[P, R]) process(ctx context.Context, batch partitioned.Batch[recordEntry[P, R]]) partitioned.Verdict[recordEntry[P, R]] {
+	var requests []request[P]
+	all := make([]R, 0, batch.Weight.Items)
+	var of, last *meta[P]
+	for i := range batch.Items {
+		v := &batch.Items[i].Value
+		if v.other == nil {
+			all = append(all, v.one)
+			continue
+		}
+		if v.other.again != nil {
+			requests = append(requests, *v.other.again)
+			continue
+		}
+		if v.other.alone != nil {
+			all = append(all, v.other.alone...)
+		} else {
+			all = append(all, v.one)
+		}
+		if m := v.other.meta; m != nil && m != last {
+			last = m
+			if of == nil {
+				of = m
+			} else {
+				of = mergeMeta(of, m)
+			}
+		}
+	}
+	if len(all) > 0 {
+		if of != nil {
+			own := *of // the others of its request have it too
+			of = &own
+		}
+		requests = append(requests, request[P]{payload: m.signal.Assemble(all), items: len(all), meta: of})
+	}
+	return sendEntries(ctx, m.send, batch, requests, func(r *request[P]) recordEntry[P, R] {
+		return recordEntry[P, R]{Key: recordKey{stream: batch.Key}, Value: record[P, R]{other: &others[P, R]{again: r}}}
+	})
+}

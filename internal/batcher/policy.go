@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batcher
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v7"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.uber.org/zap"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/failure"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// policy decides what becomes of a batch that failed: it comes again, in halves or later, or it is given up.
+type policy[P any] struct { // immutable
+	wait     bool // callers wait for the result
+	split    bool // a batch that is too large is sent again in halves
+	retry    configretry.BackOffConfig
+	payloads *payloads[P]
+	log      *zap.Logger
+}
+
+func newPolicy[P any](cfg Settings, p *payloads[P], log *zap.Logger) policy[P] {
+	return policy[P]{wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, retry: cfg.Retry, payloads: p, log: log}
+}
+
+// failed is a call of the next consumer that failed.
+type failed[P any] struct {
+	failure.Failure
+	err    error
+	took   time.Duration
+	bySize bool // why the batch was cut
+	out    *outgoing[P]
+
+	items   int  // that failed
+	partial bool // only subset failed
+	subset  P    // another's
+}
+
+// decide returns the verdict on a batch, and whether it comes again in halves: that is no failure of the next consumer.
+func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (v partitioned.Verdict[request[P]], halved bool) {
+	o.examine(f, batch.Weight.Items)
+	tries := attemptsOf(batch.Items)
+	tries.before, tries.bySize = true, f.bySize
+	log := o.log.With(zap.Error(f.err), zap.Int("items", f.items))
+	if o.split && f.out.copied && f.items > 1 && f.TooLarge() {
+		if v.Rest = o.payloads.halves(o.again(batch, f, tries)); v.Rest != nil {
+			log.Info("A batch is too large and is sent again in halves")
+			v.Alone = true
+			return v, true
+		}
+	}
+	if o.retry.Enabled && f.out.copied && !batch.Closing && !f.Permanent() {
+		var again bool
+		if v.After, again = tries.next(&o.retry, f.took, f.Delay()); again {
+			log.Info("A batch could not be sent and is sent again", zap.Duration("after", v.After))
+			v.Rest, v.Alone = []request[P]{o.again(batch, f, tries)}, true
+			return v, false
+		}
+		log = log.With(zap.Int("attempts", tries.failed))
+	}
+	if o.wait {
+		log.Warn("A batch could not be sent, as those are told who wait for it")
+	} else {
+		log.Warn("A batch could not be sent and is dropped")
+	}
+	return partitioned.Verdict[request[P]]{Err: f.ForCallers(several(batch.Items)), Taken: batch.Weight.Items - f.items}, false
+}
+
+// examine finds out how much of a batch with so many items failed.
+func (o *policy[P]) examine(f *failed[P], items int) {
+	f.items = items
+	if !f.Single() {
+		return
+	}
+	if subset, ok := o.payloads.signal.Subset(f.err); ok {
+		if n := o.payloads.signal.Items(subset); n > 0 { // else nobody can tell what failed
+			f.partial, f.subset, f.items = true, subset, n
+		}
+	}
+}
+
+// again makes a request of what failed. It takes the merged payload out of f.out, unless only a subset of it failed.
+func (o *policy[P]) again(batch *partitioned.Batch[request[P]], f *failed[P], tries attempts) request[P] {
+	r := request[P]{payload: f.out.merged, items: f.items, meta: &meta[P]{
+		several:  several(batch.Items),
+		links:    linksOf(batch.Items),
+		attempts: tries,
+	}}
+	r.meta.deadline, _ = latestDeadline(batch.Items)
+	if f.partial {
+		r.payload = o.payloads.copy(f.subset) // whoever made it may go on to use it
+	} else {
+		f.out.held = false
+	}
+	r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
+	return r
+}
+
+// attempts is what a batch that is sent again knows of the times before. Halves go on with that of the whole.
+type attempts struct {
+	failed  int
+	first   time.Time // when the first began
+	before  bool      // there were any, which may have been too large instead of failed
+	bySize  bool      // why the batch was cut
+	backoff backoff.ExponentialBackOff
+}
+
+// next books an attempt that failed and returns how long to wait for the next one; false: there is to be none. asked is what
+// the server wants it to be at least.
+func (a *attempts) next(cfg *configretry.BackOffConfig, took, asked time.Duration) (time.Duration, bool) {
+	if a.failed++; a.failed == 1 {
+		a.first = time.Now().Add(-took)
+		a.backoff = backoff.ExponentialBackOff{
+			InitialInterval:     cfg.InitialInterval,
+			RandomizationFactor: cfg.RandomizationFactor,
+			Multiplier:          cfg.Multiplier,
+			MaxInterval:         cfg.MaxInterval,
+		}
+	}
+	delay := max(a.backoff.NextBackOff(), asked)
+	return delay, cfg.MaxElapsedTime == 0 || time.Since(a.first)+delay <= cfg.MaxElapsedTime
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batcher
+
+import (
+	"context"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.uber.org/zap"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/failure"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// sender calls the next consumer with one payload for each batch, and tells health and telemetry how that ended.
+type sender[P any] struct { // immutable but for warned
+	wait      bool // callers wait for the result
+	copies    bool // what is sent may have to be sent again
+	keys      keyer
+	payloads  *payloads[P]
+	policy    policy[P]
+	telemetry *telemetry
+	health    *health
+	log       *zap.Logger
+	next      func(context.Context, P) error
+
+	warned atomic.Int64 // when an oversized item was logged last, in Unix nanoseconds; 0: never
+}
+
+func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h *health, log *zap.Logger, next func(context.Context, P) error) *sender[P] {
+	return &sender[P]{
+		wait: cfg.WaitForResult, copies: cfg.SplitOnTooLarge || cfg.Retry.Enabled,
+		keys: keys, payloads: p, policy: newPolicy(cfg, p, log), telemetry: t, health: h, log: log, next: next,
+	}
+}
+
+// send sends a batch as one payload, and returns what became of it. Each consumer calls it, under no lock.
+func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]]) (v partitioned.Verdict[request[P]]) {
+	s.health.begins()
+	if s.wait {
+		// One that is over already is nobody's any more: the batch goes out all the same.
+		if latest, ok := latestDeadline(batch.Items); ok && time.Until(latest) > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, latest)
+			defer cancel()
+		}
+	}
+	c := s.telemetry.begin(s.keys.context(ctx, batch.Key), linksOf(batch.Items))
+	c.items, c.bySize, c.age = batch.Weight.Items, batch.Reason == partitioned.Size, time.Since(batch.Oldest)
+	if tries := attemptsOf(batch.Items); tries.before {
+		c.bySize = tries.bySize
+	}
+	if s.payloads.bytes {
+		c.bytes = batch.Weight.Bytes
+		s.warnOversized(batch.Weight)
+	}
+	var out outgoing[P]
+	defer s.payloads.releaseOutgoing(&out)
+	err := s.call(c, batch.Items, &out)
+	c.end(err)
+	if err == nil {
+		s.health.delivered(nil)
+		return v
+	}
+	f := failed[P]{Failure: failure.Of(err), err: err, took: c.duration, bySize: c.bySize, out: &out}
+	v, halved := s.policy.decide(&batch, &f)
+	if !halved {
+		s.health.delivered(err)
+	}
+	return v
+}
+
+// warnOversized logs once in a while that an item is larger than a batch may be.
+func (s *sender[P]) warnOversized(w partitioned.Weight) {
+	most := s.payloads.maxBytes
+	if most == 0 || w.Bytes <= most {
+		return
+	}
+	now := time.Now().UnixNano()
+	if last := s.warned.Load(); last != 0 && now-last < int64(time.Minute) || !s.warned.CompareAndSwap(last, now) {
+		return
+	}
+	s.log.Warn("An item is larger than send_batch_max_size_bytes and is sent alone; others like it are counted in items_oversized",
+		zap.Int("bytes", w.Bytes), zap.Int("send_batch_max_size_bytes", most))
+}
+
+// call merges the requests and calls the next consumer. A panic of it is an error (I8).
+func (s *sender[P]) call(c *sending, requests []request[P], out *outgoing[P]) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			panicked := &partitioned.PanicError{Value: r, Stack: debug.Stack()}
+			s.log.Error("The next consumer panicked", zap.Any("panic", r), zap.ByteString("stack", panicked.Stack))
+			err = consumererror.NewPermanent(panicked)
+		}
+	}()
+	s.payloads.load(out, requests, s.copies)
+	if s.telemetry.bytes && !s.payloads.bytes {
+		c.bytes = s.payloads.signal.Size(out.sent)
+	}
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx) // I7: Shutdown may have ended while this was made ready
+	}
+	defer c.timeCall()()
+	return s.next(c.ctx, out.sent)
+}
