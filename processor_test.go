@@ -159,7 +159,7 @@ func TestEmptyPayloadsReachNobody(t *testing.T) {
 
 func TestBatchesFillWhileOneIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := anyLogs.start(t, func(c *Config) { c.SendBatchSize = 2 }, func(context.Context, int) error {
+		p := anyLogs.start(t, func(c *Config) { c.SendBatchSize, c.ShutdownTimeout = 2, time.Minute }, func(context.Context, int) error {
 			time.Sleep(time.Second)
 			return nil
 		})
