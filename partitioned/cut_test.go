@@ -256,3 +256,38 @@ func FuzzCut(f *testing.F) {
 		nothingLeft(t, q)
 	})
 }
+
+// TestHeadHoldsRoom: the same for the head of a split item, whose tail was settled before it.
+func TestHeadHoldsRoom(t *testing.T) {
+	for _, unit := range []Unit{Items, Requests} {
+		synctest.Test(t, func(t *testing.T) {
+			first := true
+			var mu sync.Mutex
+			q := start(t, QueueConfig[parcel]{
+				Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+					mu.Lock()
+					f := first
+					first = false
+					mu.Unlock()
+					if f {
+						time.Sleep(time.Minute)
+						v.Rest = slices.Clone(b.Items)
+					}
+					return v
+				},
+				Weigh: weighParcel, Split: splitParcel, Unit: unit, Consumers: 2,
+				Interval: time.Second, BatchSize: Weight{Items: 5}, MaxBatchSize: Weight{Items: 5},
+			})
+			if err := q.Push(bg, parcel{n: 9}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second) // the tail is gone
+			if st := q.Stats(); st.Used == 0 {
+				t.Errorf("unit %d: in flight, but no room is taken: %+v", unit, st)
+			}
+			if err := q.Shutdown(bg); err != nil {
+				t.Errorf("unit %d: Shutdown: %v", unit, err)
+			}
+		})
+	}
+}

@@ -127,3 +127,12 @@ func cancelled() context.Context {
 	cancel()
 	return ctx
 }
+
+func closedNow(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

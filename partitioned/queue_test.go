@@ -399,3 +399,16 @@ func TestTimerIsSetForTheEarliest(t *testing.T) {
 		nothingLeft(t, q)
 	})
 }
+
+// TestMaxKeysNeedsStreamsByKey: where batches mix keys, a limit by key has no meaning, and is not ignored.
+func TestMaxKeysNeedsStreamsByKey(t *testing.T) {
+	for _, cfg := range []QueueConfig[parcel]{
+		{Key: parcelKey, OrderOnlyByPartition: true, MaxKeys: 1},
+		{Key: parcelKey, OrderOnlyByPartition: true, KeyCapacity: 1},
+	} {
+		cfg.Process = func(context.Context, Batch[parcel]) (v Verdict[parcel]) { return v }
+		if _, err := NewQueue(cfg); err == nil {
+			t.Errorf("OrderOnlyByPartition with MaxKeys %d, KeyCapacity %d: silently something else", cfg.MaxKeys, cfg.KeyCapacity)
+		}
+	}
+}

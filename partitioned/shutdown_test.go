@@ -386,3 +386,116 @@ func TestShutdownWhilePushing64(t *testing.T) {
 		})
 	}
 }
+
+// TestNoCallBeginsAfterShutdownByHand steps a worker by hand: it has cut its batch, Shutdown gives up and returns, then it goes on.
+func TestNoCallBeginsAfterShutdownByHand(t *testing.T) {
+	l := &recorder{}
+	q, err := NewQueue(QueueConfig[parcel]{Process: l.process})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.life.started = true
+	q.working.Store(1)
+	q.gate.open()
+	if err := q.Push(bg, parcel{}); err != nil {
+		t.Fatal(err)
+	}
+	s, why := q.scheduler.next()
+	c := &call[parcel]{}
+	if !q.take(s, why, c) {
+		t.Fatal("not taken")
+	}
+	if err := q.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {
+		t.Fatal(err)
+	}
+	q.process(s, c)
+	if l.calls() != 0 {
+		t.Error("I7: a call began after Shutdown returned")
+	}
+}
+
+// TestSecondShutdownTellsTheResult: of two things that are there, the result comes first.
+func TestSecondShutdownTellsTheResult(t *testing.T) {
+	q := start(t, QueueConfig[int]{Process: Plain(func(context.Context, []int) error { return nil })})
+	if err := q.Shutdown(bg); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := q.Shutdown(cancelled()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestKeysAreNotMiscountedAtShutdown: a push that comes too late opens a stream and closes it again while Shutdown counts.
+func TestKeysAreNotMiscountedAtShutdown(t *testing.T) {
+	for range 3000 {
+		q := start(t, QueueConfig[parcel]{
+			Process: func(context.Context, Batch[parcel]) (v Verdict[parcel]) { return v },
+			Key:     parcelKey, Partitions: 2,
+		})
+		var wg sync.WaitGroup
+		stop := make(chan struct{})
+		for i := range 2 {
+			wg.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					q.Push(bg, parcel{key: string(rune('a' + (n+i)%20))})
+				}
+			})
+		}
+		q.Shutdown(cancelled())
+		close(stop)
+		wg.Wait()
+		if n := q.Stats().Keys; n != 0 {
+			t.Fatalf("%d keys", n)
+		}
+	}
+}
+
+// TestOneCallOfAPartitionDuringShutdown: the drain does not begin before the calls that are there have ended.
+func TestOneCallOfAPartitionDuringShutdown(t *testing.T) {
+	for _, byKey := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var q *Queue[parcel]
+			var mu sync.Mutex
+			inFlight := map[int]int{}
+			call := func(partition, n int) {
+				mu.Lock()
+				defer mu.Unlock()
+				if inFlight[partition] += n; inFlight[partition] > 1 {
+					t.Errorf("%d calls of partition %d at once", inFlight[partition], partition)
+				}
+			}
+			cfg := QueueConfig[parcel]{
+				Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+					partition := q.Partition(b.Items[0].key)
+					call(partition, 1)
+					time.Sleep(time.Second)
+					call(partition, -1)
+					return v
+				},
+				Partitions: 3, Consumers: 8, Interval: 100 * time.Millisecond, BatchSize: Weight{Items: 3},
+			}
+			if byKey {
+				cfg.Key, cfg.OrderOnlyByPartition = parcelKey, true
+			}
+			q = start(t, cfg)
+			for i := range 60 {
+				key := fmt.Sprint(i % 7)
+				if err := q.PushKey(bg, key, parcel{key: key}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(500 * time.Millisecond) // in the middle of the first calls
+			if err := q.Shutdown(bg); err != nil {
+				t.Error(err)
+			}
+			nothingLeft(t, q)
+		})
+	}
+}

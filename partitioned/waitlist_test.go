@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -321,4 +323,116 @@ func TestRequestLargerThanCapacity(t *testing.T) {
 		q.Shutdown(bg)
 		nothingLeft(t, q)
 	})
+}
+
+// TestCallersOfTwoFullKeysAreServed: callers who want the same two keys, in either order, stand in both lines; both keys get
+// room while the queue has none. One who was called forward from one line goes to the other's end, whose first comes
+// forward and goes to the end of the first: for ever, if a turn in one line says nothing in the other.
+func TestCallersOfTwoFullKeysAreServed(t *testing.T) {
+	hold := map[string]chan struct{}{}
+	for _, k := range []string{"A", "B", "C", "D", "E", "F", "G"} {
+		hold[k] = make(chan struct{}, 100)
+	}
+	q := start(t, QueueConfig[parcel]{
+		Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+			<-hold[b.Key]
+			return v
+		},
+		Key: parcelKey, Partitions: 1, Consumers: 10, Capacity: 4, KeyCapacity: 1,
+	})
+	for _, k := range []string{"A", "B", "C", "D"} {
+		if err := q.Push(bg, parcel{key: k}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	stand := func(keys ...string) {
+		before := q.Stats().Callers
+		wg.Go(func() {
+			var us []parcel
+			for _, k := range keys {
+				us = append(us, parcel{key: k})
+			}
+			if err := q.Push(bg, us...); err != nil {
+				t.Error(err)
+			}
+		})
+		for q.Stats().Callers == before {
+			runtime.Gosched()
+		}
+	}
+	stand("A", "B")
+	stand("A", "B")
+	stand("B", "A")
+	stand("E")
+	stand("F")
+	stand("G")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for _, k := range []string{"A", "B", "C"} {
+			n := q.Stats().Forwarded
+			hold[k] <- struct{}{}
+			for q.Stats().Forwarded == n {
+				runtime.Gosched()
+			}
+			q.Stats() // takes the line's lock: the worker has served
+		}
+		for _, h := range hold {
+			for range 50 {
+				h <- struct{}{}
+			}
+		}
+		wg.Wait()
+		q.Shutdown(bg)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the line's lock is never given back")
+	}
+	nothingLeft(t, q)
+}
+
+func TestWaitersKeepTheirOrder(t *testing.T) {
+	var l waiters[int]
+	var model []*waiter[int]
+	check := func() {
+		t.Helper()
+		var forth, back []*waiter[int]
+		for w := l.first; w != nil; w = w.next {
+			forth = append(forth, w)
+			if w.in != &l {
+				t.Fatal("in is wrong")
+			}
+		}
+		for w := l.last; w != nil; w = w.prev {
+			back = append(back, w)
+		}
+		slices.Reverse(back)
+		if !slices.Equal(forth, model) || !slices.Equal(back, model) || l.len != len(model) {
+			t.Fatalf("%v, %v, %d; want %v", forth, back, l.len, model)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		w := &waiter[int]{}
+		switch n := rng.IntN(4); {
+		case n == 0:
+			l.pushFront(w)
+			model = slices.Insert(model, 0, w)
+		case n == 1 || len(model) == 0:
+			l.pushBack(w)
+			model = append(model, w)
+		default:
+			i := rng.IntN(len(model))
+			w = model[i]
+			l.remove(w)
+			model = slices.Delete(model, i, i+1)
+			if w.in != nil || w.prev != nil || w.next != nil {
+				t.Fatalf("removed: %+v", w)
+			}
+		}
+		check()
+	}
 }

@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 )
 
 // TestPanicCostsItsBatchOnly: its callers get a PanicError, all others their own result.
@@ -320,4 +322,71 @@ func TestResultOfAnItemInSeveralBatches(t *testing.T) {
 		q.Shutdown(bg)
 		nothingLeft(t, q)
 	})
+}
+
+// TestGoexitCostsItsBatchOnly: a Process that ends its goroutine (t.FailNow does) costs its batch, not the consumer.
+func TestGoexitCostsItsBatchOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{}
+		l.answer = func(Batch[parcel]) (v Verdict[parcel]) {
+			if l.calls() == 1 {
+				runtime.Goexit()
+			}
+			return v
+		}
+		q := start(t, QueueConfig[parcel]{Process: l.process})
+		if err := q.PushWait(within(time.Second), parcel{id: 1}); err == nil || errors.Is(err, ErrAbandoned) {
+			t.Errorf("the first: %v", err)
+		}
+		if err := q.PushWait(within(time.Second), parcel{id: 2}); err != nil {
+			t.Errorf("the second: %v", err)
+		}
+		if err := q.Shutdown(within(time.Second)); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
+// TestNothingDeliveredIsKept: neither an idle consumer nor a buffer keeps what was delivered from the collector.
+func TestNothingDeliveredIsKept(t *testing.T) {
+	for _, rest := range []bool{false, true} {
+		var calls int
+		q := start(t, QueueConfig[*[64]int]{
+			Process: func(_ context.Context, b Batch[*[64]int]) (v Verdict[*[64]int]) {
+				if calls++; calls == 1 && rest {
+					v.Rest = slices.Clone(b.Items)
+				}
+				return v
+			},
+			Interval: time.Hour, BatchSize: Weight{Items: 10},
+		})
+		var kept []weak.Pointer[[64]int]
+		func() {
+			var items []*[64]int
+			for range 35 {
+				items = append(items, new([64]int))
+				kept = append(kept, weak.Make(items[len(items)-1]))
+			}
+			if err := q.Push(bg, items...); err != nil {
+				t.Fatal(err)
+			}
+		}()
+		for q.Stats().Forwarded < 30 {
+			runtime.Gosched()
+		}
+		q.Flush(bg)
+		for range 3 {
+			runtime.GC()
+		}
+		left := 0
+		for _, w := range kept {
+			if w.Value() != nil {
+				left++
+			}
+		}
+		if left > 0 {
+			t.Errorf("rest=%v: %d of %d delivered items are kept", rest, left, len(kept))
+		}
+		q.Shutdown(bg)
+	}
 }

@@ -134,3 +134,139 @@ func TestLongestWait(t *testing.T) {
 		nothingLeft(t, q)
 	})
 }
+
+// TestRestHoldsRoomForEachOfItsItems: the queue is not empty while the second item of a Rest is pending, however room is
+// counted.
+func TestRestHoldsRoomForEachOfItsItems(t *testing.T) {
+	for _, unit := range []Unit{Items, Requests} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &recorder{}
+			l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+				switch l.calls() {
+				case 1: // halve it
+					v.Rest = []parcel{{id: 1, n: 1}, {id: 2, n: 1}}
+				case 3: // the second half, once more
+					time.Sleep(time.Second)
+					v.Rest = b.Items
+				}
+				return v
+			}
+			q := start(t, QueueConfig[parcel]{Process: l.process, Weigh: weighParcel, Unit: unit, Interval: time.Hour, BatchSize: Weight{Items: 1}})
+			if err := q.Push(bg, parcel{id: 1, n: 2}); err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Shutdown(bg); err != nil {
+				t.Errorf("unit %d: Shutdown: %v", unit, err)
+			}
+			if got := l.all(); len(got) != 4 {
+				t.Errorf("unit %d: %v", unit, got)
+			}
+			if st := q.Stats(); st.Lost != 0 {
+				t.Errorf("unit %d: %+v", unit, st)
+			}
+		})
+	}
+}
+
+// TestRestWithoutAfterComesAtOnce: After 0 is no longer than After 1ns.
+func TestRestWithoutAfterComesAtOnce(t *testing.T) {
+	for _, consumers := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &recorder{}
+			l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+				if l.calls() == 1 {
+					v.Rest = b.Items[1:]
+				}
+				return v
+			}
+			q := start(t, QueueConfig[parcel]{Process: l.process, Consumers: consumers, Interval: time.Hour, BatchSize: Weight{Items: 2}})
+			if err := q.Push(bg, parcel{id: 1}, parcel{id: 2}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if got := l.calls(); got != 2 {
+				t.Errorf("consumers=%d: %d calls after a second: the Rest waits for Interval", consumers, got)
+			}
+			q.Shutdown(bg)
+		})
+	}
+}
+
+// TestRestOfManyWaiters: what a Rest costs grows with its items and with its waiters, not with their product; and not with
+// how often it came back.
+func TestRestOfManyWaiters(t *testing.T) {
+	const n = 100
+	q, err := NewQueue(QueueConfig[int]{Process: Plain(func(context.Context, []int) error { return nil })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &call[int]{}
+	for range n {
+		c.waiting = append(c.waiting, waiting{newCompletion(1), 1})
+	}
+	callers := slices.Clone(c.waiting)
+	for range 3 {
+		r := q.requeue(c, Verdict[int]{Rest: make([]int, n)})
+		if got := len(r.completion.mu.behind); got != n {
+			t.Fatalf("%d to tell behind a Rest of %d callers", got, n)
+		}
+		c.complete(nil)
+		for _, w := range callers {
+			if w.completion.mu.open != 1 {
+				t.Fatalf("a caller waits for %d, one Rest is open", w.completion.mu.open)
+			}
+		}
+		c.waiting = nil
+		for _, e := range r.entries {
+			c.waiting = append(c.waiting, waiting{e.completion, 1})
+		}
+	}
+	c.complete(errors.New("no more"))
+	for _, w := range callers {
+		if !closedNow(w.completion.done) || w.completion.result() == nil {
+			t.Fatal("not told")
+		}
+	}
+}
+
+// TestFlushSeesARestThatIsBeingWeighed: between the end of the call and the Rest's return it is pending too.
+func TestFlushSeesARestThatIsBeingWeighed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		weighing, goOn := make(chan struct{}), make(chan struct{})
+		calls := 0
+		slow := false
+		q := start(t, QueueConfig[int]{
+			Process: func(_ context.Context, b Batch[int]) (v Verdict[int]) {
+				if calls++; calls == 1 {
+					v.Rest = []int{7}
+					slow = true
+				}
+				return v
+			},
+			Weigh: func(i int) (w Weight) {
+				if i == 7 && slow {
+					slow = false
+					close(weighing)
+					<-goOn
+				}
+				return w
+			},
+			Consumers: 2,
+		})
+		if err := q.Push(bg, 7); err != nil {
+			t.Fatal(err)
+		}
+		<-weighing
+		flushed := false
+		go func() {
+			q.Flush(bg)
+			flushed = true
+		}()
+		synctest.Wait()
+		if flushed {
+			t.Error("Flush has returned")
+		}
+		close(goOn)
+		q.Shutdown(bg)
+	})
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// positions is an index that knows where each item stands, and fails if it is told otherwise.
+type positions struct {
+	noIndex[int]
+	t  *rapid.T
+	at map[int]int
+}
+
+func (p *positions) moved(item, from, to int) {
+	if at, ok := p.at[item]; !ok || at != from {
+		p.t.Fatalf("item %d is said to move from %d, it stands at %d (%v)", item, from, at, ok)
+	}
+	delete(p.at, item)
+	if to >= 0 {
+		p.at[item] = to
+	}
+}
+
+func (p *positions) swap() { clear(p.at) }
+
+// modelEntry is an entry of the model, which is a plain slice of them.
+type modelEntry struct {
+	id     int // 0: a marker of Flush
+	weight packedWeight
+	urgent bool
+}
+
+// backlogModel is a backlog beside a plain slice. The first drained entries of it were swapped out.
+type backlogModel struct {
+	b       backlog[int]
+	index   *positions
+	model   []modelEntry
+	drained int
+	cutting bool
+	nextID  int
+}
+
+func (m *backlogModel) append(t *rapid.T, n int) {
+	for range n {
+		m.nextID++
+		e := modelEntry{id: m.nextID, weight: packedWeight{uint32(m.nextID%3 + 1), uint32(m.nextID % 5)}, urgent: m.nextID%4 == 0}
+		var c *completion
+		if e.urgent {
+			c = newCompletion(1)
+		}
+		if m.b.contiguous {
+			m.index.at[e.id] = len(m.b.active)
+		}
+		m.b.append(e.id, c, e.weight)
+		m.model = append(m.model, e)
+	}
+}
+
+func (m *backlogModel) flush() {
+	c := newCompletion(1)
+	c.flush = true
+	m.b.appendFlush(c)
+	m.model = append(m.model, modelEntry{urgent: true})
+}
+
+func (m *backlogModel) swap() {
+	if !m.cutting {
+		m.b.swap()
+		m.drained = len(m.model)
+	}
+}
+
+// cut consumes up to n entries, as a consumer does, and requeues up to back of them.
+func (m *backlogModel) cut(t *rapid.T, n, back int) {
+	if m.cutting {
+		return
+	}
+	m.cutting = true
+	var taken Weight
+	var urgent int32
+	var got []modelEntry
+	for run := m.b.drain.run(); len(run) > 0 && n > 0; run = m.b.drain.run() {
+		run = run[:min(n, len(run))]
+		n -= len(run)
+		for _, e := range run {
+			if e.completion == tombstone {
+				continue
+			}
+			taken = taken.plus(e.weight.unpack())
+			got = append(got, modelEntry{e.item, e.weight, e.completion.urgent()})
+			if e.completion.urgent() {
+				urgent++
+			}
+		}
+		clear(run)
+		m.b.drain.consume(len(run))
+	}
+	m.b.drain.weight = m.b.drain.weight.minus(taken)
+	if want := m.model[:len(got)]; !slices.Equal(got, want) {
+		t.Fatalf("cut %v, want %v", got, want)
+	}
+	m.model = m.model[len(got):]
+	m.drained -= len(got)
+	if rapid.Bool().Draw(t, "evictWhileCutting") {
+		m.evict(t)
+	}
+	m.b.settleCut(taken, urgent)
+	m.cutting = false
+	items := slices.DeleteFunc(slices.Clone(got), func(e modelEntry) bool { return e.id == 0 })
+	m.putBack(t, items[:min(back, len(items))])
+}
+
+func (m *backlogModel) putBack(t *rapid.T, back []modelEntry) {
+	if len(back) == 0 {
+		return
+	}
+	var s segment[int]
+	var w Weight
+	for i := range back {
+		back[i].urgent = false
+		s.entries = append(s.entries, entry[int]{back[i].id, newForwarding(1), back[i].weight})
+		w = w.plus(back[i].weight.unpack())
+	}
+	m.b.putBack(s, w, 0)
+	m.model = append(slices.Clone(back), m.model...)
+	m.drained += len(back)
+}
+
+func (m *backlogModel) evict(t *rapid.T) {
+	from := 0
+	if m.cutting {
+		from = m.drained
+	}
+	e, ok := m.b.evict(m.cutting)
+	i := slices.IndexFunc(m.model[from:], func(e modelEntry) bool { return e.id != 0 })
+	if ok != (i >= 0) || ok && e.item != m.model[from+i].id {
+		t.Fatalf("evicted %d, %v; want the entry at %d of %v", e.item, ok, i, m.model[from:])
+	}
+	if !ok {
+		return
+	}
+	if from+i < m.drained {
+		m.drained--
+	}
+	m.model = slices.Delete(m.model, from+i, from+i+1)
+	m.b.compact()
+}
+
+func (m *backlogModel) delete(t *rapid.T) {
+	if !m.b.contiguous || len(m.index.at) == 0 {
+		return
+	}
+	id := rapid.SampledFrom(slices.Sorted(mapKeys(m.index.at))).Draw(t, "deleted")
+	if e := m.b.delete(m.index.at[id]); e.item != id {
+		t.Fatalf("deleted %d, want %d", e.item, id)
+	}
+	m.model = slices.DeleteFunc(m.model, func(e modelEntry) bool { return e.id == id })
+	m.b.compact()
+}
+
+func mapKeys(m map[int]int) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// check compares everything that can be seen of the backlog with the model.
+func (m *backlogModel) check(t *rapid.T) {
+	var got []modelEntry
+	see := func(entries []entry[int]) {
+		for _, e := range entries {
+			if e.completion != tombstone {
+				got = append(got, modelEntry{e.item, e.weight, e.completion.urgent()})
+			}
+		}
+	}
+	for i, s := range m.b.drain.segments {
+		if i == 0 {
+			s.entries = s.entries[m.b.drain.cursor:]
+		}
+		see(s.entries)
+	}
+	if len(got) != m.drained {
+		t.Fatalf("%d are in the drain, want %d", len(got), m.drained)
+	}
+	for _, s := range m.b.filled {
+		see(s.entries)
+	}
+	see(m.b.active)
+	if !slices.Equal(got, m.model) {
+		t.Fatalf("it holds %v\nwant     %v", got, m.model)
+	}
+	var weight, drained Weight
+	urgent := 0
+	for i, e := range m.model {
+		weight = weight.plus(e.weight.unpack())
+		if i < m.drained {
+			drained = drained.plus(e.weight.unpack())
+		}
+		if e.urgent {
+			urgent++
+		}
+	}
+	if m.b.weight != weight || m.b.drain.weight != drained || int(m.b.urgent) != urgent {
+		t.Fatalf("weight %v, of the drain %v, urgent %d; want %v, %v, %d", m.b.weight, m.b.drain.weight, m.b.urgent, weight, drained, urgent)
+	}
+	dead := 0
+	for _, e := range m.b.active {
+		if e.completion == tombstone {
+			dead++
+		}
+	}
+	if int(m.b.tombstones) != dead || dead > max(64, len(m.b.active)/2+1) {
+		t.Fatalf("%d tombstones of %d, it counts %d", dead, len(m.b.active), m.b.tombstones)
+	}
+	for id, at := range m.index.at {
+		if m.b.active[at].item != id {
+			t.Fatalf("item %d is not at %d", id, at)
+		}
+	}
+}
+
+// TestBacklogIsASlice: whatever is done to a backlog, it holds what a plain slice would.
+func TestBacklogIsASlice(t *testing.T) {
+	for name, contiguous := range map[string]bool{"queue": false, "map": true} {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				m := &backlogModel{index: &positions{t: t, at: map[int]int{}}}
+				m.b.drain.buffers = &buffers[int]{}
+				m.b.index = noIndex[int]{}
+				if m.b.contiguous = contiguous; contiguous {
+					m.b.index = m.index
+				}
+				for range rapid.IntRange(1, 40).Draw(t, "steps") {
+					switch rapid.IntRange(0, 6).Draw(t, "step") {
+					case 0:
+						m.append(t, rapid.IntRange(1, 3).Draw(t, "few"))
+					case 1:
+						m.append(t, rapid.SampledFrom([]int{70, bufferSize - 1, bufferSize, 2*bufferSize + 1}).Draw(t, "many"))
+					case 2:
+						m.flush()
+					case 3:
+						m.swap()
+					case 4:
+						m.cut(t, rapid.SampledFrom([]int{1, 5, 100, 3 * bufferSize}).Draw(t, "cut"), rapid.IntRange(0, 3).Draw(t, "back"))
+					case 5:
+						for range rapid.SampledFrom([]int{1, 3, 80, bufferSize, 3 * bufferSize}).Draw(t, "evicted") {
+							m.evict(t)
+						}
+					case 6:
+						m.delete(t)
+					}
+					m.check(t)
+				}
+			})
+		})
+	}
+}
+
+// TestOldestOfABacklog is when the buffer of its first entry was begun, wherever that stands.
+func TestOldestOfABacklog(t *testing.T) {
+	var b backlog[int]
+	b.drain.buffers, b.index = &buffers[int]{}, noIndex[int]{}
+	begin := time.Now()
+	for i := range 3 * bufferSize {
+		b.append(i, nil, packedWeight{items: 1})
+	}
+	first := b.oldest()
+	if first.Before(begin) || !first.Equal(b.filled[0].born) {
+		t.Fatalf("%v, begun at %v, filled at %v", first, begin, b.filled[0].born)
+	}
+	b.swap()
+	b.append(0, nil, packedWeight{items: 1})
+	if got := b.oldest(); !got.Equal(first) {
+		t.Errorf("swapped: %v, want %v", got, first)
+	}
+	back := begin.Add(-time.Hour)
+	b.putBack(segment[int]{[]entry[int]{{item: 7}}, back}, Weight{}, 0)
+	if got := b.oldest(); !got.Equal(back) {
+		t.Errorf("put back: %v, want %v", got, back)
+	}
+}
