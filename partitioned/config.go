@@ -15,7 +15,7 @@ import (
 var (
 	// ErrClosed: the queue is not running: not started yet, or Shutdown has begun.
 	ErrClosed = errors.New("partitioned: closed")
-	// ErrFull: no room, and the queue refuses instead of waiting.
+	// ErrFull: no capacity, and the queue refuses instead of waiting.
 	ErrFull = errors.New("partitioned: full")
 	// ErrTooManyKeys: a new key, while MaxKeys others have something pending.
 	ErrTooManyKeys = errors.New("partitioned: too many keys")
@@ -44,12 +44,12 @@ type Weight struct {
 func (w Weight) plus(o Weight) Weight  { return Weight{w.Items + o.Items, w.Bytes + o.Bytes} }
 func (w Weight) minus(o Weight) Weight { return Weight{w.Items - o.Items, w.Bytes - o.Bytes} }
 
-// reaches tells whether w is at or over one of the limits; a limit of 0 is none.
+// reaches reports whether w is at or over one of the limits; a limit of 0 is none.
 func (w Weight) reaches(limit Weight) bool {
 	return limit.Items > 0 && w.Items >= limit.Items || limit.Bytes > 0 && w.Bytes >= limit.Bytes
 }
 
-// exceeds tells whether w is over one of the limits; a limit of 0 is none.
+// exceeds reports whether w is over one of the limits; a limit of 0 is none.
 func (w Weight) exceeds(limit Weight) bool {
 	return limit.Items > 0 && w.Items > limit.Items || limit.Bytes > 0 && w.Bytes > limit.Bytes
 }
@@ -67,14 +67,14 @@ const (
 // NoTrigger as a unit of BatchSize: no weight in that unit makes a stream due, so that Interval does.
 const NoTrigger = math.MaxInt
 
-// Overflow is what happens to a push for which there is no room.
+// Overflow is what happens to a push for which there is no capacity.
 type Overflow int
 
-// What happens to a push without room.
+// What happens to a push without capacity.
 const (
-	Wait       Overflow = iota // it waits in line
+	Wait       Overflow = iota // it waits
 	Refuse                     // it gets ErrFull
-	DropOldest                 // the oldest items make room for it
+	DropOldest                 // the oldest items are dropped for it
 )
 
 // Reason is why a batch was sent.
@@ -84,7 +84,7 @@ type Reason int
 const (
 	Size     Reason = iota // it reached BatchSize
 	Timeout                // its oldest item had waited for Interval
-	Waiting                // a caller waits for its result or for room, and a consumer was free
+	Waiting                // a caller waits for its result or for capacity, and a consumer was free
 	Flush                  // Flush was called
 	Shutdown               // Shutdown was called
 )
@@ -96,11 +96,11 @@ func (r Reason) String() string {
 // Batch is what one call of Process receives.
 type Batch[T any] struct {
 	Key     string    // of the stream; "" where batches are not made by key
-	Items   []T       // in the order of their acceptance; the items are the callee's, the slice until Process returns, or with Whole for good
+	Items   []T       // in the order of their acceptance. Process may keep the items; it may keep the slice only with Whole
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
-	Oldest  time.Time // when the oldest buffer that Items came from got its first item
-	Closing bool      // Shutdown has begun: what comes back as a Rest is tried again at once, so do not ask for that for ever
+	Oldest  time.Time // when the buffer that the oldest item came from got its first item
+	Closing bool      // Shutdown has begun: a Rest comes again at once, so do not return one for ever
 }
 
 // Verdict is what became of a batch. Its zero value says that all of it was taken.
@@ -108,39 +108,40 @@ type Verdict[T any] struct {
 	// Err is why the batch failed, without what is in Rest; nil: it was taken. Callers that wait for one of its items
 	// get it.
 	Err error
-	// Taken is how many of the batch's Items, of those not in Rest, were taken though Err is set; without Err all were.
+	// Taken is the number of Items outside Rest that succeeded although Err is set. It is ignored if Err is nil.
 	Taken int
-	// Rest is what has not been settled and is to come again, before everything else of its stream. It is weighed anew;
-	// callers that wait for an item of the batch now wait for all of Rest.
+	// Rest is what must be processed again. It comes before everything else of its stream, and is weighed anew. Callers that
+	// wait for an item of the batch now wait for all of Rest.
 	Rest []T
-	// Alone makes each item of Rest come again as a batch of its own, and not with others up to a size.
+	// Alone makes each item of Rest come again as a batch of its own.
 	Alone bool
-	// After is how long the stream is left alone before Rest comes again. It holds no consumer meanwhile, and Shutdown
-	// cuts it short.
+	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer. Shutdown ends the
+	// wait.
 	After time.Duration
 }
 
-// Plain makes a Process of a function that takes the items and fails or does not.
+// Plain makes a Process of a function that takes items and returns an error or nil.
 func Plain[T any](f func(ctx context.Context, items []T) error) func(context.Context, Batch[T]) Verdict[T] {
 	return func(ctx context.Context, b Batch[T]) Verdict[T] { return Verdict[T]{Err: f(ctx, b.Items)} }
 }
 
 // QueueConfig says how a Queue works. Only Process has to be set.
 type QueueConfig[T any] struct {
-	// Name is how the queue is called to the Observer. Default: none.
+	// Name is what the Observer knows the queue by. Default: none.
 	Name string
 
 	// Process takes one batch. It runs on one of Consumers goroutines, under no lock; its context ends with the deadline
 	// of Shutdown and with ProcessTimeout. A panic costs its batch (PanicError). Required.
 	Process func(ctx context.Context, batch Batch[T]) Verdict[T]
 
-	// Key names what an item is batched and ordered with. It runs in Push, before any lock. Nil: all items are of one
-	// kind; they stay in order with one partition and one consumer, and in each partition with several of both. Pushes
-	// spread over the partitions then, unless PushKey says where to.
+	// Key returns what an item is batched and ordered by. It runs in Push, before any lock. Nil: all items are of one kind.
+	// They stay in order with one partition and one consumer, and with several partitions in each of them. Pushes then
+	// spread over the partitions, unless PushKey says where to.
 	Key func(item T) string
-	// OrderOnlyByPartition makes Key choose only the partition: batches then mix the keys of their partition, whose order is kept.
+	// OrderOnlyByPartition makes Key choose the partition and nothing else. Batches then mix the keys of their partition, in
+	// order.
 	OrderOnlyByPartition bool
-	// MaxKeys is how many keys may have something pending; a push that would open one more gets ErrTooManyKeys.
+	// MaxKeys is how many keys may have something pending. A push that would open one more gets ErrTooManyKeys.
 	// 0: no limit.
 	MaxKeys int
 
@@ -150,8 +151,8 @@ type QueueConfig[T any] struct {
 	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10.
 	Consumers int
 
-	// Interval is the longest that an item waits for its flush while a consumer is free. 0: each item at once. It has no
-	// other default, as how late is too late is nobody's guess.
+	// Interval is the longest that an item waits for its flush while a consumer is free. 0: each item at once. There is no
+	// other default: only the caller knows how late is too late.
 	Interval time.Duration
 	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its
 	// limit wins. The zero value: each item at once; NoTrigger in a unit: never.
@@ -163,10 +164,11 @@ type QueueConfig[T any] struct {
 	// MaxBatchSize is what no batch exceeds, unless it is one item that cannot be split. 0 in a unit: no limit. If
 	// BatchSize is set, but not in a unit that is limited here, the limit is also the size at which a batch is sent.
 	MaxBatchSize Weight
-	// Weigh tells what an item weighs; Items below 1 count as 1. It must give the same for as long as the item is in the
-	// queue. It runs in Push before any lock, and when a batch is cut. Nil: one item, no bytes.
+	// Weigh returns what an item weighs. Items below 1 count as 1, Bytes below 0 as 0, and either above 2^32-1 as that. It
+	// runs in Push, before any lock, and once more for what Split or a Rest made of the item. In between the item counts as
+	// it was admitted. Nil: one item, no bytes.
 	Weigh func(item T) Weight
-	// Split divides an item that is heavier than the room left in a batch: a head that fits in room, and the rest, both
+	// Split divides an item that is heavier than what fits into a batch: a head that fits in room, and a tail, both
 	// with at least one item, together with as many Items as before. Not ok: it cannot be done, and the item is as it
 	// was. A unit without a limit has math.MaxInt of room. If room is that of a whole batch, and the least that can be
 	// taken off is heavier, it may be the head all the same: it is sent alone, and what is behind it is not held up. Nil:
@@ -178,25 +180,24 @@ type QueueConfig[T any] struct {
 	Capacity int64
 	// Unit is what Capacity and KeyCapacity count. Default: Items.
 	Unit Unit
-	// KeyCapacity bounds in the same way what is pending of one key. 0: no limit.
+	// KeyCapacity bounds what is pending of one key in the same way. 0: no limit.
 	KeyCapacity int64
-	// Overflow says what a push does without room: Wait for it, Refuse, or DropOldest. The last drops, and counts, the
-	// oldest items that are in no batch yet; of its own key only, where items have keys, so that no key drops what
-	// another one pushed, and without keys of its own partition first. If all of them would not do, it drops none and
-	// gets ErrFull. Default: Wait.
+	// Overflow is what a push does without capacity: Wait for it, Refuse, or DropOldest. DropOldest drops and counts the
+	// oldest items that are in no batch yet: with keys only those of its own key, without keys those of its own partition
+	// first. If to drop all of them would not be enough, it drops none and returns ErrFull. Default: Wait.
 	Overflow Overflow
 
 	// ProcessTimeout is the deadline of the context of one call of Process. 0: none, since only the caller knows what is
 	// too long. A call that goes on nevertheless holds its consumer, and nobody else; the Observer hears of it.
 	ProcessTimeout time.Duration
-	// Observer is told of what happens. Nil: nobody is, and that costs nothing.
+	// Observer learns of what happens. Nil: nobody does, and that costs nothing.
 	Observer *Observer
 }
 
 // defaultPartitions is the number of locks where the order of all items does not hang on there being one.
 func defaultPartitions() int { return 4 * runtime.GOMAXPROCS(0) }
 
-// tuning is what Update can change of a running queue.
+// tuning is what Update can change of a running queue, and what follows from it.
 type tuning struct {
 	interval       time.Duration
 	size, limit    Weight // BatchSize and MaxBatchSize

@@ -48,21 +48,21 @@ type MapConfig[K comparable, V any] struct {
 	// lock, so it must be quick, must not panic, and must not call the Map. Needed by the methods of that name.
 	Merge func(held, added Entry[K, V]) V
 
-	// Remember is for how long the version of a key is remembered after its flush, its last call of Process that is, so that
-	// PutNewer supersedes what is older by then too. Versions that are over are forgotten when the partition flushes
-	// again. Put and Merge take up the version that is remembered. 0: not at all; versions are compared within one flush.
+	// Remember is how long a key's version is kept after its last batch was handed to Process. PutNewer compares with it.
+	// Put and Merge take it up. A version whose time is over is forgotten when the partition flushes again. 0: versions are
+	// compared within one flush.
 	Remember time.Duration
-	// MaxRemembered bounds the number of versions that are remembered after their flush, over all partitions; beyond it
-	// the ones flushed first are forgotten. Default: 100 000.
+	// MaxRemembered bounds the number of versions that are kept after their flush, over all partitions. Beyond it the ones
+	// that were flushed first are forgotten. Default: 100 000.
 	MaxRemembered int
 }
 
 // Map is a Queue of entries in which each key is held once: what is written to a key that is pending replaces it, or is
 // folded into it. Make one with NewMap.
 //
-// Its room is that of what is held, given back at once when something is superseded. Put and PutNewer need none where what
-// they write is no heavier than what they replace, so a Map that is full still takes them; all other writes need it first,
-// and with DropOldest they drop for it. What is dropped or deleted is remembered, with Remember, as if it had been flushed.
+// It takes capacity for what it holds, and gives it back at once when something is superseded. Put and PutNewer of a value
+// that is no heavier than the one they replace need none, so a Map that is full still takes them. All other writes need
+// capacity first. What is dropped or deleted is remembered, with Remember, as if it had been flushed.
 //
 // A flush takes what a partition, or with Key a stream, holds. From then on its entries are out of reach: Get does not see
 // them, Delete does not undo them, and a write to their key begins a new entry, which is processed after them.
@@ -133,8 +133,8 @@ func (m *Map[K, V]) PutAll(ctx context.Context, entries ...Entry[K, V]) error {
 }
 
 // PutNewer makes value what is held of key if version is greater than that of the key, and is superseded at once, and
-// counted, if it is not: of two equal versions the first stays. It returns nil in both cases. A key that has not been put
-// with a version since its last flush, or since it was remembered, is of version 0 while it is held, and else of none.
+// counted, if it is not: of two equal versions the first stays. It returns nil in both cases. A pending key without a version
+// has version 0. Any version beats a key that is neither pending nor remembered.
 func (m *Map[K, V]) PutNewer(ctx context.Context, key K, value V, version int64) error {
 	return m.writeAll(ctx, []Entry[K, V]{{Key: key, Value: value, Version: version}}, newer)
 }

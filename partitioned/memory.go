@@ -4,7 +4,7 @@ package partitioned
 
 import "time"
 
-// memory is which versions the keys of a partition of a Map had, from when they were put until some time after their flush. Guarded
+// memory holds the versions of the keys of a partition of a Map, from when they were put until some time after their flush. Guarded
 // by the partition's lock.
 type memory[K comparable] struct {
 	keep  time.Duration
@@ -26,7 +26,7 @@ type flushedKey[K comparable] struct {
 	at  time.Time
 }
 
-// version is what is remembered of key.
+// version returns what is remembered of key.
 func (m *memory[K]) version(key K) (version int64, ok bool) {
 	s, ok := m.of[key]
 	if ok && !s.flushed.IsZero() && time.Since(s.flushed) >= m.keep {
@@ -36,7 +36,7 @@ func (m *memory[K]) version(key K) (version int64, ok bool) {
 	return s.version, ok
 }
 
-// flushed says that key is not pending any more, as of now, and forgets what it is time to forget.
+// flushed books that key is no longer pending, and forgets versions whose time is over.
 func (m *memory[K]) flushed(key K, now time.Time) {
 	if s, ok := m.of[key]; ok {
 		m.of[key] = stamp{s.version, now}

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// scheduler decides which stream the next free consumer takes: those that reached a size, or that somebody waits for, first come
-// first served, in turn with those whose time is over; and while callers wait for capacity the oldest of all, due or not.
+// scheduler decides which stream the next free consumer takes: in turn the first of those that are ready, and the first of
+// those whose time is over. While callers wait for capacity, also the oldest of all, due or not.
 //
-// A stream is in at most one of the three places, and a consumer that takes it out is its only owner until it puts it back.
+// A stream is in at most one of ready, timed and parked. A consumer that takes it out is its only owner until it puts it back.
 type scheduler[T any] struct {
 	mu struct { // after a partition's lock, never before it
 		lock

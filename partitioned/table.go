@@ -22,7 +22,7 @@ func (s slot) hash() uint32 { return uint32(s >> 32) }
 
 const minSlots = 8
 
-// probe goes over the positions of those whose hash is like hash: while next says so, at is one.
+// probe iterates over the candidate positions for hash. While next returns true, at is one.
 func (t *table) probe(hash uint64) probe {
 	return probe{t: t, hash: uint32(hash >> 32), i: uint32(hash>>32) - 1}
 }

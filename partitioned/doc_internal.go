@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+/*
+This file is for whoever changes the engine. The package comment in doc.go is for its users.
+
+# Files, from the top down. Calls run downwards.
+
+	queue, map            the public types: NewQueue, Start, Flush; Map's methods
+	push, route           what is known of a push before any lock: weights, hashes, parts
+	admission             the one path of every push                        writes part.stream, part.freed
+	evict                 DropOldest
+	waitlist              who waits for capacity                            owns waits, waiter, stream.blocked
+	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
+	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
+	stream                the state of one key's data, and its transitions  owns stream
+	scheduler, heap       which stream a free consumer takes                owns node
+	backlog, tombstones   the data of one stream                            owns backlog, drain
+	index, generation, table, memory    how a Map finds its entries, and the versions it remembers
+	gate, lock, completion              the units taken; a mutex that spins; who is told
+
+# The path of a push
+
+	push        Weigh, hash and Key of the items, under no lock. Where do they go: parts, sorted by partition.
+	admit       The locks of the partitions, in order. The streams: found, or opened if MaxKeys allows. Full ones: no.
+	            The units, from the gate: one compare-and-swap. From here on it is accepted. Appended to active.
+	            stream.moveOn: ready at a size or if somebody waits for the result, else timed.
+	notYet      Without capacity: refused, or the oldest are evicted, or a wait list.
+	consumer    scheduler.next. claim: the lock, swap. cut: no lock. book: the lock; the batch is in flight.
+	            Process: no lock. settle: the lock; accounts, what comes back, the next state. Unlock. Units given back;
+	            then the callers are told; then those who wait for capacity are admitted.
+
+# Invariants
+
+The numbers are those of the whole project.
+
+	I1 Conservation  accepted = forwarded + returned + superseded + failed + evicted + lost + queued + inFlight, in every
+	                 snapshot. Only the methods of accounts change these counters, each in one step under the partition's
+	                 lock. Stats holds the locks of all partitions at once.
+	I2 Order         An ordered stream has at most one batch in flight: it is in the scheduler, or a consumer has it
+	                 (cutting, busy), never both. Units are taken under the lock of the append, so the order of acceptance
+	                 is the order in active. What comes back goes to the front of the drain.
+	I3 Newest        Versions are compared in generation.overwrite and generation.first, under the partition's lock.
+	I4 No foreign    Key, Split, Process, Observer and the Weigh of a Queue run under no lock. Merge and Weigh of a Map run
+	   code under a  under the partition's: what is held must not move meanwhile. Entries keep their weight, so nothing else
+	   lock          has to ask.
+	I5 Bounded       The gate compares and swaps: units taken stay below Capacity plus one push, and what splits add to a
+	                 batch in flight. Streams without data are forgotten. Goroutines: the consumers.
+	I6 Batch bounds  cutRun. A stream is in timed with the deadline of its oldest item; nudge keeps the one timer set while a
+	                 consumer is idle.
+	I7 An end        Below, "Shutdown".
+	I8 Isolation     process recovers. work sees to runtime.Goexit. A stuck stream holds one consumer.
+	I9 Fairness      The common wait list is first come, first served. ready is a FIFO; a stream goes to its end after each
+	                 batch, so a batch waits for at most one batch of each other key.
+	I10 Proportion   Nothing under a lock grows with the number of keys, except for Stats, Update, Flush and Shutdown.
+
+# Lock order
+
+	Queue.life
+	waitList.mu
+	  partition.mu, several in the order of their numbers
+	    scheduler.mu
+	    completion.mu          a leaf: nothing is locked under it
+
+A goroutine waits for nothing while it holds one of them: the channels served, done, empty are awaited without any lock.
+
+# Who owns a field
+
+	stream.*                   partition.mu; written by methods in stream.go
+	  .backlog                 partition.mu; but while state is cutting, backlog.drain is that consumer's alone
+	  .blocked                 partition.mu; written by waitlist.go, which also holds waitList.mu
+	  .waits                   waitList.mu
+	  .node                    scheduler.mu
+	partition.mu.*             partition.mu; the accounts by their methods
+	gate.word                  atomic
+	call.*                     its consumer. Shutdown reads waiting and flushes under partition.mu while the call is one of the
+	                           stream's flights. They change only before book and after arrive, both under that lock.
+	completion.mu.*            completion.mu. behind only grows, so what recipients returned stays valid
+	tuned                      atomic pointer to immutable values
+	waiter.*                   waitList.mu; once served has a value, the caller's
+
+# Races, step by step
+
+Capacity comes back while a caller goes to wait. The caller: (1) sets the flag in the gate's word, (2) tries once more.
+Whoever settles: (a) gives units back by an atomic add to the same word, (b) looks at the flag that the add returned, and
+serves if it is set. If (a) comes before (2), the caller finds the units. Else (a) comes after (1), and (b) sees the flag.
+
+A stream becomes due while a consumer takes it. moveOn, under the partition's lock, sets state to ready and asks the scheduler
+to move the stream from timed to ready. If a consumer has just taken it out (heapIndex -1), makeReady does nothing: that
+consumer does not have the partition's lock yet, so claim will see all that made the stream due. tidy is the same the other way
+round: if takeOut fails, a consumer will come, and finds nothing but tombstones.
+
+A stream is forgotten while somebody has a pointer to it. forget asks for state idle, no flight, not blocked. A consumer that
+has the stream keeps it out of idle until settle's unlock. After that the pointer is used for one thing, to look at its wait
+list, which may by then be another key's list: then a look too many.
+
+An entry is cut while others evict. The drain belongs to the consumer in state cutting, and evict looks at filled and active
+only. In all other states evict has the lock, and the drain.
+
+An entry of a Map is replaced while its old value is in a batch. A swap ends an active: position never finds what was swapped
+out, so a write to its key begins a new entry. Its version is in memory as pending from first to settled, so a version is known
+at all times between two flushes.
+
+Shutdown. (1) The gate is closed: enter refuses. (2) A push that entered before holds its partition's lock until its items are
+appended. (3) The scheduler is closed under its lock: every stream is made ready, now and later. (4) empty closes when the word
+says closed and no units: all that was ever accepted is settled. At the deadline instead: (5) the scheduler is stopped: next
+gives out nothing more. (6) drop takes each partition's lock, counts what is pending as lost and sets dead. Whoever holds a
+stream finds dead when it takes the lock: claim and book give up, settle changes nothing. (7) The contexts are cancelled, so
+that a consumer between book and Process does not call it.
+
+# Tried and rejected
+
+	a channel per key          a goroutine and a timer per key; memory for ever
+	a ring buffer              one fixed size for keys of very different load, or copying under the lock
+	a mutex for the gate       47 ns instead of 38 for the two locks of a push, on two cores (BenchmarkGate)
+	an add that is taken back  others see a full queue that is not (keyCount, gate)
+	sync.Mutex for partitions  with 64 producers five sixths of a push is sleeping and waking (BenchmarkLock)
+	a timer per stream         a stream that always reaches its size pays two timer operations a batch
+	Weigh on eviction and cut  foreign code under the lock, and wrong accounts if the weight changes meanwhile
+	parts that own their items escape analysis moves the slice of every push to the heap (see admit)
+*/
