@@ -141,6 +141,7 @@ generate: ## generate code and documentation from metadata.yaml
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	ln -s $(CURDIR) "$$dir/partitionedbufferprocessor"; \
 	$(call tool,mdatagen) "$$dir/partitionedbufferprocessor/metadata.yaml"
+	@$(GO) test -run '^TestSchemaSaysWhatValidateSays$$' . -args -update >/dev/null
 
 # Hashes of all files that git does not ignore: the same before and after, whether or not they were committed.
 FILE_HASHES = git ls-files --cached --others --exclude-standard | sort -u | \

@@ -4,7 +4,6 @@ package partitionedbufferprocessor
 
 import (
 	"context"
-	"math"
 	"path/filepath"
 	"testing"
 	"time"
@@ -112,157 +111,18 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 	}
 }
 
+// The configurations stand in a file since the test of the JSON schema reads them too.
 func TestConfigErrorNamesKeyAndValue(t *testing.T) {
-	type section = map[string]any
-	for name, test := range map[string]struct {
-		section section
-		errors  []string // each has to be in the text
-	}{
-		"negative timeout":          {section{"timeout": "-1s"}, []string{"timeout is -1s"}},
-		"negative export_timeout":   {section{"export_timeout": "-2ms"}, []string{"export_timeout is -2ms"}},
-		"no shutdown_timeout":       {section{"shutdown_timeout": "0s"}, []string{"shutdown_timeout is 0s"}},
-		"negative shutdown_timeout": {section{"shutdown_timeout": "-3s"}, []string{"shutdown_timeout is -3s"}},
-		"cap below trigger": {
-			section{"send_batch_size": 100, "send_batch_max_size": 99},
-			[]string{"send_batch_max_size is 99", "send_batch_size, which is 100"},
-		},
-		"cap below the default trigger": {
-			section{"send_batch_max_size": 8191},
-			[]string{"send_batch_max_size is 8191", "send_batch_size, which is 8192"},
-		},
-		"same key twice":           {section{"metadata_keys": []string{"a", "b", "a"}}, []string{"metadata_keys", `"a"`}},
-		"same key in another case": {section{"metadata_keys": []string{"X-Tenant", "x-tenant"}}, []string{"metadata_keys", `"x-tenant"`}},
-		"empty metadata key":       {section{"metadata_keys": []string{"a", ""}}, []string{"metadata_keys", `["a" ""]`}},
-		"one name twice":           {section{"resource_keys": []string{"Tenant.ID", "tenant.id"}}, []string{"resource_keys", `"tenant.id"`, "lower case"}},
-		"empty resource key":       {section{"resource_keys": []string{""}}, []string{"resource_keys", `[""]`}},
-		"no partition":             {section{"partitions": 0}, []string{"partitions is 0"}},
-		"negative partitions":      {section{"partitions": -1}, []string{"partitions is -1"}},
-		"too many partitions":      {section{"partitions": 10001}, []string{"partitions is 10001", "10000"}},
-		"partitions with keys":     {section{"partitions": 2, "metadata_keys": []string{"a"}}, []string{"partitions is 2", "metadata_keys"}},
-		"partitions by resource":   {section{"partitions": 2, "resource_keys": []string{"a"}}, []string{"partitions is 2", "resource_keys"}},
-		"idle consumers":           {section{"partitions": 2, "num_consumers": 3}, []string{"num_consumers is 3", "partitions, which is 2"}},
-		"unknown sizer":            {section{"sizer": "spans"}, []string{`sizer is "spans"`}},
-		"cap in bytes below trigger": {
-			section{"send_batch_size_bytes": 1000, "send_batch_max_size_bytes": 999},
-			[]string{"send_batch_max_size_bytes is 999", "send_batch_size_bytes, which is 1000"},
-		},
-		"negative bytes":          {section{"send_batch_size_bytes": -1}, []string{"send_batch_size_bytes is -1"}},
-		"negative cap in bytes":   {section{"send_batch_max_size_bytes": -2}, []string{"send_batch_max_size_bytes is -2"}},
-		"cap in bytes of a giant": {section{"send_batch_max_size_bytes": 1 << 40}, []string{"send_batch_max_size_bytes is 1099511627776"}},
-		"queue below trigger in bytes": {
-			section{"sizer": "bytes", "queue_size": 999, "send_batch_size_bytes": 1000},
-			[]string{"queue_size is 999", "send_batch_size_bytes, which is 1000"},
-		},
-		"empty sizer":               {section{"sizer": ""}, []string{`sizer is ""`}},
-		"sizer in capitals":         {section{"sizer": "Items"}, []string{`sizer is "Items"`}},
-		"queue_size below trigger":  {section{"queue_size": 8191}, []string{"queue_size is 8191", "send_batch_size, which is 8192"}},
-		"a key's queue without key": {section{"queue_size_per_key": 10000}, []string{"queue_size_per_key is 10000", "metadata_keys"}},
-		"a key's queue below trigger": {
-			section{"metadata_keys": []string{"a"}, "queue_size_per_key": 8191},
-			[]string{"queue_size_per_key is 8191", "send_batch_size, which is 8192"},
-		},
-		"no time between retries": {
-			section{"retry_on_failure": map[string]any{"enabled": true, "initial_interval": 0}},
-			[]string{"retry_on_failure", "initial_interval is 0s"},
-		},
-		"negative time between retries": {
-			section{"retry_on_failure": map[string]any{"initial_interval": "-3s"}}, []string{"retry_on_failure", "initial_interval", "-3s"},
-		},
-		"less time for all retries than for one": {
-			section{"retry_on_failure": map[string]any{"max_elapsed_time": "7s"}}, []string{"retry_on_failure", "max_elapsed_time", "7s"},
-		},
-		"too many consumers": {section{"num_consumers": 10001}, []string{"num_consumers is 10001", "10000"}},
-
-		"unknown buffer":  {section{"buffer": "heap"}, []string{`buffer is "heap"`}},
-		"unknown map.key": {section{"buffer": "map", "map": section{"key": "span"}}, []string{`map.key is "span"`}},
-		"waiting for records": {
-			section{"buffer": "map", "wait_for_result": true, "map": section{"key": "record"}},
-			[]string{"wait_for_result is true", `map.key "record"`},
-		},
-		"requests in a map":      {section{"buffer": "map", "sizer": "requests"}, []string{`sizer is "requests"`, `buffer "map"`}},
-		"bytes of a map":         {section{"buffer": "map", "send_batch_max_size_bytes": 1000}, []string{"send_batch_max_size_bytes is 1000", `buffer "map"`}},
-		"a map's queue in bytes": {section{"buffer": "map", "sizer": "bytes"}, []string{`sizer is "bytes"`, `buffer "map"`}},
-		"log keys without map":   {section{"map": section{"log_keys": []string{"a"}}}, []string{"map is map[log_keys:[a]]", "buffer: map"}},
-		"log keys of resources":  {section{"buffer": "map", "map": section{"log_keys": []string{"a"}}}, []string{`map.log_keys is ["a"]`, `map.key "record"`}},
-		"memory of resources":    {section{"buffer": "map", "map": section{"remember": "1s"}}, []string{"map.remember is 1s"}},
-		"log version of no keys": {section{"buffer": "map", "map": section{"key": "record", "log_version": "v"}}, []string{"map.log_version is", "map.log_keys"}},
-		"log keys twice":         {section{"buffer": "map", "map": section{"key": "record", "log_keys": []string{"a", "a"}}}, []string{`duplicate entry in map.log_keys: "a"`}},
-		"negative memory":        {section{"buffer": "map", "map": section{"key": "record", "remember": "-1s"}}, []string{"map.remember is -1s"}},
-		"memory without a bound": {section{"buffer": "map", "map": section{"key": "record", "remember_limit": 0}}, []string{"map.remember_limit is 0"}},
-		"unknown key of the map": {section{"buffer": "map", "map": section{"keys": "x"}}, []string{"keys"}},
-
-		// Durations that lack their unit.
-		"export_timeout without a unit":   {section{"export_timeout": 30}, []string{"export_timeout is 30ns", "nanoseconds", "30s"}},
-		"shutdown_timeout without a unit": {section{"shutdown_timeout": 30}, []string{"shutdown_timeout is 30ns", "nanoseconds"}},
-		"wait_timeout of nothing":         {section{"wait_timeout": "999us"}, []string{"wait_timeout is 999µs", "shorter than 1ms"}},
-		"retry without a unit": {
-			section{"retry_on_failure": map[string]any{"enabled": true, "initial_interval": 5}}, []string{"retry_on_failure.initial_interval is 5ns", "nanoseconds"},
-		},
-		"half a nanosecond": {section{"export_timeout": 1.5}, []string{"export_timeout is 1.5", "whole"}},
-
-		// Numbers that no field holds.
-		"above 64 bits":       {section{"queue_size": float64(1 << 64)}, []string{"queue_size is 18446744073709551616", "4294967295"}},
-		"above 63 bits":       {section{"send_batch_size": uint64(math.MaxUint64)}, []string{"send_batch_size is 18446744073709551615"}},
-		"far below 64 bits":   {section{"num_consumers": -1e30}, []string{"num_consumers is -1e+30"}},
-		"half an item":        {section{"send_batch_max_size": 8192.5}, []string{"send_batch_max_size is 8192.5", "whole number"}},
-		"a map's huge memory": {section{"buffer": "map", "map": section{"key": "record", "remember": "1s", "remember_limit": 1e19}}, []string{"map.remember_limit is 10000000000000000000"}},
-
-		// What has no effect, or contradicts.
-		"a key's queue above the queue":           {section{"metadata_keys": []string{"a"}, "queue_size": 20000, "queue_size_per_key": 20001}, []string{"queue_size_per_key is 20001", "queue_size, which is 20000"}},
-		"a key's queue above the automatic queue": {section{"metadata_keys": []string{"a"}, "queue_size_per_key": 300000}, []string{"queue_size_per_key is 300000", "212992 (automatic)"}},
-		"a byte queue below the cap": {
-			section{"sizer": "bytes", "queue_size": 1500, "send_batch_size_bytes": 1000, "send_batch_max_size_bytes": 2000},
-			[]string{"queue_size is 1500", "send_batch_max_size_bytes, which is 2000"},
-		},
-		"a byte queue below the cap that triggers": {
-			section{"sizer": "bytes", "queue_size": 1500, "send_batch_max_size_bytes": 2000}, []string{"queue_size is 1500", "send_batch_max_size_bytes, which is 2000"},
-		},
-		"an item queue below the cap that triggers": {
-			section{"queue_size": 9, "send_batch_size": 0, "send_batch_max_size": 10, "send_batch_size_bytes": 100}, []string{"queue_size is 9", "send_batch_max_size, which is 10"},
-		},
-		"a queue of keys below two triggers":       {section{"metadata_keys": []string{"a"}, "queue_size": 16383}, []string{"queue_size is 16383", "twice send_batch_size, which is 8192"}},
-		"a queue of partitions below two triggers": {section{"partitions": 2, "queue_size": 16383}, []string{"queue_size is 16383", "twice send_batch_size, which is 8192"}},
-		"map of a queue":                           {section{"map": section{"key": "resource"}}, []string{"map is map[key:resource]", "buffer: map"}},
-		"map of a queue, empty":                    {section{"buffer": "queue", "map": nil}, []string{"map is", "buffer: map"}},
-		"a map without time":                       {section{"buffer": "map", "timeout": 0}, []string{"timeout is 0s", `buffer "map"`}},
-		"retry without enabled":                    {section{"retry_on_failure": section{"initial_interval": "1s"}}, []string{"retry_on_failure is map[initial_interval:1s]", "enabled: true"}},
-		"retry of nothing":                         {section{"retry_on_failure": nil}, []string{"retry_on_failure is", "enabled: true"}},
-		"bytes without timeout":                    {section{"timeout": 0, "send_batch_size_bytes": 1000}, []string{"send_batch_size_bytes is 1000", "timeout"}},
-		"stalled without keys":                     {section{"stalled_key_timeout": "1m"}, []string{"stalled_key_timeout is 1m0s", "metadata_keys or resource_keys"}},
-		"nobody waits":                             {section{"wait_timeout": "1s", "block_on_overflow": false}, []string{"wait_timeout is 1s", "block_on_overflow or wait_for_result"}},
-		"too large without halves":                 {section{"too_large_errors": []string{"large"}}, []string{`too_large_errors is ["large"]`, "split_on_too_large"}},
-		"too large, no expression":                 {section{"split_on_too_large": true, "too_large_errors": []string{"ok", "a(b"}}, []string{`too_large_errors[1] is "a(b"`, "missing closing )"}},
-		"too large, everything":                    {section{"split_on_too_large": true, "too_large_errors": []string{""}}, []string{`too_large_errors[0] is ""`, "every error"}},
-		"memory bounded without memory":            {section{"buffer": "map", "map": section{"key": "record", "remember_limit": 7}}, []string{"map.remember_limit is 7", "map.remember"}},
-
-		// Keys of the neighbours.
-		"sending_queue": {section{"sending_queue": section{"queue_size": 5}}, []string{"sending_queue is map[queue_size:5]", "block_on_overflow"}},
-		"batch":         {section{"batch": section{"min_size": 5}}, []string{"batch is map[min_size:5]", "send_batch_size", "timeout"}},
-		"flush_timeout": {section{"flush_timeout": "1s", "min_size": 10, "max_size": 20}, []string{`flush_timeout is "1s"`, "write timeout", "min_size is 10", "write send_batch_size", "write send_batch_max_size"}},
-		"retry's key":   {section{"max_elapsed_time": "1m"}, []string{`max_elapsed_time is "1m"`, "section retry_on_failure"}},
-		"map's key":     {section{"buffer": "map", "log_keys": []string{"uid"}}, []string{`log_keys is`, "section map"}},
-
-		// Of a wrong type the Collector's decoder names the key alone.
-		"unknown key":        {section{"sendbatchsize": 1}, []string{"sendbatchsize"}},
-		"key of a later day": {section{"storage": "file_storage"}, []string{"storage"}},
-		"negative size":      {section{"send_batch_size": -1}, []string{"send_batch_size", "-1"}},
-		"beyond 32 bits":     {section{"queue_size": 1 << 33}, []string{"queue_size is 8589934592"}},
-		"size as text":       {section{"send_batch_size": "many"}, []string{"send_batch_size", "string"}},
-		"time without unit":  {section{"timeout": "soon"}, []string{"timeout", "duration"}},
-		"keys as a map":      {section{"metadata_keys": map[string]any{"a": 1}}, []string{"metadata_keys"}},
-		"flag as text":       {section{"block_on_overflow": "perhaps"}, []string{"block_on_overflow", "string"}},
-		"limit as a list":    {section{"metadata_cardinality_limit": []int{1}}, []string{"metadata_cardinality_limit"}},
-
-		"several faults at once": {
-			section{"timeout": "-1s", "shutdown_timeout": 0, "sizer": "x", "metadata_keys": []string{""}, "num_consumers": 99999},
-			[]string{"timeout is -1s", "shutdown_timeout is 0s", `sizer is "x"`, `metadata_keys has an empty entry`, "num_consumers is 99999"},
-		},
-	} {
+	file, err := confmaptest.LoadConf(filepath.Join("testdata", "wrong.yaml"))
+	require.NoError(t, err)
+	tests := file.ToStringMap()
+	require.Greater(t, len(tests), 100)
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := load(confmap.NewFromStringMap(test.section))
+			_, err := load(confmap.NewFromStringMap(test.(map[string]any)["config"].(map[string]any)))
 			require.Error(t, err)
-			for _, text := range test.errors {
-				require.ErrorContains(t, err, text)
+			for _, text := range test.(map[string]any)["says"].([]any) {
+				require.ErrorContains(t, err, text.(string))
 			}
 		})
 	}

@@ -9,7 +9,9 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/confmap"
 )
@@ -45,23 +47,32 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 // typedKey is the path of a key in a confmap.Conf.
 func typedKey(key string) string { return strings.ReplaceAll(key, ".", confmap.KeyDelimiter) }
 
-// checkNumbers refuses numbers that would be decoded to others: those that are not whole, and those that do not fit.
+// checkNumbers refuses what would be decoded to another value, or not at all: numbers that are not whole or do not fit, and what
+// is no number or duration.
 func checkNumbers(conf *confmap.Conf, f *faults) {
 	for _, n := range numbers {
-		if text, ok := undecodable(conf.Get(typedKey(n.key))); ok {
+		if text, wrong := notWhole(conf.Get(typedKey(n.key))); wrong {
 			*f = append(*f, fmt.Errorf("%s is %s; it must be a whole number from %d to %d", n.key, text, n.least, n.max))
 		}
 	}
 	for _, d := range durations {
-		if text, ok := undecodable(conf.Get(typedKey(d.key))); ok {
-			*f = append(*f, fmt.Errorf("%s is %s; a number without a unit is nanoseconds, and must be whole: write 1s or 200ms", d.key, text))
+		value := conf.Get(typedKey(d.key))
+		text, wrong := notWhole(value)
+		if typed, ok := value.(string); ok {
+			_, err := time.ParseDuration(typed)
+			wrong = err != nil
+		}
+		if wrong {
+			*f = append(*f, fmt.Errorf("%s is %s; it must be a duration, such as 200ms or 1m30s; a number without a unit is nanoseconds, and must be whole", d.key, text))
 		}
 	}
 }
 
-// undecodable returns the text of a number that no int64 holds. YAML reads integers above 64 bits as floating-point numbers.
-func undecodable(value any) (text string, ok bool) {
+// notWhole returns the text of a value that is no whole number of 64 bits. YAML reads larger ones as floating-point numbers.
+func notWhole(value any) (text string, wrong bool) {
 	switch v := value.(type) {
+	case nil, int, int64:
+		return "", false
 	case uint64:
 		return fmt.Sprint(v), v > math.MaxInt64
 	case float64:
@@ -72,8 +83,10 @@ func undecodable(value any) (text string, ok bool) {
 			return big.NewFloat(v).Text('f', 0), true
 		}
 		return fmt.Sprint(v), true
+	case string:
+		return strconv.Quote(v), true
 	default:
-		return "", false
+		return fmt.Sprint(v), true
 	}
 }
 

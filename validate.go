@@ -57,8 +57,8 @@ var durations = []durationKey{
 	{"stalled_key_timeout", func(c *Config) time.Duration { return c.StalledKeyTimeout }, "never"},
 	{"shutdown_timeout", func(c *Config) time.Duration { return c.ShutdownTimeout }, ""},
 	{"map.remember", func(c *Config) time.Duration { return c.Map.Remember }, "not at all"},
-	{"retry_on_failure.initial_interval", func(c *Config) time.Duration { return c.RetryOnFailure.InitialInterval }, "none"},
-	{"retry_on_failure.max_interval", func(c *Config) time.Duration { return c.RetryOnFailure.MaxInterval }, "none"},
+	{"retry_on_failure.initial_interval", func(c *Config) time.Duration { return c.RetryOnFailure.InitialInterval }, ""},
+	{"retry_on_failure.max_interval", func(c *Config) time.Duration { return c.RetryOnFailure.MaxInterval }, ""},
 	{"retry_on_failure.max_elapsed_time", func(c *Config) time.Duration { return c.RetryOnFailure.MaxElapsedTime }, "no end"},
 }
 
@@ -313,8 +313,8 @@ func validateMaxElapsedTime(c configretry.BackOffConfig) error {
 		return fmt.Errorf("retry_on_failure: %w; initial_interval is %v, max_interval %v, max_elapsed_time %v, multiplier %v, randomization_factor %v",
 			err, c.InitialInterval, c.MaxInterval, c.MaxElapsedTime, c.Multiplier, c.RandomizationFactor)
 	}
-	if c.Enabled && c.InitialInterval == 0 {
-		return fmt.Errorf("retry_on_failure: initial_interval is %v; it must be above 0", c.InitialInterval)
+	if c.InitialInterval == 0 || c.MaxInterval == 0 {
+		return fmt.Errorf("retry_on_failure: initial_interval is %v, max_interval is %v; both must be above 0, or nothing is between two attempts", c.InitialInterval, c.MaxInterval)
 	}
 	return nil
 }
