@@ -73,8 +73,9 @@ func (a *accounts) cut(items, grown int64, reason Reason, oversized bool) {
 	}
 }
 
-// settle books a batch that is no longer in flight. returned and taken are those of a failed one.
-func (a *accounts) settle(batch, requeued Weight, returned int64, taken int, failed bool) (o Outcome) {
+// settle books a batch that is no longer in flight. withdrawn are its items that Process left out. awaited and taken are of a failed
+// batch: items that somebody waits for, and items that were taken all the same.
+func (a *accounts) settle(batch, requeued Weight, withdrawn int, awaited int64, taken int, failed bool) (o Outcome) {
 	c := a.settled
 	settled := int64(batch.Items - requeued.Items)
 	if settled < 0 { // more items came back than there were
@@ -85,11 +86,14 @@ func (a *accounts) settle(batch, requeued Weight, returned int64, taken int, fai
 	c.inFlight -= int64(batch.Items)
 	a.queued += int64(requeued.Items)
 	c.retried += int64(requeued.Items)
-	o.Rest, o.Forwarded = int64(requeued.Items), settled
+	o.Rest, o.Returned = int64(requeued.Items), min(max(int64(withdrawn), 0), settled)
+	o.Forwarded = settled - o.Returned
 	if failed {
-		o.Forwarded = min(max(int64(taken), 0), settled)
-		o.Returned = min(returned, settled-o.Forwarded)
-		o.Failed = settled - o.Forwarded - o.Returned
+		sent := o.Forwarded
+		o.Forwarded = min(max(int64(taken), 0), sent)
+		awaited = min(awaited, sent-o.Forwarded)
+		o.Returned += awaited
+		o.Failed = sent - o.Forwarded - awaited
 	}
 	c.forwarded += o.Forwarded
 	c.returned += o.Returned

@@ -110,6 +110,9 @@ type Verdict[T any] struct {
 	Err error
 	// Taken is the number of Items outside Rest that succeeded although Err is set. It is ignored if Err is nil.
 	Taken int
+	// Returned is how many of the batch's Items were left out, because whoever pushed them and gave up waiting has taken
+	// them back. They are none of Taken and Rest, and count as returned whatever Err is.
+	Returned int
 	// Rest is what must be processed again. It comes before everything else of its stream, and is weighed anew. Callers that
 	// wait for an item of the batch now wait for all of Rest.
 	Rest []T

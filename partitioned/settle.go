@@ -5,7 +5,7 @@ package partitioned
 // settle does what the verdict says: the accounts, what comes back, the stream, the capacity, and those who wait. From the
 // unlock on s may be forgotten and be the stream of another key, so it is used only to look at its wait list (roomOf).
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
-	returned := c.awaited(v.Err)
+	awaited := c.awaited(v.Err)
 	back := q.requeue(c, v)
 	p := s.partition
 	p.mu.Lock()
@@ -17,7 +17,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		q.reportEnd(p, c, Outcome{Err: v.Err, Lost: int64(c.batch.Weight.Items)})
 		return
 	}
-	out := p.mu.settle(c.batch.Weight, back.weight, returned, v.Taken, v.Err != nil)
+	out := p.mu.settle(c.batch.Weight, back.weight, v.Returned, awaited, v.Taken, v.Err != nil)
 	c.flushes = append(c.flushes, s.arrive(c)...)
 	switch {
 	case len(back.entries) > 0:
