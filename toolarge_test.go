@@ -149,3 +149,28 @@ func TestWhatCannotBeCutIsNotHalved(t *testing.T) {
 		p.accounts(t, 0, 0, 3, 0)
 	})
 }
+
+// With retry such a profile is sent again as it is: it must not have been emptied or recycled by the attempt to halve it.
+func TestWhatCannotBeHalvedIsSentAgainAsItIs(t *testing.T) {
+	for _, pooling := range []bool{false, true} {
+		t.Run(fmt.Sprint("pooling ", pooling), func(t *testing.T) {
+			usePooling(t, pooling)
+			synctest.Test(t, func(t *testing.T) {
+				var samples []int
+				p := newPipelineTo(t, profiles, func(c *Config) { splits(c); retries(c) }, func(_ *pipeline, _ context.Context, pd pprofile.Profiles) error {
+					if samples = append(samples, pd.SampleCount()); len(samples) < 3 {
+						return status.Error(codes.ResourceExhausted, "grpc: received message larger than max (5 vs. 4)")
+					}
+					return nil
+				}).begun(t)
+				broken := newProfiles(0, 3)
+				broken.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(0).Samples().At(0).SetStackIndex(1000)
+				require.NoError(t, p.Component.(profilesProcessor).ConsumeProfiles(context.Background(), broken))
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				require.Equal(t, []int{3, 3, 3}, samples)
+				p.accounts(t, 3, 0, 0, 6)
+			})
+		})
+	}
+}

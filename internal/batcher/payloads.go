@@ -205,14 +205,3 @@ func (s *remainder[P]) take(p *payloads[P], items int) P {
 	last, _ := s.cutter.Take(signal.Items(items))
 	return last
 }
-
-// halves cuts r in two, or releases its payload and returns nil if that cannot be done.
-func (p *payloads[P]) halves(r request[P]) []request[P] {
-	if !r.meta.whole {
-		if head, tail, ok := p.cut(r, signal.Items(r.items/2)); ok {
-			return []request[P]{head, tail}
-		}
-	}
-	p.release(r.payload)
-	return nil
-}

@@ -46,7 +46,7 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	tries.before, tries.bySize = true, f.bySize
 	log := o.log.With(zap.Error(f.err), zap.Int("items", f.items))
 	if o.split && f.out.copied && f.items > 1 && f.TooLarge() {
-		if v.Rest = o.payloads.halves(o.again(batch, f, tries)); v.Rest != nil {
+		if v.Rest = o.halves(batch, f, tries); v.Rest != nil {
 			log.Info("A batch is too large and is sent again in halves")
 			v.Alone = true
 			return v, true
@@ -67,36 +67,6 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 		log.Warn("A batch could not be sent and is dropped")
 	}
 	return partitioned.Verdict[request[P]]{Err: f.ForCallers(several(batch.Items)), Taken: batch.Weight.Items - f.items}, false
-}
-
-// examine finds out how much of a batch with so many items failed.
-func (o *policy[P]) examine(f *failed[P], items int) {
-	f.items = items
-	if !f.Single() {
-		return
-	}
-	if subset, ok := o.payloads.signal.Subset(f.err); ok {
-		if n := o.payloads.signal.Items(subset); n > 0 { // else nobody can tell what failed
-			f.partial, f.subset, f.items = true, subset, n
-		}
-	}
-}
-
-// again makes a request of what failed. It takes the merged payload out of f.out, unless only a subset of it failed.
-func (o *policy[P]) again(batch *partitioned.Batch[request[P]], f *failed[P], tries attempts) request[P] {
-	r := request[P]{payload: f.out.merged, items: f.items, meta: &meta[P]{
-		several:  several(batch.Items),
-		links:    linksOf(batch.Items),
-		attempts: tries,
-	}}
-	r.meta.deadline, _ = latestDeadline(batch.Items)
-	if f.partial {
-		r.payload = o.payloads.copy(f.subset) // whoever made it may go on to use it
-	} else {
-		f.out.held = false
-	}
-	r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
-	return r
 }
 
 // attempts is what a batch that is sent again knows of the times before. Halves go on with that of the whole.

@@ -167,34 +167,40 @@ func TestCutKeepsTogetherWhatWouldBeRepeated(t *testing.T) {
 	}{
 		"a resource": {
 			func(p pmetric.Metrics) { p.ResourceMetrics().At(1).Resource().Attributes().PutStr("x", long) },
-			100, []int{12, 12, 12},
+			100,
+			[]int{12, 12, 12},
 		},
 		"a resource, and a cap in items": {
 			func(p pmetric.Metrics) { p.ResourceMetrics().At(1).Resource().Attributes().PutStr("x", long) },
-			5, []int{5, 5, 2, 5, 5, 2, 5, 5, 2},
+			5,
+			[]int{5, 5, 2, 5, 5, 2, 5, 5, 2},
 		},
 		"a scope": {
 			func(p pmetric.Metrics) { p.ResourceMetrics().At(1).ScopeMetrics().At(0).Scope().SetName(long) },
-			100, []int{12, 6, 18},
+			100,
+			[]int{12, 6, 18},
 		},
 		"a resource and its scope": {
 			func(p pmetric.Metrics) {
 				p.ResourceMetrics().At(1).Resource().Attributes().PutStr("x", long[:most/2])
 				p.ResourceMetrics().At(1).ScopeMetrics().At(0).Scope().SetName(long[:most/2])
 			},
-			100, []int{12, 6, 18},
+			100,
+			[]int{12, 6, 18},
 		},
 		"a metric": {
 			func(p pmetric.Metrics) {
 				p.ResourceMetrics().At(1).ScopeMetrics().At(1).Metrics().At(0).SetDescription(long)
 			},
-			100, []int{18, 3, 15},
+			100,
+			[]int{18, 3, 15},
 		},
 		"a point": {
 			func(p pmetric.Metrics) {
 				p.ResourceMetrics().At(1).ScopeMetrics().At(1).Metrics().At(0).Gauge().DataPoints().At(1).Attributes().PutStr("x", long)
 			},
-			100, []int{19, 1, 16},
+			100,
+			[]int{19, 1, 16},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
