@@ -245,6 +245,9 @@ func newProfiles(first, n int) pprofile.Profiles {
 	s := r.ScopeProfiles().AppendEmpty()
 	fillScope(s.Scope(), first)
 	s.SetSchemaUrl("https://scope")
+	if n == 0 {
+		return p // a profile without samples would be an item
+	}
 	profile := s.Profiles().AppendEmpty()
 	profile.SampleType().SetTypeStrindex(1)
 	for i := range n {

@@ -4,7 +4,6 @@ package signal
 
 import (
 	"errors"
-	"fmt"
 
 	"go.opentelemetry.io/collector/consumer/consumererror/xconsumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -18,8 +17,8 @@ type Profiles struct{}
 
 var _ Signal[pprofile.Profiles] = Profiles{}
 
-// Items counts samples.
-func (Profiles) Items(p pprofile.Profiles) int { return p.SampleCount() }
+// Items counts samples. A profile without samples, which may have an original payload that nobody parsed, is one item too.
+func (Profiles) Items(p pprofile.Profiles) int { return profilesTree.items(p) }
 
 // Size counts the entries in all tables of the dictionary.
 func (Profiles) Size(p pprofile.Profiles) int {
@@ -47,19 +46,16 @@ func (Profiles) Copy(p pprofile.Profiles) pprofile.Profiles {
 	return own
 }
 
-// Merge implements [Signal]. pdata compares each entry of a source's dictionary with each of dst's: the cost is the
-// product of their sizes.
+// Merge implements [Signal]. Entries of the sources' dictionaries that nothing uses are left out.
 func (Profiles) Merge(dst pprofile.Profiles, src ...pprofile.Profiles) {
 	if len(src) == 0 {
 		return
 	}
-	// MergeTo appends what it does not find: in an empty table, the first entry would land at index 0 and mean "none".
-	fillZeroEntries(dst.Dictionary())
+	t := newTransfer(dst.Dictionary(), true)
 	for _, p := range src {
-		if err := p.MergeTo(dst); err != nil {
-			panic(fmt.Sprintf("signal: broken invariant: profiles that passed Check do not merge: %v", err))
-		}
+		t.bring(p, p.Dictionary())
 	}
+	merge(dst, src, pprofile.Profiles.ResourceProfiles)
 }
 
 // Subset implements [Signal].
@@ -70,11 +66,12 @@ func (Profiles) Subset(err error) (pprofile.Profiles, bool) {
 
 // Cut implements [Signal].
 func (Profiles) Cut(p pprofile.Profiles, _ int) Cutter[pprofile.Profiles] {
-	return &profilesCutter{cutter: newCutter(p, p.SampleCount(), 0, profilesTree, newProfiles)}
+	return &profilesCutter{cutter: newCutter(p, profilesTree.items(p), 0, profilesTree, newProfiles)}
 }
 
 var profilesTree = func() *branch[pprofile.Profiles, pprofile.ResourceProfiles, pprofile.ResourceProfilesSlice] {
-	profile := newLeaf(copyProfile, pprofile.Profile.Samples, message[pprofile.Profile]{}, nil)
+	profile := newLeaf(moveProfile, pprofile.Profile.Samples, message[pprofile.Profile]{}, nil)
+	profile.least = 1
 	scope := newBranch(copyScope[pprofile.ScopeProfiles], pprofile.ScopeProfiles.Profiles, profile, message[pprofile.ScopeProfiles]{})
 	resource := newBranch(copyResource[pprofile.ResourceProfiles], pprofile.ResourceProfiles.ScopeProfiles, scope, message[pprofile.ResourceProfiles]{})
 	return newBranch(copyNothing[pprofile.Profiles], pprofile.Profiles.ResourceProfiles, resource, message[pprofile.Profiles]{})
@@ -83,20 +80,20 @@ var profilesTree = func() *branch[pprofile.Profiles, pprofile.ResourceProfiles, 
 // Strip implements [Signal].
 func (Profiles) Strip(p pprofile.Profiles) { profilesTree.strip(p) }
 
-// AppendCopy implements [Signal]. The copy is made twice: once to bring it into the dictionary of dst, once to join it.
-func (s Profiles) AppendCopy(dst, src pprofile.Profiles, from, to, seam int) {
-	part := newProfiles()
+// AppendCopy implements [Signal]. What seam joins is copied twice.
+func (Profiles) AppendCopy(dst, src pprofile.Profiles, from, to, seam int) {
+	part := pprofile.NewProfiles()
 	profilesTree.joinSome(part, src, from, to, 0)
-	moveDictionary(part, src.Dictionary())
-	resources := dst.ResourceProfiles()
-	before := resources.Len()
-	s.Merge(dst, part)
-	if seam == 0 || before == 0 || from == to {
-		return
+	newTransfer(dst.Dictionary(), true).bring(part, src.Dictionary())
+	resources, added := dst.ResourceProfiles(), part.ResourceProfiles()
+	first := 0
+	if seam > 0 && added.Len() > 0 && resources.Len() > 0 {
+		profilesTree.child.join(resources.At(resources.Len()-1), added.At(0), seam-1)
+		first++
 	}
-	profilesTree.child.join(resources.At(before-1), resources.At(before), seam-1)
-	at := 0
-	resources.RemoveIf(func(pprofile.ResourceProfiles) bool { at++; return at-1 == before })
+	for i := first; i < added.Len(); i++ {
+		added.At(i).MoveTo(resources.AppendEmpty())
+	}
 }
 
 // profilesCutter gives each part a dictionary of its own, with the entries that it uses and no others.
@@ -117,7 +114,7 @@ func (c *profilesCutter) Take(q Quota) (head pprofile.Profiles, took Quota) {
 		c.payload.Dictionary().MoveTo(c.dictionary)
 	}
 	head, took = c.cutter.Take(q)
-	moveDictionary(head, c.dictionary)
+	newTransfer(head.Dictionary(), false).bring(head, c.dictionary)
 	return head, took
 }
 
@@ -131,9 +128,7 @@ func (Profiles) Resource(p pprofile.Profiles, i int) pcommon.Resource {
 
 // ItemsOf implements [Signal].
 func (Profiles) ItemsOf(p pprofile.Profiles, i int) int {
-	return itemsOf(p.ResourceProfiles().At(i).ScopeProfiles(), func(s pprofile.ScopeProfiles) int {
-		return itemsOf(s.Profiles(), func(p pprofile.Profile) int { return p.Samples().Len() })
-	})
+	return profilesTree.child.items(p.ResourceProfiles().At(i))
 }
 
 // SizeOf implements [Signal].
@@ -145,21 +140,26 @@ func (Profiles) SizeOf(pprofile.Profiles, int) int {
 func (Profiles) Divide(p pprofile.Profiles, of []int, n int) []pprofile.Profiles {
 	parts := divide(p, of, n, pprofile.Profiles.ResourceProfiles, newProfiles)
 	for _, part := range parts {
-		moveDictionary(part, p.Dictionary())
+		newTransfer(part.Dictionary(), false).bring(part, p.Dictionary())
 	}
 	return parts
 }
 
-func copyProfile(dst, src pprofile.Profile) {
+// moveProfile copies all of a profile but its samples to its first part. What is true of the whole alone goes there: the ID,
+// by which parts that share it may be taken for copies of each other, and the original payload, which would be sent as often
+// as there are parts.
+func moveProfile(dst, src pprofile.Profile) {
 	src.SampleType().CopyTo(dst.SampleType())
 	dst.SetTime(src.Time())
 	dst.SetDurationNano(src.DurationNano())
 	src.PeriodType().CopyTo(dst.PeriodType())
 	dst.SetPeriod(src.Period())
 	dst.SetProfileID(src.ProfileID())
+	src.SetProfileID(pprofile.ProfileID{})
 	dst.SetDroppedAttributesCount(src.DroppedAttributesCount())
 	dst.SetOriginalPayloadFormat(src.OriginalPayloadFormat())
-	src.OriginalPayload().CopyTo(dst.OriginalPayload())
+	src.SetOriginalPayloadFormat("")
+	src.OriginalPayload().MoveTo(dst.OriginalPayload())
 	src.AttributeIndices().CopyTo(dst.AttributeIndices())
 }
 

@@ -13,7 +13,7 @@ import (
 
 // checkProfiles reports the first thing in p that would be lost or changed by a merge or a cut, or would stop it half-way.
 //
-// All entries of the dictionary are checked, not only those in use: pdata's MergeTo follows them all.
+// All entries of the dictionary are checked, not only those in use: that is simpler, and as linear.
 func checkProfiles(p pprofile.Profiles) error {
 	c := newChecker(p.Dictionary())
 	if err := c.dictionary(); err != nil {
@@ -21,11 +21,11 @@ func checkProfiles(p pprofile.Profiles) error {
 	}
 	n := 0 // profiles of the payload so far
 	for i, resource := range p.ResourceProfiles().All() {
-		if err := checkKeys(resource.Resource().Attributes()); err != nil {
+		if err := c.checkDirect(resource.Resource().Attributes()); err != nil {
 			return fmt.Errorf("resource %d: %w", i, err)
 		}
 		for j, scope := range resource.ScopeProfiles().All() {
-			if err := checkKeys(scope.Scope().Attributes()); err != nil {
+			if err := c.checkDirect(scope.Scope().Attributes()); err != nil {
 				return fmt.Errorf("resource %d, scope %d: %w", i, j, err)
 			}
 			for _, profile := range scope.Profiles().All() {
@@ -39,20 +39,59 @@ func checkProfiles(p pprofile.Profiles) error {
 	return nil
 }
 
-// checkKeys finds attributes that pdata's encoder has turned into references to the string table. It does that in place,
-// for mutable payloads, as when one was sent before by a component that tries several destinations. pdata has no way to
-// read or change such a reference, so it would point into the wrong string table. The key is all that can be seen of it:
-// it is empty, which the protocol forbids.
-func checkKeys(attributes pcommon.Map) error {
-	if _, found := attributes.Get(""); found {
-		return errors.New("attribute without a key, or encoded before")
+// maxDepth bounds how deep values are nested: as protobuf's own libraries do, since all that looks at values recurses.
+const maxDepth = 100
+
+// checkDirect checks the attributes of a resource or scope. pdata's encoder turns their keys and texts into references to
+// the string table. It does that in place, for mutable payloads, as when one was sent before by a component that tries
+// several destinations. Such a reference would point into the wrong string table.
+func (c *checker) checkDirect(attributes pcommon.Map) error {
+	for k, v := range attributes.All() {
+		if k == "" {
+			return errors.New("attribute without a key, or encoded before")
+		}
+		if err := c.value(v, 1); err != nil { // to none but string 0
+			return fmt.Errorf("attribute %q: %w", k, err)
+		}
+	}
+	return nil
+}
+
+// value checks the references in v to a string table with so many entries.
+func (c *checker) value(v pcommon.Value, entries int) (err error) {
+	if err = checkDepth(v, maxDepth); err == nil {
+		c.references.check(v, func(i int32) {
+			err = cmp.Or(err, checkIndex("string", i, entries))
+		})
+	}
+	return err
+}
+
+func checkDepth(v pcommon.Value, left int) error {
+	if left == 0 {
+		return fmt.Errorf("value nested deeper than %d", maxDepth)
+	}
+	switch v.Type() {
+	case pcommon.ValueTypeMap:
+		for _, v := range v.Map().All() {
+			if err := checkDepth(v, left-1); err != nil {
+				return err
+			}
+		}
+	case pcommon.ValueTypeSlice:
+		for _, v := range v.Slice().All() {
+			if err := checkDepth(v, left-1); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
 // checker knows the dictionary of one payload, and the number of entries in its tables.
 type checker struct {
-	dict pprofile.ProfilesDictionary
+	dict       pprofile.ProfilesDictionary
+	references references
 
 	strings, attributes, links, functions, mappings, locations, stacks int
 }
@@ -102,6 +141,7 @@ func (c *checker) attribute(a pprofile.KeyValueAndUnit) error {
 	return cmp.Or(
 		checkIndex("key string", a.KeyStrindex(), c.strings),
 		checkIndex("unit string", a.UnitStrindex(), c.strings),
+		c.value(a.Value(), c.strings),
 	)
 }
 

@@ -58,7 +58,7 @@ func drawProfilesWith(t *rapid.T, index func(t *rapid.T, what string, entries in
 		if i > 0 {
 			a.SetKeyStrindex(one("key", strings))
 			a.SetUnitStrindex(one("unit", strings))
-			a.Value().SetInt(int64(some(t, "value")))
+			drawReferring(t, d.StringTable(), a.Value())
 		}
 	}
 	links := size("links")
@@ -145,6 +145,78 @@ func drawProfilesWith(t *rapid.T, index func(t *rapid.T, what string, entries in
 	return p
 }
 
+// drawReferring draws a number, a text, or a value with references to strings of table, nested or not.
+func drawReferring(t *rapid.T, table pcommon.StringSlice, v pcommon.Value) {
+	switch rapid.SampledFrom([]string{"number", "text", "reference", "nested", "nothing"}).Draw(t, "kind of value") {
+	case "number":
+		v.SetInt(int64(some(t, "value")))
+	case "text":
+		v.SetStr(text(t, "value"))
+	case "reference":
+		if i := drawReference(t, table); i != "" {
+			refer(table, v, func(v pcommon.Value) { v.SetStr(i) })
+		}
+	case "nested":
+		a, b := drawReference(t, table), drawReference(t, table)
+		refer(table, v, func(v pcommon.Value) {
+			m := v.SetEmptyMap()
+			m.PutInt("plain", int64(some(t, "value")))
+			m.PutEmptySlice("list").AppendEmpty().SetStr(a)
+			if b != "" {
+				m.PutStr(b, a)
+			}
+		})
+	}
+}
+
+// drawReference draws a string of table, or "".
+func drawReference(t *rapid.T, table pcommon.StringSlice) string {
+	if table.Len() == 0 {
+		return ""
+	}
+	return table.At(int(anyIndex(t, "reference", table.Len())))
+}
+
+// refer makes v what set makes of it, with all keys and texts as references to table, as pdata's encoder does it in a
+// resource. Those that table lacks are added to it. Without a table they stay plain.
+func refer(table pcommon.StringSlice, v pcommon.Value, set func(pcommon.Value)) {
+	if table.Len() == 0 {
+		set(v)
+		return
+	}
+	p := pprofile.NewProfiles()
+	table.CopyTo(p.Dictionary().StringTable())
+	set(p.ResourceProfiles().AppendEmpty().Resource().Attributes().PutEmpty("v"))
+	if _, err := (&pprofile.ProtoMarshaler{}).MarshalProfiles(p); err != nil {
+		panic(err)
+	}
+	for i := table.Len(); i < p.Dictionary().StringTable().Len(); i++ {
+		table.Append(p.Dictionary().StringTable().At(i))
+	}
+	for _, encoded := range p.ResourceProfiles().At(0).Resource().Attributes().All() {
+		encoded.CopyTo(v)
+	}
+}
+
+// resolved is v with its references resolved, by pdata, which does so when it decodes a resource.
+func resolved(table pcommon.StringSlice, v pcommon.Value) any {
+	p := pprofile.NewProfiles()
+	fillZeroEntries(p.Dictionary())
+	if table.Len() > 0 {
+		table.CopyTo(p.Dictionary().StringTable())
+	}
+	v.CopyTo(p.ResourceProfiles().AppendEmpty().Resource().Attributes().PutEmpty("v"))
+	b, err := (&pprofile.ProtoMarshaler{}).MarshalProfiles(p)
+	if err != nil {
+		panic(err)
+	}
+	p, err = (&pprofile.ProtoUnmarshaler{}).UnmarshalProfiles(b)
+	if err != nil {
+		panic(err)
+	}
+	return p.ResourceProfiles().At(0).Resource().Attributes().AsRaw()["v"]
+}
+
 func flattenProfiles(p pprofile.Profiles) []string {
 	return (&usage{}).profiles(p)
 }
@@ -177,10 +249,14 @@ func (u *usage) profiles(p pprofile.Profiles) (list []string) {
 			for _, profile := range s.Profiles().All() {
 				fields := fmt.Sprint(scope, "\n", u.profile(profile))
 				if profile.Samples().Len() == 0 {
-					list = append(list, fields)
+					list = append(list, fields+ofTheWhole(profile))
 				}
-				for _, sample := range profile.Samples().All() {
-					list = append(list, fmt.Sprint(fields, "\n", u.sample(sample)))
+				for i, sample := range profile.Samples().All() {
+					item := fmt.Sprint(fields, "\n", u.sample(sample))
+					if i == 0 {
+						item += ofTheWhole(profile)
+					}
+					list = append(list, item)
 				}
 			}
 		}
@@ -188,7 +264,15 @@ func (u *usage) profiles(p pprofile.Profiles) (list []string) {
 	return list
 }
 
-// profile spells out p without its samples. The fields that are no references are taken from its encoding, so that none
+// ofTheWhole spells out what only one part of a profile may have.
+func ofTheWhole(p pprofile.Profile) string {
+	if p.ProfileID().IsEmpty() && p.OriginalPayload().Len() == 0 && p.OriginalPayloadFormat() == "" {
+		return ""
+	}
+	return fmt.Sprintf("\nID %v, %q: %q", p.ProfileID(), p.OriginalPayloadFormat(), p.OriginalPayload().AsRaw())
+}
+
+// profile spells out p without its samples and what is of the whole. The fields that are no references are taken from its encoding, so that none
 // is forgotten.
 func (u *usage) profile(p pprofile.Profile) string {
 	payload := pprofile.NewProfiles()
@@ -196,6 +280,9 @@ func (u *usage) profile(p pprofile.Profile) string {
 	p.CopyTo(plain)
 	plain.Samples().RemoveIf(all)
 	plain.AttributeIndices().FromRaw(nil)
+	plain.SetProfileID(pprofile.ProfileID{})
+	plain.SetOriginalPayloadFormat("")
+	plain.OriginalPayload().FromRaw(nil)
 	pprofile.NewValueType().CopyTo(plain.SampleType())
 	pprofile.NewValueType().CopyTo(plain.PeriodType())
 	b, err := (&pprofile.JSONMarshaler{}).MarshalProfiles(payload)
@@ -228,9 +315,15 @@ func (u *usage) attributeList(list pcommon.Int32Slice) (s string) {
 	for _, i := range list.All() {
 		u.attributes[i] = true
 		a := u.d.AttributeTable().At(int(i))
-		s += fmt.Sprintf("<%q=%v %q>", u.string(a.KeyStrindex()), a.Value().AsRaw(), u.string(a.UnitStrindex()))
+		s += fmt.Sprintf("<%q=%v %q>", u.string(a.KeyStrindex()), u.value(a.Value()), u.string(a.UnitStrindex()))
 	}
 	return s
+}
+
+// value resolves v, and notes what it refers to.
+func (u *usage) value(v pcommon.Value) any {
+	(&references{}).check(v, func(i int32) { u.strings[i] = true })
+	return resolved(u.d.StringTable(), v)
 }
 
 // entry returns an entry, or the zero entry if the table has none.

@@ -4,9 +4,11 @@ package signal
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 	"go.opentelemetry.io/collector/pdata/testdata"
 	"pgregory.net/rapid"
@@ -244,6 +246,39 @@ func TestProfilesCheck(t *testing.T) {
 			},
 			"resource 0, scope 0: attribute without a key, or encoded before",
 		},
+		"reference in a value": {
+			func(p pprofile.Profiles) {
+				table := pcommon.NewStringSlice()
+				table.Append("", "a", "b", "c")
+				refer(table, p.Dictionary().AttributeTable().At(1).Value(), func(v pcommon.Value) { v.SetEmptySlice().AppendEmpty().SetStr("c") })
+			},
+			"attribute 1: string index 3 out of range [0, 2)",
+		},
+		"reference in a resource": {
+			func(p pprofile.Profiles) {
+				table := pcommon.NewStringSlice()
+				table.Append("", "a")
+				refer(table, p.ResourceProfiles().At(0).Resource().Attributes().PutEmpty("k"), func(v pcommon.Value) { v.SetStr("a") })
+			},
+			`resource 0: attribute "k": string index 1 out of range [0, 1)`,
+		},
+		"deep value": {
+			func(p pprofile.Profiles) {
+				v := p.Dictionary().AttributeTable().At(1).Value()
+				for range maxDepth {
+					v = v.SetEmptySlice().AppendEmpty()
+				}
+			},
+			"attribute 1: value nested deeper than 100",
+		},
+		"value not too deep": {
+			func(p pprofile.Profiles) {
+				v := p.Dictionary().AttributeTable().At(1).Value()
+				for range maxDepth - 1 {
+					v = v.SetEmptySlice().AppendEmpty()
+				}
+			}, "",
+		},
 		"nothing":          {func(pprofile.Profiles) {}, ""},
 		"attribute 0":      {func(p pprofile.Profiles) { profile(p).AttributeIndices().Append(0) }, ""},
 		"empty dictionary": {func(p pprofile.Profiles) { pprofile.NewProfiles().CopyTo(p) }, ""},
@@ -271,10 +306,117 @@ func TestProfilesMergeIntoEmptyDictionary(t *testing.T) {
 	require.Equal(t, want, flattenProfiles(dst))
 }
 
-func TestProfilesMergePanicsOnBrokenInvariant(t *testing.T) {
-	src := testdata.GenerateProfiles(1)
-	src.Dictionary().StackTable().At(1).LocationIndices().SetAt(0, 99)
-	require.Error(t, Profiles{}.Check(src))
-	require.PanicsWithValue(t, "signal: broken invariant: profiles that passed Check do not merge: "+
-		"couldn't switch stack 1: invalid location index 99", func() { Profiles{}.Merge(testdata.GenerateProfiles(1), src) })
+// TestProfilesMergeLikePdata: what MergeTo makes has the same meaning, and the same containers. It does not know references in
+// values.
+func TestProfilesMergeLikePdata(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func() pprofile.Profiles {
+			p := drawProfiles(t)
+			for i, a := range p.Dictionary().AttributeTable().All() {
+				if i > 0 {
+					a.Value().SetInt(int64(i % 3))
+				}
+			}
+			return p
+		}
+		dst := draw()
+		want := pprofile.NewProfiles()
+		dst.CopyTo(want)
+		fillZeroEntries(want.Dictionary())
+		var sources []pprofile.Profiles
+		for range rapid.IntRange(1, 4).Draw(t, "sources") {
+			src := draw()
+			again := pprofile.NewProfiles()
+			src.CopyTo(again)
+			require.NoError(t, again.MergeTo(want))
+			sources = append(sources, src)
+		}
+		Profiles{}.Merge(dst, sources...)
+		require.Equal(t, exactProfiles(want), exactProfiles(dst))
+	})
+}
+
+// TestProfilesMergeAddsNothingTwice: what is equal in several payloads is in the dictionary of the batch once.
+func TestProfilesMergeAddsNothingTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawProfiles(t)
+		var copies []pprofile.Profiles
+		for range 3 {
+			copies = append(copies, Profiles{}.Copy(p))
+		}
+		dst := newProfiles()
+		Profiles{}.Merge(dst, copies[0])
+		u := &usage{}
+		once := u.profiles(dst)
+		require.Equal(t, u.used(), u.entries(dst.Dictionary()), "nothing unused")
+		entries := u.entries(dst.Dictionary())
+		Profiles{}.Merge(dst, copies[1:]...)
+		require.Equal(t, slices.Concat(once, once, once), flattenProfiles(dst))
+		require.Equal(t, entries, u.entries(dst.Dictionary()))
+	})
+}
+
+// TestProfilesMergeIsLinear: twice the entries, in the sources and in the destination, take twice the allocations.
+func TestProfilesMergeIsLinear(t *testing.T) {
+	merge := func(entries int) float64 {
+		var dst, src []pprofile.Profiles
+		for range 2 { // AllocsPerRun runs once more than it measures
+			dst, src = append(dst, withStacks("dst", entries)), append(src, withStacks("src", entries))
+		}
+		run := 0
+		return testing.AllocsPerRun(1, func() {
+			Profiles{}.Merge(dst[run], src[run])
+			run++
+		})
+	}
+	require.LessOrEqual(t, merge(20_000), 2.2*merge(10_000))
+}
+
+// withStacks makes a profile with as many samples, each of a stack, location, function and string of its own.
+func withStacks(prefix string, n int) pprofile.Profiles {
+	p := pprofile.NewProfiles()
+	d := p.Dictionary()
+	fillZeroEntries(d)
+	samples := p.ResourceProfiles().AppendEmpty().ScopeProfiles().AppendEmpty().Profiles().AppendEmpty().Samples()
+	for i := range int32(n) {
+		d.StringTable().Append(fmt.Sprint(prefix, i))
+		d.FunctionTable().AppendEmpty().SetNameStrindex(1 + i)
+		d.LocationTable().AppendEmpty().Lines().AppendEmpty().SetFunctionIndex(1 + i)
+		d.StackTable().AppendEmpty().LocationIndices().Append(1 + i)
+		samples.AppendEmpty().SetStackIndex(1 + i)
+	}
+	return p
+}
+
+// TestProfilesCutSendsOnceWhatIsOfTheWhole: an ID means one profile, and an original payload is as large as it is.
+func TestProfilesCutSendsOnceWhatIsOfTheWhole(t *testing.T) {
+	p := withStacks("s", 5)
+	profile := p.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(0)
+	profile.SetProfileID([16]byte{1})
+	profile.SetOriginalPayloadFormat("jfr")
+	profile.OriginalPayload().FromRaw([]byte("FLR"))
+	profile.SetTime(7)
+	cutter := Profiles{}.Cut(p, 0)
+	for i := range 3 {
+		part := takeItems(cutter, 2).ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(0)
+		require.Equal(t, i > 0, part.ProfileID().IsEmpty())
+		require.Equal(t, i > 0, part.OriginalPayloadFormat() == "")
+		require.Equal(t, i > 0, part.OriginalPayload().Len() == 0)
+		require.EqualValues(t, 7, part.Time())
+	}
+}
+
+// TestProfilesWithoutSamplesAreItems: they go on, and they are cut apart.
+func TestProfilesWithoutSamplesAreItems(t *testing.T) {
+	p := pprofile.NewProfiles()
+	profiles := p.ResourceProfiles().AppendEmpty().ScopeProfiles().AppendEmpty().Profiles()
+	for range 3 {
+		profiles.AppendEmpty().SetOriginalPayloadFormat("jfr")
+	}
+	profiles.AppendEmpty().Samples().AppendEmpty()
+	require.Equal(t, 4, Profiles{}.Items(p))
+	require.Equal(t, 4, Profiles{}.ItemsOf(p, 0))
+	cutter := Profiles{}.Cut(p, 0)
+	require.Equal(t, 2, takeItems(cutter, 2).ProfileCount())
+	require.Equal(t, 2, takeItems(cutter, 2).ProfileCount())
 }

@@ -29,7 +29,7 @@ type level[C any] interface {
 	size(c C) int
 
 	// split moves as many of the next items of c as q allows, fewer than it has, into a new container, and copies the
-	// fields of c to it. It takes the new one from head, once it knows that there is room for an item.
+	// fields of c to it, or moves them if they are true of the whole alone. It takes the new one from head, once it knows that there is room for an item.
 	split(head func() C, c C, n *node, q Quota) (took Quota)
 
 	// trim removes the shells that split left in c.
@@ -186,13 +186,14 @@ type leaf[C any, E movable[E], S slice[E]] struct {
 	records func(C) S
 	message message[C]  // zero: never asked for
 	record  func(E) int // bytes of an item, encoded; nil: never asked for
+	least   int         // how many items a container without any counts as
 }
 
 func newLeaf[C any, E movable[E], S slice[E]](fields func(dst, src C), records func(C) S, m message[C], record func(E) int) *leaf[C, E, S] {
 	return &leaf[C, E, S]{fields: fields, records: records, message: m, record: record}
 }
 
-func (l *leaf[C, E, S]) items(c C) int { return l.records(c).Len() }
+func (l *leaf[C, E, S]) items(c C) int { return max(l.least, l.records(c).Len()) }
 
 func (l *leaf[C, E, S]) size(c C) int { return l.message.size(c) }
 
