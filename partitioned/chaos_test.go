@@ -213,7 +213,10 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	case returnsRest, returnsRestLater:
 		rest = items[rng.IntN(len(items)):]
 		v.Rest = rest
-		v.Alone = rng.IntN(2) == 0
+		v.Groups = drawGroups(rng, len(rest))
+		if rng.IntN(2) == 0 {
+			v.From = lastOf(len(items), len(rest))
+		}
 		if how == returnsRestLater {
 			v.After = delay
 		}
@@ -420,4 +423,21 @@ func TestChaos(t *testing.T) {
 			rt.Fatalf("%d faults, first ones:\n%s", len(c.faults), c.faults[:min(5, len(c.faults))])
 		}
 	})
+}
+
+// drawGroups divides n items of a Rest into groups, all or some of them, or none.
+func drawGroups(rng *rand.Rand, n int) (groups []int) {
+	for n > 0 && rng.IntN(4) > 0 {
+		groups = append(groups, 1+rng.IntN(n))
+		n -= groups[len(groups)-1]
+	}
+	return groups
+}
+
+// lastOf is the From of a Rest that is the last n of so many items.
+func lastOf(items, n int) (from []int) {
+	for i := range n {
+		from = append(from, items-n+i)
+	}
+	return from
 }

@@ -17,7 +17,7 @@ import (
 type completion struct {
 	flush   bool          // its entries are markers, and stand for no items
 	forward bool          // behind is told, and done is unused
-	alone   bool          // each of its entries is a batch of its own
+	group   *group        // its entries make a batch of their own; nil: they do not
 	done    chan struct{} // closed when all entries are settled
 
 	mu struct { // a leaf: no other lock is taken while it is held
@@ -29,6 +29,9 @@ type completion struct {
 		behind    []*completion // only grows. None of them forwards, so however often something is requeued, it is one step
 	}
 }
+
+// group marks entries that are sent in one batch, and with nothing else. It has a size, so that no two have one address.
+type group struct{ _ byte }
 
 func newCompletion(entries int) *completion {
 	c := &completion{done: make(chan struct{})}
@@ -127,7 +130,7 @@ func (c *completion) recipients() []*completion {
 // urgent reports whether an entry with this completion makes its stream due. The answer never changes once the entry is in a
 // backlog.
 func (c *completion) urgent() bool {
-	return c != nil && (!c.forward || c.alone || len(c.recipients()) > 0)
+	return c != nil && (!c.forward || c.group != nil || len(c.recipients()) > 0)
 }
 
 // awaited reports whether somebody will learn of an error.

@@ -113,11 +113,16 @@ type Verdict[T any] struct {
 	// Returned is how many of the batch's Items were left out, because whoever pushed them and gave up waiting has taken
 	// them back. They are none of Taken and Rest, and count as returned whatever Err is.
 	Returned int
-	// Rest is what must be processed again. It comes before everything else of its stream, and is weighed anew. Callers that
-	// wait for an item of the batch now wait for all of Rest.
+	// Rest is what must be processed again. It comes before everything else of its stream, and is weighed anew.
 	Rest []T
-	// Alone makes each item of Rest come again as a batch of its own.
-	Alone bool
+	// From names, for each item of Rest, the index in the batch's Items of the item that it is, or is a part of. Callers that
+	// wait for that item now wait for its parts in Rest, and Err does not concern them. Nil: nobody can tell, and callers that
+	// wait for any item of the batch now wait for all of Rest too. A From of another length, or with
+	// an index that Items does not have, counts as nil.
+	From []int
+	// Groups makes Rest come again in batches of exactly these numbers of its items, in order, with nothing else in them.
+	// Only MaxBatchSize bounds them too. Items beyond the sum of Groups, all if it is nil, make batches as any others do.
+	Groups []int
 	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer. Shutdown ends the
 	// wait.
 	After time.Duration

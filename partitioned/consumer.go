@@ -15,7 +15,8 @@ import (
 // in flight and they do not change.
 type call[T any] struct {
 	batch   Batch[T]
-	waiting []waiting     // for its entries
+	waiting []waiting     // for its entries, in their order
+	group   *group        // that its entries are
 	flushes []*completion // whose markers the cut passed
 	units   int64         // that it holds of the capacity
 	tuning                // that it was cut by
@@ -26,6 +27,7 @@ type call[T any] struct {
 // waiting is who waits for an entry.
 type waiting struct {
 	completion *completion
+	at         int // where the entry stands in the batch
 	items      int64
 }
 
@@ -44,15 +46,15 @@ func (c *call[T]) reset() {
 }
 
 // complete settles all that waits for the batch. The entries of one push stand side by side, and the error is reported once a
-// push. A Flush always succeeds.
-func (c *call[T]) complete(err error) {
+// push. It does not concern those that came back. A Flush always succeeds.
+func (c *call[T]) complete(err error, back []bool) {
 	var last *completion
 	for _, w := range c.waiting {
-		if w.completion == last {
+		if w.completion == last || back != nil && back[w.at] {
 			w.completion.complete(nil)
-		} else {
-			w.completion.complete(err)
+			continue
 		}
+		w.completion.complete(err)
 		last = w.completion
 	}
 	completeAll(c.flushes, nil)
@@ -148,7 +150,7 @@ func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) bool {
 	defer p.mu.Unlock()
 	if p.mu.dead { // all of it was counted with the stream. Who waits for it has not been told yet
 		completeAll(s.backlog.drain.abandon(), ErrDropped)
-		c.complete(ErrDropped)
+		c.complete(ErrDropped, nil)
 		return false
 	}
 	if c.batch.Reason == Waiting && len(c.flushes) > 0 && len(c.waiting) == 0 {

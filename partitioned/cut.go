@@ -38,7 +38,7 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 	b := &c.batch
 	for i := range run {
 		e := &run[i]
-		alone := false
+		var g *group
 		if w := e.completion; w != nil {
 			if w == tombstone {
 				*e = entry[T]{}
@@ -50,9 +50,12 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 				*e = entry[T]{}
 				continue
 			}
-			if alone = w.alone; alone && len(b.Items) > 0 {
-				return i, true
-			}
+			g = w.group
+		}
+		if len(b.Items) == 0 {
+			c.group = g
+		} else if c.group != g {
+			return i, true
 		}
 		w := e.weight.unpack()
 		if b.Weight.plus(w).exceeds(c.limit) {
@@ -62,7 +65,7 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 			r.oversized = true
 		}
 		q.take1(c, e, r)
-		if b.Weight.reaches(c.until) || r.oversized || alone {
+		if g == nil && b.Weight.reaches(c.until) || r.oversized {
 			return i + 1, true
 		}
 	}
@@ -71,12 +74,12 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 
 // take1 moves an entry to c. What is delivered is not kept.
 func (q *Queue[T]) take1(c *call[T], e *entry[T], r *cutResult) {
-	w := e.weight.unpack()
+	w, at := e.weight.unpack(), len(c.batch.Items)
 	c.batch.Items = append(c.batch.Items, e.item)
 	c.batch.Weight = c.batch.Weight.plus(w)
 	c.units += q.units(w)
 	if e.completion != nil {
-		c.waiting = append(c.waiting, waiting{e.completion, int64(w.Items)})
+		c.waiting = append(c.waiting, waiting{e.completion, at, int64(w.Items)})
 		if e.completion.urgent() {
 			r.urgent++
 		}
@@ -91,13 +94,14 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 		return false
 	}
 	w, hw, tw := e.weight.unpack(), q.weigh(head), q.weigh(tail)
+	at := len(c.batch.Items)
 	c.batch.Items = append(c.batch.Items, head)
 	c.batch.Weight = c.batch.Weight.plus(hw)
 	c.units += q.units(hw)
 	r.oversized = hw.exceeds(c.limit)
 	if e.completion != nil {
 		e.completion.add(1)
-		c.waiting = append(c.waiting, waiting{e.completion, int64(hw.Items)})
+		c.waiting = append(c.waiting, waiting{e.completion, at, int64(hw.Items)})
 	}
 	e.item, e.weight = tail, pack(tw)
 	r.grown = hw.plus(tw).minus(w)

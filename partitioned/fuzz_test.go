@@ -77,7 +77,7 @@ func FuzzQueue(f *testing.F) {
 					case 3:
 						if n := int(what/4) % len(b.Items); !b.Closing {
 							settled, v.Rest = b.Items[:n], slices.Clone(b.Items[n:])
-							v.Alone, v.After = what%8 == 3, time.Duration(what/8)*time.Second
+							v.Groups, v.After = []int{int(what / 8)}, time.Duration(what/8)*time.Second
 						}
 					}
 					for _, u := range slices.Backward(v.Rest) { // they come again

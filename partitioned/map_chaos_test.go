@@ -174,7 +174,10 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 	case returnsRest, returnsRestLater:
 		rest = items[rng.IntN(len(items)):]
 		v.Rest = rest
-		v.Alone = rng.IntN(2) == 0
+		v.Groups = drawGroups(rng, len(rest))
+		if rng.IntN(2) == 0 {
+			v.From = lastOf(len(items), len(rest))
+		}
 		if how == returnsRestLater {
 			v.After = delay
 		}

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestRestAloneIsNotMerged: each item of such a Rest is a batch, at once, in order, before what came meanwhile, also when
+// TestGroupsAreNotMerged: each group of a Rest is a batch, at once, in order, before what came meanwhile, also when
 // one of them comes back again.
-func TestRestAloneIsNotMerged(t *testing.T) {
+func TestGroupsAreNotMerged(t *testing.T) {
 	for _, consumers := range []int{1, 2} { // ordered, and not
 		t.Run(fmt.Sprint(consumers), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -23,9 +23,9 @@ func TestRestAloneIsNotMerged(t *testing.T) {
 					time.Sleep(time.Millisecond)
 					switch l.calls() {
 					case 1:
-						v.Rest, v.Alone = []parcel{{id: 1}, {id: 23, n: 2}}, true
+						v.Rest, v.Groups = []parcel{{id: 1}, {id: 23, n: 2}}, []int{1, 1}
 					case 2:
-						v.Rest, v.Alone, v.After = slices.Clone(b.Items), true, time.Second
+						v.Rest, v.Groups, v.After = slices.Clone(b.Items), []int{len(b.Items)}, time.Second
 					}
 					return v
 				}
@@ -49,6 +49,103 @@ func TestRestAloneIsNotMerged(t *testing.T) {
 				nothingLeft(t, q)
 			})
 		})
+	}
+}
+
+// TestGroupsAreBatches: a group is one batch, whatever BatchSize is, and what is beyond the groups is as any other item.
+func TestGroupsAreBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{}
+		l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+			if l.calls() == 1 {
+				v.Rest, v.Groups = slices.Clone(b.Items), []int{3, 1, -1}
+			}
+			return v
+		}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Second, BatchSize: Weight{Items: 6}})
+		push := func(ids ...int) {
+			for _, id := range ids {
+				if err := q.Push(bg, parcel{id: id}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		push(1, 2, 3, 4, 5, 6)
+		synctest.Wait()
+		push(7)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got, want := fmt.Sprint(l.all()), "[[1 2 3 4 5 6] [1 2 3] [4] [5 6 7]]"; got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
+
+// TestFromTellsWhoWaitsForWhat: of two callers in one batch, each learns of its own item only, however often that comes again.
+func TestFromTellsWhoWaitsForWhat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		q := start(t, QueueConfig[parcel]{
+			Weigh: weighParcel, Interval: time.Second, BatchSize: Weight{Items: 100},
+			Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+				switch ids := fmt.Sprint(b.Items); {
+				case b.Items[0].id == 0: // opens
+					<-hold
+				case len(b.Items) == 2: // good and bad: each alone, bad in two parts
+					good, bad := b.Items[0], b.Items[1]
+					if bad.id != 2 {
+						t.Errorf("%v", ids)
+					}
+					v.Rest, v.From, v.Groups = []parcel{good, {id: 2, n: 1}, {id: 2, n: 1}}, []int{0, 1, 1}, []int{1, 1, 1}
+					v.Err = ErrFull // concerns nobody
+				case b.Items[0].id == 2:
+					v.Err = errTest
+				}
+				return v
+			},
+		})
+		results := map[int]chan error{}
+		push := func(id, n int) {
+			results[id] = make(chan error, 1)
+			go func() { results[id] <- q.PushWait(bg, parcel{id: id, n: n}) }()
+			synctest.Wait()
+		}
+		push(0, 1)
+		push(1, 1)
+		push(2, 2)
+		close(hold)
+		synctest.Wait()
+		if err := <-results[1]; err != nil {
+			t.Errorf("the good one's caller is told %v", err)
+		}
+		if err := <-results[2]; !errors.Is(err, errTest) || errors.Is(err, ErrFull) {
+			t.Errorf("the bad one's caller is told %v", err)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+		if st := q.Stats(); st.Forwarded != 2 || st.Returned != 2 || st.Retried != 3 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestFromThatMakesNoSense counts as none: who waits for the batch waits for all of Rest, and nothing breaks.
+func TestFromThatMakesNoSense(t *testing.T) {
+	for _, from := range [][]int{{}, {0, 0}, {-1}, {1}} {
+		calls := 0
+		q := start(t, QueueConfig[parcel]{Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+			if calls++; calls == 1 {
+				v.Rest, v.From = slices.Clone(b.Items), from
+			}
+			return v
+		}})
+		if err := q.PushWait(bg, parcel{id: 1}); err != nil {
+			t.Error(from, err)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
 	}
 }
 
@@ -202,15 +299,15 @@ func TestRestOfManyWaiters(t *testing.T) {
 	}
 	c := &call[int]{}
 	for range n {
-		c.waiting = append(c.waiting, waiting{newCompletion(1), 1})
+		c.waiting = append(c.waiting, waiting{newCompletion(1), 0, 1})
 	}
 	callers := slices.Clone(c.waiting)
 	for range 3 {
 		r := q.requeue(c, Verdict[int]{Rest: make([]int, n)})
-		if got := len(r.completion.mu.behind); got != n {
+		if got := len(r.entries[0].completion.mu.behind); got != n {
 			t.Fatalf("%d to tell behind a Rest of %d callers", got, n)
 		}
-		c.complete(nil)
+		c.complete(nil, nil)
 		for _, w := range callers {
 			if w.completion.mu.open != 1 {
 				t.Fatalf("a caller waits for %d, one Rest is open", w.completion.mu.open)
@@ -218,10 +315,10 @@ func TestRestOfManyWaiters(t *testing.T) {
 		}
 		c.waiting = nil
 		for _, e := range r.entries {
-			c.waiting = append(c.waiting, waiting{e.completion, 1})
+			c.waiting = append(c.waiting, waiting{e.completion, 0, 1})
 		}
 	}
-	c.complete(errors.New("no more"))
+	c.complete(errors.New("no more"), nil)
 	for _, w := range callers {
 		if !closedNow(w.completion.done) || w.completion.result() == nil {
 			t.Fatal("not told")

@@ -2,17 +2,19 @@
 
 package partitioned
 
+import "slices"
+
 // settle does what the verdict says: the accounts, what comes back, the stream, the capacity, and those who wait. From the
 // unlock on s may be forgotten and be the stream of another key, so it is used only to look at its wait list (roomOf).
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
-	awaited := c.awaited(v.Err)
 	back := q.requeue(c, v)
+	awaited := c.awaited(v.Err, back.named)
 	p := s.partition
 	p.mu.Lock()
 	if p.mu.dead { // Shutdown has counted it as dropped, and told who waits
 		p.mu.Unlock()
-		for range back.entries {
-			back.completion.complete(ErrDropped)
+		for i := range back.entries {
+			back.entries[i].completion.complete(ErrDropped)
 		}
 		q.reportEnd(p, c, Outcome{Err: v.Err, Lost: int64(c.batch.Weight.Items)})
 		return
@@ -22,7 +24,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	switch {
 	case len(back.entries) > 0:
 		for _, f := range c.flushes {
-			back.completion.forwardTo(f)
+			back.forwardTo(f)
 		}
 		s.putBack(back, c.batch.Oldest, v.After)
 	case s.state == busy:
@@ -34,7 +36,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	waits := q.gate.leave(c.units - back.units) // before those who wait are told: they may push again at once
 	out.Err = v.Err
 	q.reportEnd(p, c, out)
-	c.complete(v.Err)
+	c.complete(v.Err, back.named)
 	switch {
 	case blocked:
 		q.roomOf(s)
@@ -45,14 +47,18 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	}
 }
 
-// awaited returns how many items of a failed batch have somebody who learns of the error.
-func (c *call[T]) awaited(err error) (items int64) {
+// awaited returns how many items of a failed batch have somebody who learns of the error. named: by index, items that came back,
+// so that the error does not concern them.
+func (c *call[T]) awaited(err error, named []bool) (items int64) {
 	if err == nil {
 		return 0
 	}
 	var last *completion
 	awaited := false
 	for _, w := range c.waiting {
+		if named != nil && named[w.at] {
+			continue
+		}
 		if w.completion != last {
 			last, awaited = w.completion, w.completion.awaited()
 		}
@@ -65,37 +71,105 @@ func (c *call[T]) awaited(err error) (items int64) {
 
 // requeued is what comes back from a call: the Rest of a verdict, as entries.
 type requeued[T any] struct {
-	entries    []entry[T]
-	completion *completion // of all of them
-	weight     Weight
-	units      int64
+	entries []entry[T] // each with a completion that forwards
+	named   []bool     // by index in the batch's Items: From names it; nil: nobody can tell
+	weight  Weight
+	units   int64
+	urgent  int32 // entries whose completion makes the stream due
 }
 
-// requeue makes entries of a Rest. All who waited for the batch wait for each of them.
+// requeue makes entries of a Rest.
 func (q *Queue[T]) requeue(c *call[T], v Verdict[T]) (r requeued[T]) {
 	if len(v.Rest) == 0 {
 		return r
 	}
-	r.completion = newForwarding(len(v.Rest))
-	r.completion.alone = v.Alone
-	seen := map[*completion]bool{}
-	for _, w := range c.waiting {
-		if seen[w.completion] {
-			continue
-		}
-		seen[w.completion] = true
-		for _, behind := range w.completion.recipients() {
-			if behind == w.completion || !seen[behind] {
-				seen[behind] = true
-				r.completion.forwardTo(behind)
-			}
-		}
-	}
-	for _, item := range v.Rest {
+	r.entries = make([]entry[T], len(v.Rest))
+	for i, item := range v.Rest {
 		w := pack(q.weigh(item))
-		r.entries = append(r.entries, entry[T]{item, r.completion, w})
+		r.entries[i] = entry[T]{item: item, weight: w}
 		r.weight = r.weight.plus(w.unpack())
 		r.units += q.units(w.unpack())
 	}
+	if v.tellsFrom(len(c.batch.Items)) {
+		r.attribute(c, v.From)
+	}
+	rest := r.entries
+	for _, n := range v.Groups {
+		n = min(max(n, 0), len(rest))
+		r.complete(c, rest[:n], &group{})
+		rest = rest[n:]
+	}
+	r.complete(c, rest, nil)
+	for i := range r.entries {
+		if r.entries[i].completion.urgent() {
+			r.urgent++
+		}
+	}
 	return r
+}
+
+// tellsFrom reports whether From is as Verdict wants it, for a batch of so many items.
+func (v *Verdict[T]) tellsFrom(items int) bool {
+	return len(v.From) == len(v.Rest) && !slices.ContainsFunc(v.From, func(at int) bool { return at < 0 || at >= items })
+}
+
+// attribute gives each entry a completion for those who wait for the item that it comes from.
+func (r *requeued[T]) attribute(c *call[T], from []int) {
+	r.named = make([]bool, len(c.batch.Items))
+	waiters := make([]*completion, len(c.batch.Items))
+	for _, w := range c.waiting {
+		waiters[w.at] = w.completion
+	}
+	for i, at := range from {
+		done := newForwarding(1)
+		r.entries[i].completion, r.named[at] = done, true
+		if waiters[at] == nil {
+			continue
+		}
+		for _, b := range waiters[at].recipients() {
+			done.forwardTo(b)
+		}
+	}
+}
+
+// complete makes entries a group, or none if g is nil. Without attribute they get one completion, for all who wait for the batch.
+func (r *requeued[T]) complete(c *call[T], entries []entry[T], g *group) {
+	if r.named != nil {
+		for i := range entries {
+			entries[i].completion.group = g
+		}
+		return
+	}
+	if len(entries) == 0 {
+		return
+	}
+	done := newForwarding(len(entries))
+	done.group = g
+	seen := map[*completion]bool{}
+	for _, w := range c.waiting {
+		if seen[w.completion] { // else it would cost recipients times entries
+			continue
+		}
+		seen[w.completion] = true
+		for _, b := range w.completion.recipients() {
+			if b == w.completion || !seen[b] {
+				seen[b] = true
+				done.forwardTo(b)
+			}
+		}
+	}
+	for i := range entries {
+		entries[i].completion = done
+	}
+}
+
+// forwardTo makes f wait for all of r.
+func (r *requeued[T]) forwardTo(f *completion) {
+	var last *completion
+	for i := range r.entries {
+		if done := r.entries[i].completion; done != last {
+			done.forwardTo(f)
+			last = done
+		}
+	}
 }

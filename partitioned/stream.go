@@ -179,11 +179,7 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 	if !s.keepsOrder() {
 		s = s.partition.openApart()
 	}
-	urgent := 0
-	if r.completion.urgent() {
-		urgent = len(r.entries)
-	}
-	s.backlog.putBack(segment[T]{r.entries, oldest}, r.weight, int32(urgent))
+	s.backlog.putBack(segment[T]{r.entries, oldest}, r.weight, r.urgent)
 	s.reserved += r.units
 	if after > 0 {
 		s.state = parked

@@ -48,7 +48,7 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	if o.split && f.out.copied && f.items > 1 && f.TooLarge() {
 		if v.Rest = o.halves(batch, f, tries); v.Rest != nil {
 			log.Info("A batch is too large and is sent again in halves")
-			v.Alone = true
+			v.Groups = []int{1, 1}
 			return v, true
 		}
 	}
@@ -56,7 +56,7 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 		var again bool
 		if v.After, again = tries.next(&o.retry, f.took, f.Delay()); again {
 			log.Info("A batch could not be sent and is sent again", zap.Duration("after", v.After))
-			v.Rest, v.Alone = []request[P]{o.again(batch, f, tries)}, true
+			v.Rest, v.Groups = []request[P]{o.again(batch, f, tries)}, []int{1}
 			return v, false
 		}
 		log = log.With(zap.Int("attempts", tries.failed))
