@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -61,6 +62,51 @@ func TestOneTenantPerBatch(t *testing.T) {
 			}
 		}
 	})
+}
+
+// examples/tenants.yaml: what came with a header of its tenant leaves with that header, and with nobody else's data.
+func TestTenantsKeepTheirHeader(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	backend, err := otlpio.NewBackend(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(backend.Close)
+	c := startExample(ctx, t, "tenants.yaml", otelcol.AnyPort, exporterTo(backend.Addr))
+	client := dial(t, c)
+	var ledger otlpio.Ledger
+	tenantOf := map[int64]string{}
+	for range 10 {
+		for _, tenant := range []string{"red", "blue", ""} {
+			ids, ctx := ledger.Next(30), ctx
+			for _, id := range ids {
+				tenantOf[id] = tenant
+			}
+			if tenant != "" {
+				ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant", tenant)
+			}
+			if err := client.Send(ctx, otlpio.Build(otlpio.Traces, ids)); err != nil {
+				t.Fatal(err)
+			}
+			ledger.Ack(ids)
+		}
+	}
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	batches, headers := backend.Batches(), backend.Headers()
+	if err := ledger.Audit(batches); err != nil {
+		t.Error(err)
+	}
+	for i, b := range batches {
+		header := strings.Join(headers[i].Get("x-tenant"), ",")
+		b.Visit(func(id int64, _ error) {
+			if tenantOf[id] != header {
+				t.Errorf("item %d of %q went to %q", id, tenantOf[id], header)
+			}
+		})
+	}
 }
 
 // The tenants of one request reach the backend apart, each with its header: examples/resource-tenants.yaml.
