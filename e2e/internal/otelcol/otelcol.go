@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/loopback"
 )
 
 // Bounds of the two waits below. They only ever end a run that is broken: a start takes well under a second, and a stop ends by
@@ -140,7 +142,7 @@ func Refuse(ctx context.Context, o Options) (output string, err error) {
 }
 
 func launch(ctx context.Context, o Options) (*Collector, error) {
-	addr, err := freeAddr()
+	addr, err := loopback.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -165,16 +167,6 @@ func launch(ctx context.Context, o Options) (*Collector, error) {
 	return c, nil
 }
 
-// freeAddr gives a loopback address that nobody listens on. Somebody may, by the time it is used.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
 func metricsConfig(addr, level string) string {
 	if level == "" {
 		level = "normal"
@@ -182,6 +174,11 @@ func metricsConfig(addr, level string) string {
 	host, port, _ := net.SplitHostPort(addr)
 	return fmt.Sprintf("yaml:{service: {telemetry: {metrics: {level: %s, readers: "+
 		"[{pull: {exporter: {prometheus: {host: %s, port: %s}}}}]}}}}", level, host, port)
+}
+
+// MetricsAddr is the address at which the collector serves its own metrics.
+func (c *Collector) MetricsAddr() string {
+	return c.metricsAddr
 }
 
 // Terminate sends SIGTERM and does not wait.

@@ -16,15 +16,18 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// Backend is an OTLP gRPC receiver that keeps what it gets. Safe for concurrent use.
+// An Answer is what a backend does with a request: it takes it, or returns an error. ctx is that of the call.
+type Answer func(ctx context.Context, p Payload) error
+
+// Backend is an OTLP gRPC receiver that keeps what it takes. Safe for concurrent use.
 type Backend struct {
 	// Addr is where it listens, on loopback.
 	Addr string
 
 	server *grpc.Server
-	hold   chan struct{} // while it is open no call is answered; nil: each is answered at once
-	mu     struct {      // guards everything in it
+	mu     struct { // guards everything in it
 		sync.Mutex
+		answer  Answer // nil takes everything
 		batches []Payload
 		headers []metadata.MD
 	}
@@ -36,7 +39,10 @@ func NewBackend(hold chan struct{}) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{Addr: l.Addr().String(), server: grpc.NewServer(), hold: hold}
+	b := &Backend{Addr: l.Addr().String(), server: grpc.NewServer()}
+	if hold != nil {
+		b.SetAnswer(Hold(hold))
+	}
 	ptraceotlp.RegisterGRPCServer(b.server, &tracesBackend{b: b})
 	pmetricotlp.RegisterGRPCServer(b.server, &metricsBackend{b: b})
 	plogotlp.RegisterGRPCServer(b.server, &logsBackend{b: b})
@@ -48,6 +54,25 @@ func NewBackend(hold chan struct{}) (*Backend, error) {
 // Close ends it; what it received stays.
 func (b *Backend) Close() {
 	b.server.Stop()
+}
+
+// Hold answers no call while until is open.
+func Hold(until <-chan struct{}) Answer {
+	return func(ctx context.Context, _ Payload) error {
+		select {
+		case <-until:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// SetAnswer has calls that come from now on answered so; nil takes everything.
+func (b *Backend) SetAnswer(a Answer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.answer = a
 }
 
 // Batches gives what was received so far.
@@ -64,13 +89,14 @@ func (b *Backend) Headers() []metadata.MD {
 	return append([]metadata.MD(nil), b.mu.headers...)
 }
 
-// receive keeps the payload, unless the caller gives up first.
+// receive keeps the payload, if that is the answer.
 func (b *Backend) receive(ctx context.Context, p Payload) error {
-	if b.hold != nil {
-		select {
-		case <-b.hold:
-		case <-ctx.Done():
-			return ctx.Err()
+	b.mu.Lock()
+	answer := b.mu.answer
+	b.mu.Unlock()
+	if answer != nil {
+		if err := answer(ctx, p); err != nil {
+			return err
 		}
 	}
 	b.mu.Lock()
