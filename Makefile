@@ -30,7 +30,7 @@ SEND = $(GO) tool -modfile=tools/telemetrygen/go.mod telemetrygen traces --otlp-
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## The collector
 
@@ -107,6 +107,10 @@ dashboard: ## write monitoring/dashboard.json
 	@mkdir -p $(BUILD)
 	cd monitoring && $(GO) run . > ../$(BUILD)/dashboard.json
 	@mv $(BUILD)/dashboard.json monitoring/dashboard.json
+
+.PHONY: monitoring-pictures
+monitoring-pictures: $(OTELCOL) $(BUILD)/prometheus ## draw monitoring/pictures from a real Prometheus
+	cd e2e && $(GO) test -count=1 -run '^TestMonitoring$$' . -args -pictures=../monitoring/pictures
 
 ## Form
 

@@ -153,7 +153,13 @@ func eachSignal(t *testing.T, signals []otlpio.Signal, f func(t *testing.T, s ot
 // poll calls f until it says that it is content. It is called at once, then at short intervals.
 func poll(ctx context.Context, t *testing.T, what string, f func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	pollFor(ctx, t, 30*time.Second, what, f)
+}
+
+// pollFor is poll with a limit of its own.
+func pollFor(ctx context.Context, t *testing.T, limit time.Duration, what string, f func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otelcol"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otlpio"
+)
+
+// A condition is something that goes wrong with a collector. Prometheus knows the collector by the condition's name.
+type condition struct {
+	name     string
+	settings string        // the processor's, in YAML, in braces
+	fault    otlpio.Answer // the backend's, while the condition lasts
+	alerts   []string      // what fires, and nothing else: the alert's name, and its reason if it has one
+}
+
+// conditions lists what is wrong until recovered is closed.
+func conditions(recovered <-chan struct{}) []condition {
+	return []condition{
+		{
+			name:     "full",
+			settings: "{send_batch_size: 100, queue_size: 1000, block_on_overflow: false}",
+			fault:    otlpio.Hold(recovered),
+			alerts: []string{
+				"PartitionedBufferNearlyFull", "PartitionedBufferRefusing", "PartitionedBufferStuck",
+			},
+		},
+		{
+			name:     "failing",
+			settings: "{send_batch_size: 100, timeout: 50ms}",
+			fault: func(context.Context, otlpio.Payload) error {
+				return status.Error(codes.Unavailable, "not now")
+			},
+			alerts: []string{"PartitionedBufferLosing error"},
+		},
+	}
+}
+
+// Alerts fire when their condition comes, and only then, and resolve when it is over. Then each query of the dashboard finds
+// data. Prometheus is real, and so are the rules, but for a minute of theirs that is a second here.
+func TestMonitoring(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	recovered := make(chan struct{})
+	var targets []*target
+	for _, c := range conditions(recovered) {
+		targets = append(targets, newTarget(ctx, t, c))
+	}
+	server := startPrometheus(ctx, t, targets)
+	begin := time.Now()
+
+	poll(ctx, t, "each collector has been sending for a while", func() bool {
+		for _, o := range targets {
+			forwarded := fmt.Sprintf("%sitems_forwarded{job=%q}", prefix, o.name)
+			if valueOf(ctx, t, server, fmt.Sprintf("sum(%[1]s - %[1]s offset 5s)", forwarded)) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	if got := firing(ctx, t, server); len(got) != 0 {
+		t.Errorf("while nothing is wrong there are alerts: %q", got)
+	}
+
+	marks := []time.Time{time.Now()}
+	want := map[string][]string{}
+	for _, o := range targets {
+		o.backend.SetAnswer(o.fault)
+		want[o.name] = o.alerts
+	}
+	waitForAlerts(ctx, t, server, want)
+	checkAnnotations(ctx, t, server)
+
+	marks = append(marks, time.Now())
+	close(recovered)
+	for _, o := range targets {
+		o.backend.SetAnswer(nil)
+	}
+	waitForNoAlerts(ctx, t, server)
+
+	span := v1.Range{Start: begin, End: time.Now(), Step: 250 * time.Millisecond}
+	rows := dashboard(t)
+	checkQueries(ctx, t, server, rows, span)
+	if *pictures != "" {
+		drawPictures(ctx, t, server, rows, span, marks)
+	}
+}
+
+// A target is a collector that Prometheus scrapes, with a pipeline for traces and one for logs, a load for both, and a backend.
+type target struct {
+	condition
+	*otelcol.Collector
+	backend *otlpio.Backend
+}
+
+func newTarget(ctx context.Context, t *testing.T, c condition) *target {
+	t.Helper()
+	backend, err := otlpio.NewBackend(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(backend.Close)
+	dir := t.TempDir()
+	processor := "partitionedbuffer/" + c.name
+	config := `
+receivers:
+  otlp: {protocols: {grpc: {endpoint: 127.0.0.1:0}}}
+processors:
+  ` + processor + `: ` + c.settings + `
+exporters:
+  otlp_grpc:
+    endpoint: ` + backend.Addr + `
+    tls: {insecure: true}
+    sending_queue: {enabled: false}
+    retry_on_failure: {enabled: false}
+    timeout: 10m
+service:
+  pipelines:
+    traces: {receivers: [otlp], processors: [` + processor + `], exporters: [otlp_grpc]}
+    logs: {receivers: [otlp], processors: [` + processor + `], exporters: [otlp_grpc]}
+`
+	o := &target{condition: c, backend: backend}
+	o.Collector = start(ctx, t, otelcol.Options{
+		Binary:       plainBinary(t),
+		Configs:      []string{writeFile(t, dir, "config.yaml", config)},
+		Dir:          dir,
+		MetricsLevel: "detailed",
+	})
+	client := dial(t, o.Collector)
+	ctx, cancel := context.WithCancel(ctx)
+	t.Cleanup(cancel)
+	for _, s := range []otlpio.Signal{otlpio.Traces, otlpio.Logs} {
+		go load(ctx, client, s)
+	}
+	return o
+}
+
+// load sends until ctx ends: requests of items of three resources. That some are refused is what some conditions are about.
+func load(ctx context.Context, client *otlpio.Client, s otlpio.Signal) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		_ = client.Send(ctx, otlpio.Build(s, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
