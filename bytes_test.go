@@ -4,6 +4,7 @@ package partitionedbufferprocessor
 
 import (
 	"context"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,7 +116,21 @@ func TestBatchesInBytes(t *testing.T) {
 		"a cap below an empty envelope": {
 			func(c *Config) { c.SendBatchMaxSizeBytes = 1 },
 			[][]int{{0, 0}, {100}},
-			[]int{1, 1, 1},
+			[]int{2, 1},
+			nil,
+		},
+		"items of what is too large without them stay together": {
+			func(c *Config) { c.SendBatchMaxSizeBytes = int64(encodedSize(t, logsOf()) - 1) },
+			[][]int{{0, 0, 0, 0, 0}},
+			[]int{5},
+			nil,
+		},
+		"but within the cap in items": {
+			func(c *Config) {
+				c.SendBatchSize, c.SendBatchMaxSize, c.SendBatchMaxSizeBytes = 2, 2, int64(encodedSize(t, logsOf())-1)
+			},
+			[][]int{{0, 0, 0, 0, 0}},
+			[]int{2, 2, 1},
 			nil,
 		},
 		"no delay": {
@@ -178,6 +193,76 @@ func TestNoBatchExceedsItsBytes(t *testing.T) {
 		require.Equal(t, 1, p.log.FilterMessageSnippet("larger than send_batch_max_size_bytes").Len(), "logged once a minute")
 		require.Zero(t, p.metric(t, "queue_size", ""))
 	})
+}
+
+// TestNoBatchOfAnyTreeExceedsItsBytes sends random trees, with containers without items and with resources and scopes that are
+// too large by themselves: a batch above the cap has one item, or is of one resource, or of one scope, that is above it (I6).
+func TestNoBatchOfAnyTreeExceedsItsBytes(t *testing.T) {
+	for seed := range uint64(100) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			most := 100 + r.IntN(2000)
+			var want, got []string
+			p := newPipelineTo(t, logs, func(c *Config) { c.SendBatchMaxSizeBytes = int64(most) }, func(_ *pipeline, _ context.Context, ld plog.Logs) error {
+				got = append(got, logs.items(ld)...)
+				requireI6(t, ld, most)
+				return nil
+			}).begun(t)
+			for range 1 + r.IntN(10) {
+				ld := anyTree(r, most)
+				want = append(want, logs.items(ld)...)
+				require.NoError(t, send(context.Background(), p, ld))
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.Equal(t, want, got)
+			p.requireConserved(t)
+		})
+	}
+}
+
+// anyTree makes a payload in which often a container has nothing in it, and seldom something is larger than most bytes.
+func anyTree(r *rand.Rand, most int) plog.Logs {
+	text := func() string {
+		if r.IntN(20) == 0 {
+			return strings.Repeat("x", most)
+		}
+		return strings.Repeat("x", r.IntN(100))
+	}
+	ld := plog.NewLogs()
+	for range r.IntN(60) {
+		rl := ld.ResourceLogs().AppendEmpty()
+		rl.Resource().Attributes().PutStr("a", text())
+		for range r.IntN(3) {
+			sl := rl.ScopeLogs().AppendEmpty()
+			sl.Scope().SetName(text())
+			for range max(0, r.IntN(8)-3) {
+				sl.LogRecords().AppendEmpty().Body().SetStr(text())
+			}
+		}
+	}
+	return ld
+}
+
+func requireI6(t *testing.T, ld plog.Logs, most int) {
+	size := encodedSize(t, ld)
+	if size <= most || ld.LogRecordCount() == 1 {
+		if size > most { // nothing goes with the item that is too large
+			require.Equal(t, 1, ld.ResourceLogs().Len())
+			require.Equal(t, 1, ld.ResourceLogs().At(0).ScopeLogs().Len())
+		}
+		return
+	}
+	require.Equal(t, 1, ld.ResourceLogs().Len(), "%d bytes", size)
+	bare := plog.NewLogs()
+	ld.CopyTo(bare)
+	for _, sl := range bare.ResourceLogs().At(0).ScopeLogs().All() {
+		sl.LogRecords().RemoveIf(func(plog.LogRecord) bool { return true })
+	}
+	if bare.ResourceLogs().At(0).ScopeLogs().Len() > 1 {
+		bare.ResourceLogs().At(0).ScopeLogs().RemoveIf(func(plog.ScopeLogs) bool { return true })
+	}
+	require.Greater(t, encodedSize(t, bare), most, "%d items, which could have been sent one by one", ld.LogRecordCount())
 }
 
 // TestQueueInBytes: queue_size counts what is pending as it would be encoded.

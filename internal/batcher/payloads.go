@@ -58,6 +58,11 @@ func (p *payloads[P]) measure(payload P) (size int, whole bool) {
 	return p.signal.Size(payload), false
 }
 
+// tooLarge reports whether a batch of this weight has more bytes than a batch may have.
+func (p *payloads[P]) tooLarge(w partitioned.Weight) bool {
+	return p.bytes && p.maxBytes > 0 && w.Bytes > p.maxBytes
+}
+
 // copy returns a deep copy, of which we hold the reference.
 func (p *payloads[P]) copy(payload P) P { return p.signal.Copy(payload) }
 
@@ -111,10 +116,15 @@ type outgoing[P any] struct {
 	copied bool // ours
 }
 
-// load merges requests into out. Without keep nobody pays for the copy.
-func (p *payloads[P]) load(out *outgoing[P], requests []request[P], keep bool) {
+// load merges requests into out. A batch that is too large carries no containers without items: it is that of one item, or of
+// what repeats too much. Without keep nobody pays for the copy.
+func (p *payloads[P]) load(out *outgoing[P], requests []request[P], keep, tooLarge bool) {
 	out.merged = p.merge(requests)
-	out.held, out.sent = true, out.merged
+	out.held = true
+	if tooLarge {
+		p.signal.Strip(out.merged)
+	}
+	out.sent = out.merged
 	if keep {
 		out.sent, out.copied = p.copy(out.merged), true
 	}
@@ -130,7 +140,7 @@ func (p *payloads[P]) releaseOutgoing(out *outgoing[P]) {
 }
 
 // split takes off r what there is room for. With room for a whole batch it takes one item at least, even if that alone is
-// too large, so that it does no harm to those behind it. A dictionary cannot be split: without room for it the batch ends
+// too large, so that it does no harm to those behind it, or all items of what is too large without them (I6). A dictionary cannot be split: without room for it the batch ends
 // before r, and one that is larger than any batch's gets batches of its own.
 func (p *payloads[P]) split(r request[P], room partitioned.Weight) (head, tail request[P], ok bool) {
 	if r.meta == nil {
@@ -147,9 +157,19 @@ func (p *payloads[P]) split(r request[P], room partitioned.Weight) (head, tail r
 	}
 	head, tail, ok = p.cut(r, q)
 	if !ok && p.bytes && room.Bytes >= p.maxBytes {
-		return p.cut(r, signal.Items(1))
+		if n := min(p.together(r), room.Items); n < r.items {
+			return p.cut(r, signal.Items(n))
+		}
 	}
 	return head, tail, ok
+}
+
+// together is how many of the next items of r belong into a batch that is too large even so, after cut found no room for one.
+func (p *payloads[P]) together(r request[P]) int {
+	if left, _ := r.meta.source.(*remainder[P]); left != nil && left.cutter != nil {
+		return left.cutter.Together(p.maxBytes)
+	}
+	return r.items
 }
 
 // cut takes items off r, fewer than it has, if q has room for one.

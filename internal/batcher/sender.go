@@ -55,11 +55,10 @@ func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]
 	}
 	if s.payloads.bytes {
 		c.bytes = batch.Weight.Bytes
-		s.warnOversized(batch.Weight)
 	}
 	var out outgoing[P]
 	defer s.payloads.releaseOutgoing(&out)
-	err := s.call(c, batch.Items, &out)
+	err := s.call(c, batch, &out)
 	c.end(err)
 	if err == nil {
 		s.health.delivered(nil)
@@ -73,22 +72,8 @@ func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]
 	return v
 }
 
-// warnOversized logs once in a while that an item is larger than a batch may be.
-func (s *sender[P]) warnOversized(w partitioned.Weight) {
-	most := s.payloads.maxBytes
-	if most == 0 || w.Bytes <= most {
-		return
-	}
-	now := time.Now().UnixNano()
-	if last := s.warned.Load(); last != 0 && now-last < int64(time.Minute) || !s.warned.CompareAndSwap(last, now) {
-		return
-	}
-	s.log.Warn("An item is larger than send_batch_max_size_bytes and is sent alone; others like it are counted in items_oversized",
-		zap.Int("bytes", w.Bytes), zap.Int("send_batch_max_size_bytes", most))
-}
-
-// call merges the requests and calls the next consumer. A panic of it is an error (I8).
-func (s *sender[P]) call(c *sending, requests []request[P], out *outgoing[P]) (err error) {
+// call merges the batch and calls the next consumer. A panic of it is an error (I8).
+func (s *sender[P]) call(c *sending, batch partitioned.Batch[request[P]], out *outgoing[P]) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			panicked := &partitioned.PanicError{Value: r, Stack: debug.Stack()}
@@ -96,7 +81,12 @@ func (s *sender[P]) call(c *sending, requests []request[P], out *outgoing[P]) (e
 			err = consumererror.NewPermanent(panicked)
 		}
 	}()
-	s.payloads.load(out, requests, s.copies)
+	tooLarge := s.payloads.tooLarge(batch.Weight)
+	s.payloads.load(out, batch.Items, s.copies, tooLarge)
+	if tooLarge {
+		c.bytes = s.payloads.signal.Size(out.merged)
+		s.warnOversized(c.bytes)
+	}
 	if s.telemetry.bytes && !s.payloads.bytes {
 		c.bytes = s.payloads.signal.Size(out.sent)
 	}
@@ -105,4 +95,15 @@ func (s *sender[P]) call(c *sending, requests []request[P], out *outgoing[P]) (e
 	}
 	defer c.timeCall()()
 	return s.next(c.ctx, out.sent)
+}
+
+// warnOversized logs once in a while that what cannot be divided is larger than a batch may be.
+func (s *sender[P]) warnOversized(bytes int) {
+	now := time.Now().UnixNano()
+	if last := s.warned.Load(); last != 0 && now-last < int64(time.Minute) || !s.warned.CompareAndSwap(last, now) {
+		return
+	}
+	s.log.Warn("An item, or what the items of a batch have in common, is larger than send_batch_max_size_bytes and is sent in a batch of its own; "+
+		"others like it are counted in items_oversized",
+		zap.Int("bytes", bytes), zap.Int("send_batch_max_size_bytes", s.payloads.maxBytes))
 }
