@@ -4,6 +4,7 @@ package partitionedbufferprocessor
 
 import (
 	"math"
+	"regexp"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
@@ -153,6 +154,9 @@ func (c *Config) settings() batcher.Settings {
 	s.Capacity, s.KeyCapacity = c.capacity()
 	if !c.BlockOnOverflow {
 		s.Overflow = partitioned.Refuse
+	}
+	for _, text := range c.TooLargeErrors {
+		s.TooLargeErrors = append(s.TooLargeErrors, regexp.MustCompile(text)) // Validate has compiled it once
 	}
 	if c.Buffer == bufferMap {
 		s.Map = &batcher.Map{

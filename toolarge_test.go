@@ -174,3 +174,32 @@ func TestWhatCannotBeHalvedIsSentAgainAsItIs(t *testing.T) {
 		})
 	}
 }
+
+// The user says in which words a backend means it.
+func TestTooLargeInTheWordsOfTheConfiguration(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		t.Run(fmt.Sprint(known), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := anyLogs.answered(t, func(c *Config) {
+					splits(c)
+					if known {
+						c.TooLargeErrors = []string{"nothing like it", `(?i)payload of \d+ items`}
+					}
+				}, func(a *answer) error {
+					if len(a.items) > 1 {
+						return consumererror.NewPermanent(fmt.Errorf("will not take a Payload of %d items", len(a.items)))
+					}
+					return nil
+				}).begun(t)
+				require.NoError(t, p.push(context.Background(), 0, 4))
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if known {
+					p.accounts(t, 4, 0, 0, 4+2+2)
+				} else {
+					p.accounts(t, 0, 0, 4, 0)
+				}
+			})
+		})
+	}
+}

@@ -3,6 +3,7 @@
 package batcher
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/cenkalti/backoff/v7"
@@ -15,15 +16,16 @@ import (
 
 // policy decides what becomes of a batch that failed: it comes again, in halves or later, or it is given up.
 type policy[P any] struct { // immutable
-	wait     bool // callers wait for the result
-	split    bool // a batch that is too large is sent again in halves
+	wait     bool             // callers wait for the result
+	split    bool             // a batch that is too large is sent again in halves
+	tooLarge []*regexp.Regexp // answers that mean it, beside the known ones
 	retry    configretry.BackOffConfig
 	payloads *payloads[P]
 	log      *zap.Logger
 }
 
 func newPolicy[P any](cfg Settings, p *payloads[P], log *zap.Logger) policy[P] {
-	return policy[P]{wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, retry: cfg.Retry, payloads: p, log: log}
+	return policy[P]{wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, payloads: p, log: log}
 }
 
 // failed is a call of the next consumer that failed.
@@ -44,8 +46,8 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	o.examine(f, batch.Weight.Items)
 	tries := attemptsOf(batch.Items)
 	tries.before, tries.bySize = true, f.bySize
-	log := o.log.With(zap.Error(f.err), zap.Int("items", f.items))
-	if o.split && f.out.copied && f.items > 1 && f.TooLarge() {
+	log := o.log.With(zap.Error(f.Err()), zap.Int("items", f.items))
+	if o.split && f.out.copied && f.items > 1 && f.TooLarge(o.tooLarge) {
 		if v.Rest = o.halves(batch, f, tries); v.Rest != nil {
 			log.Info("A batch is too large and is sent again in halves")
 			v.Groups = []int{1, 1}

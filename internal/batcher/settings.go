@@ -3,6 +3,7 @@
 package batcher
 
 import (
+	"regexp"
 	"time"
 
 	"go.opentelemetry.io/collector/config/configretry"
@@ -33,6 +34,7 @@ type Settings struct {
 	ExportTimeout   time.Duration             // of one call of the next consumer; 0: none
 	Retry           configretry.BackOffConfig // whether and when what failed is sent again
 	SplitOnTooLarge bool                      // a batch that is too large is sent again in halves
+	TooLargeErrors  []*regexp.Regexp          // answers that mean it, beside the known ones
 	ShutdownTimeout time.Duration             // bound of the drain
 }
 

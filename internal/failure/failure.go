@@ -7,15 +7,15 @@ package failure
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/consumererror/xconsumererror"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
@@ -23,10 +23,15 @@ import (
 type Failure struct {
 	err   error
 	parts []error // behind a fan-out, one for each consumer that failed
+	text  string  // of err, of bounded length
 }
 
 // Of examines the error of a batch. err is not nil.
-func Of(err error) Failure { return Failure{err: err, parts: parts(err)} }
+func Of(err error) Failure {
+	f := Failure{err: err, parts: parts(err)}
+	f.text = bounded(err, f.parts)
+	return f
+}
 
 // Single reports whether the failure is that of one consumer. Only then a subset in it is all that failed.
 func (f Failure) Single() bool { return len(f.parts) == 1 }
@@ -41,38 +46,69 @@ func (f Failure) Permanent() bool {
 	return true
 }
 
-// TooLarge reports whether a consumer rejected the batch for its size. Ask it before Permanent: exporters say that this, too,
-// is permanent.
-func (f Failure) TooLarge() bool {
-	for _, part := range f.parts {
-		if tooLarge(part) {
-			return true
-		}
-	}
-	return false
+// TooLarge reports whether a consumer rejected the batch for its size, in known words or in those of more. Ask it before
+// Permanent: exporters say that this, too, is permanent.
+func (f Failure) TooLarge(more []*regexp.Regexp) bool {
+	return slices.ContainsFunc(f.parts, func(part error) bool { return tooLarge(part, more) })
 }
 
-// Delay is how long a gRPC server asks to be left alone; 0: it does not ask.
-func (f Failure) Delay() time.Duration {
-	if st, ok := status.FromError(f.err); ok {
-		return retryInfo(st).GetRetryDelay().AsDuration()
+// Rejected reports whether every consumer that failed says that the data is bad. If only some do, the others may take it yet.
+func (f Failure) Rejected() bool {
+	return !slices.ContainsFunc(f.parts, func(part error) bool { return !rejected(part) })
+}
+
+// maxDelay bounds Delay: whoever asks for more is asked again after an hour.
+const maxDelay = time.Hour
+
+// Delay is how long a server asks to be left alone, at most maxDelay; 0: it does not ask. gRPC's RetryInfo says it, or
+// HTTP's Retry-After, of which exporterhelper leaves the text only.
+func (f Failure) Delay() (delay time.Duration) {
+	for _, part := range f.parts {
+		if st, ok := status.FromError(part); ok {
+			delay = max(delay, retryInfo(st).GetRetryDelay().AsDuration())
+		}
+		for _, m := range throttle.FindAllStringSubmatch(part.Error(), -1) {
+			if d, err := time.ParseDuration(m[1]); err == nil {
+				delay = max(delay, d)
+			}
+		}
 	}
-	return 0
+	return min(delay, maxDelay)
+}
+
+// throttle is the text of the error that exporterhelper.NewThrottleRetry makes, whose type has no exported name.
+var throttle = regexp.MustCompile(`Throttle \(([^)]{1,40})\), error: `)
+
+// Err returns the error with a text of bounded length, for a log. What errors.Is and errors.As find in it is as it was.
+func (f Failure) Err() error {
+	if len(f.text) == len(f.err.Error()) {
+		return f.err
+	}
+	return shortError{f.err, f.text}
 }
 
 // ForCallers returns the error for the callers that wait for the batch; several: it has items of more than one. A subset of what
 // failed is of use only to a caller that had all of the batch, and only if nothing else failed: the others send all of theirs
-// again. As long as a part of the failure is worth another attempt, all of it is.
+// again. As long as a part of the failure is worth another attempt, all of it is. Its text is of bounded length.
 func (f Failure) ForCallers(several bool) error {
 	switch {
 	case f.Single() && !several:
-		return f.err
+		return f.Err()
 	case f.Permanent() != consumererror.IsPermanent(f.err):
-		return errors.New(f.err.Error())
+		return errors.New(f.text)
 	default:
-		return wholeError{f.err}
+		return wholeError{shortError{f.err, f.text}}
 	}
 }
+
+// shortError is err with a text of bounded length.
+type shortError struct {
+	err  error
+	text string
+}
+
+func (e shortError) Error() string { return e.text }
+func (e shortError) Unwrap() error { return e.err }
 
 // wholeError is err without the telemetry that it may carry.
 type wholeError struct{ err error }
@@ -120,36 +156,40 @@ var (
 	formattedType = reflect.TypeOf(fmt.Errorf("%w %w", errors.ErrUnsupported, errors.ErrUnsupported))
 )
 
-// tooLarge knows the answers of a gRPC client or server that a message is over its limit, and HTTP's 413, of which the
-// otlphttp exporter leaves only the text.
-func tooLarge(err error) bool {
-	if e, ok := errors.AsType[*consumererror.Error](err); ok && consumererror.ToHTTPStatus(e) == http.StatusRequestEntityTooLarge {
-		return true
+// An error ends in a gRPC header, of which clients take 8 KiB, and in a line of a log (I10).
+const (
+	maxText  = 2048 // bytes of the text of an error
+	maxPart  = 512  // of each part that is named, where there are many
+	maxNamed = 3    // parts
+)
+
+// bounded returns the text of err; if that is too long, of its first parts, and the number of the others.
+func bounded(err error, parts []error) string {
+	text := err.Error()
+	if len(text) <= maxText {
+		return text
 	}
-	st, ok := status.FromError(err)
-	if !ok {
-		return false
+	if len(parts) == 1 {
+		return shorten(text, maxText)
 	}
-	text := strings.ToLower(st.Message())
-	switch st.Code() {
-	case codes.ResourceExhausted:
-		if retryInfo(st) != nil {
-			return false
-		}
-		for _, words := range messageTooLarge {
-			if strings.Contains(text, words) {
-				return true
-			}
-		}
-	case codes.Unknown:
-		return strings.Contains(text, "responded with http status code 413")
+	var b strings.Builder
+	for _, part := range parts[:min(maxNamed, len(parts))] {
+		b.WriteString(shorten(part.Error(), maxPart))
+		b.WriteString("; ")
 	}
-	return false
+	if more := len(parts) - maxNamed; more > 0 {
+		fmt.Fprintf(&b, "and %d more errors", more)
+		return b.String()
+	}
+	return strings.TrimSuffix(b.String(), "; ")
 }
 
-// messageTooLarge is how the gRPC libraries put it: Go and C++, Java, and those that follow them.
-var messageTooLarge = []string{
-	"message larger than max", "message after decompression larger than max", "message exceeds maximum size", "message too large", "message size",
+// shorten returns the beginning of text, in at most about most bytes of valid UTF-8, and says how long the whole is.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return fmt.Sprintf("%s... (%d bytes in all)", strings.ToValidUTF8(text[:most], ""), len(text))
 }
 
 func retryInfo(st *status.Status) *errdetails.RetryInfo {
