@@ -15,14 +15,14 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
 )
 
-// maxDictionary is the most dictionary entries in a batch whose profiles were merged.
-const maxDictionary = 4096
-
-// entries is a payload of n samples whose dictionary has at least size entries.
-func entries(first, n, size int) pprofile.Profiles {
+// entries is a payload of n samples with so many dictionary entries more, which the first sample uses.
+func entries(first, n, more int) pprofile.Profiles {
 	p := newProfiles(first, n)
-	for profiles.Size(p) < size {
-		p.Dictionary().LinkTable().AppendEmpty().SetSpanID([8]byte{byte(profiles.Size(p)), byte(profiles.Size(p) >> 8), 1})
+	d := p.Dictionary()
+	stack := d.StackTable().At(1)
+	for i := range more {
+		d.LocationTable().AppendEmpty().SetAddress(uint64(i + 1))
+		stack.LocationIndices().Append(int32(d.LocationTable().Len() - 1))
 	}
 	return p
 }
@@ -34,8 +34,8 @@ func broken(first, n int) pprofile.Profiles {
 	return p
 }
 
-// Merging dictionaries is quadratic: a batch ends at a bound, and what cannot be merged or cut goes on alone, untouched.
-func TestProfilesDictionaryBoundsBatches(t *testing.T) {
+// Batches are of the same sizes whatever is in the dictionaries, but for what cannot be merged or cut: that goes on alone, untouched.
+func TestProfilesAreBatched(t *testing.T) {
 	type requests []pprofile.Profiles
 	for name, test := range map[string]struct {
 		set      func(*Config)
@@ -47,26 +47,17 @@ func TestProfilesDictionaryBoundsBatches(t *testing.T) {
 			requests{newProfiles(0, 2), newProfiles(2, 1), newProfiles(3, 4)},
 			[][]string{slices.Concat(profiles.items(newProfiles(0, 2)), profiles.items(newProfiles(2, 1)), profiles.items(newProfiles(3, 4)))},
 		},
-		"cut before the bound": {
+		"large dictionaries merge": {
 			nil,
-			requests{entries(0, 1, maxDictionary/2-10), entries(1, 1, maxDictionary/2-10), entries(2, 1, maxDictionary/2-10)},
-			[][]string{
-				slices.Concat(profiles.items(newProfiles(0, 1)), profiles.items(newProfiles(1, 1))),
-				profiles.items(newProfiles(2, 1)),
-			},
+			requests{newProfiles(0, 1), entries(1, 2, 10_000), entries(3, 1, 10_000), newProfiles(4, 1)},
+			[][]string{slices.Concat(profiles.items(newProfiles(0, 1)), profiles.items(newProfiles(1, 2)), profiles.items(newProfiles(3, 1)), profiles.items(newProfiles(4, 1)))},
 		},
-		"above the bound alone": {
-			nil,
-			requests{newProfiles(0, 1), entries(1, 2, maxDictionary+1), newProfiles(3, 1)},
-			[][]string{profiles.items(newProfiles(0, 1)), profiles.items(newProfiles(1, 2)), profiles.items(newProfiles(3, 1))},
-		},
-		"above the bound and over the cap": {
+		"large dictionaries are cut": {
 			func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize = 4, 4 },
-			requests{newProfiles(0, 1), entries(1, 6, maxDictionary+1), newProfiles(7, 1)},
+			requests{newProfiles(0, 1), entries(1, 6, 10_000), newProfiles(7, 1)},
 			[][]string{
-				profiles.items(newProfiles(0, 1)),
-				profiles.items(newProfiles(1, 6))[:4], profiles.items(newProfiles(1, 6))[4:],
-				profiles.items(newProfiles(7, 1)),
+				slices.Concat(profiles.items(newProfiles(0, 1)), profiles.items(newProfiles(1, 6))[:3]),
+				slices.Concat(profiles.items(newProfiles(1, 6))[3:], profiles.items(newProfiles(7, 1))),
 			},
 		},
 		"broken alone": {
@@ -134,4 +125,32 @@ func TestProfilesThatCannotBeMergedGoAsTheyCame(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestLargeDictionariesAreNotOversized(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipelineTo(t, profiles, nil, func(*pipeline, context.Context, pprofile.Profiles) error { return nil }).begun(t)
+		require.NoError(t, send(context.Background(), p, entries(0, 2, 10_000)))
+		require.NoError(t, p.Shutdown(context.Background()))
+		require.Zero(t, p.metric(t, "items_oversized", ""))
+	})
+}
+
+// A profile may have nothing but an original payload that nobody parsed.
+func TestProfilesWithoutSamplesGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := 0
+		p := newPipelineTo(t, profiles, nil, func(_ *pipeline, _ context.Context, pd pprofile.Profiles) error {
+			got += pd.ProfileCount()
+			return nil
+		}).begun(t)
+		pd := pprofile.NewProfiles()
+		profile := pd.ResourceProfiles().AppendEmpty().ScopeProfiles().AppendEmpty().Profiles().AppendEmpty()
+		profile.SetOriginalPayloadFormat("jfr")
+		profile.OriginalPayload().FromRaw([]byte("FLR"))
+		require.NoError(t, send(context.Background(), p, pd))
+		require.NoError(t, p.Shutdown(context.Background()))
+		require.Equal(t, 1, got)
+		p.requireConserved(t)
+	})
 }

@@ -25,9 +25,12 @@ type payloads[P any] struct { // immutable but for scratch
 	scratch sync.Pool // of *[]P
 }
 
-// maxDictionary bounds the dictionary entries of the profiles that are merged into one batch: pdata looks each entry up
-// from the front, so that the cost of a merge grows with their square.
-const maxDictionary = 4096
+// Profiles weigh no bytes, but for those that can be neither merged nor cut: they are above a cap in bytes that nothing else
+// comes near, so that each is a batch of its own.
+const (
+	wholeCap  = 1
+	wholeSize = 2
+)
 
 func newPayloads[P any](cfg Settings, sig signal.Signal[P], dictionary bool, log *zap.Logger) *payloads[P] {
 	return &payloads[P]{
@@ -50,12 +53,12 @@ func (p *payloads[P]) release(payload P) {
 	}
 }
 
-// measure returns what has to be known of profiles in order to merge and cut them.
+// measure reports whether profiles can be neither merged nor cut, and what they weigh in bytes.
 func (p *payloads[P]) measure(payload P) (size int, whole bool) {
 	if p.signal.Check(payload) != nil {
-		return maxDictionary + 1, true // goes on alone, as it came: the next consumer may know better
+		return wholeSize, true // goes on alone, as it came: the next consumer may know better
 	}
-	return p.signal.Size(payload), false
+	return 0, false
 }
 
 // tooLarge reports whether a batch of this weight has more bytes than a batch may have.
@@ -140,8 +143,7 @@ func (p *payloads[P]) releaseOutgoing(out *outgoing[P]) {
 }
 
 // split takes off r what there is room for. With room for a whole batch it takes one item at least, even if that alone is
-// too large, so that it does no harm to those behind it, or all items of what is too large without them (I6). A dictionary cannot be split: without room for it the batch ends
-// before r, and one that is larger than any batch's gets batches of its own.
+// too large, so that it does no harm to those behind it, or all items of what is too large without them (I6).
 func (p *payloads[P]) split(r request[P], room partitioned.Weight) (head, tail request[P], ok bool) {
 	if r.meta == nil {
 		r.meta = &meta[P]{}
@@ -152,7 +154,7 @@ func (p *payloads[P]) split(r request[P], room partitioned.Weight) (head, tail r
 		return r, r, false
 	case p.bytes:
 		q.Bytes = room.Bytes
-	case room.Items >= r.items || p.dictionary && r.meta.size > room.Bytes && room.Bytes < maxDictionary:
+	case room.Items >= r.items:
 		return r, r, false
 	}
 	head, tail, ok = p.cut(r, q)

@@ -41,7 +41,7 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 		qc.Key, qc.OrderOnlyByPartition, qc.Partitions = keyOf[P], true, cfg.Partitions
 	}
 	if p.dictionary {
-		qc.MaxBatchSize.Bytes = maxDictionary
+		qc.MaxBatchSize.Bytes = wholeCap
 	}
 	q, err := partitioned.NewQueue(qc)
 	if err != nil {

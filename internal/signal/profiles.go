@@ -20,11 +20,10 @@ var _ Signal[pprofile.Profiles] = Profiles{}
 // Items counts samples. A profile without samples, which may have an original payload that nobody parsed, is one item too.
 func (Profiles) Items(p pprofile.Profiles) int { return profilesTree.items(p) }
 
-// Size counts the entries in all tables of the dictionary.
+// Size implements [Signal].
 func (Profiles) Size(p pprofile.Profiles) int {
-	d := p.Dictionary()
-	return d.StringTable().Len() + d.AttributeTable().Len() + d.LinkTable().Len() + d.FunctionTable().Len() +
-		d.MappingTable().Len() + d.LocationTable().Len() + d.StackTable().Len()
+	var m pprofile.ProtoMarshaler
+	return m.ProfilesSize(p)
 }
 
 // Check implements [Signal]. It is linear in the payload.

@@ -22,9 +22,8 @@ type Signal[P any] interface {
 	// Items counts spans, log records, metric data points or profile samples.
 	Items(p P) int
 
-	// Size is the number of bytes of p as OTLP protobuf. For profiles, whose encoding rewrites the dictionary and so has
-	// no size before it is done, it is the number of entries in the tables of the dictionary: the measure of what a merge
-	// costs.
+	// Size is the number of bytes of p as OTLP protobuf. Of profiles it is about that: their encoding turns keys and texts
+	// into references first.
 	Size(p P) int
 
 	// Check reports why p can be neither merged nor cut; it only reads. Its error names the place. Only profiles can
@@ -110,8 +109,7 @@ type Descriptor[P, R any] struct {
 	// AnyResource: the identity of a record does not contain its resource, so equal records may stand below several resources.
 	AnyResource bool
 
-	// Dictionary: all parts of a payload refer to one dictionary. So Size counts its entries, there is no size in bytes, and
-	// Check may fail.
+	// Dictionary: all parts of a payload refer to one dictionary. So a part has no size in bytes of its own, and Check may fail.
 	Dictionary bool
 }
 

@@ -76,13 +76,10 @@ var (
 		generate:     testdata.GenerateProfiles,
 		markReadOnly: pprofile.Profiles.MarkReadOnly,
 		size: func(t *testing.T, p pprofile.Profiles) int {
-			u := &usage{}
-			u.profiles(p)
-			total := 0
-			for _, n := range u.entries(p.Dictionary()) {
-				total += n
-			}
-			return total
+			p.ResourceProfiles().At(0).Resource().Attributes().Clear() // so that encoding has nothing to turn into references
+			b, err := (&pprofile.ProtoMarshaler{}).MarshalProfiles(p)
+			require.NoError(t, err)
+			return len(b)
 		},
 	}
 )
