@@ -27,7 +27,11 @@ type records[P, R any] struct {
 }
 
 // recordKey is that of one record; without a group it is alone.
-type recordKey struct{ stream, group, record string }
+type recordKey struct {
+	stream string
+	group  signal.Name
+	record string
+}
 
 func (k recordKey) of() string { return k.stream }
 
@@ -116,7 +120,7 @@ func (w *recordWriter[P, R]) write(ctx context.Context, m *records[P, R], from P
 				w.stream = stream
 			}
 		}
-		if id.Group == "" {
+		if id.Group == (signal.Name{}) {
 			w.alone = append(w.alone, one)
 			return
 		}

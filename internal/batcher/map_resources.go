@@ -27,7 +27,10 @@ type resourceWriter[P any] struct {
 	streams streams
 }
 
-type resourceID struct{ stream, identity string }
+type resourceID struct {
+	stream   string
+	identity signal.Name
+}
 
 func (k resourceID) of() string { return k.stream }
 

@@ -2,8 +2,6 @@
 
 package signal
 
-import "slices"
-
 // Group is one resource of a payload and all that is below it: what a Map holds with map.key: resource. It stays where it is
 // in its payload until something is folded into it or it is extracted, so that what is not accepted is as it was.
 type Group[P any] struct {
@@ -11,33 +9,23 @@ type Group[P any] struct {
 	At      int // which of its resources
 	Items   int
 
-	names names
-	index map[string]int32 // where the container with a name stands, in what holds it; nil: nothing has been folded yet
+	outline *outline
+	index   map[place]int // where the scopes and metrics stand, in what holds them; nil: nothing has been folded yet
 }
 
-// names are the identities of what is below a resource, in the order of the walk: each scope, each of its metrics behind it.
-// That of a metric begins with that of its scope.
-type names struct {
-	text string
-	ends []int32 // of all but the last
-	twin bool    // two are the same, or it is not known
+// place is a scope, or a metric of a scope.
+type place struct {
+	scope int    // where the scope of a metric stands; noScope: it is one
+	name  string // its own fields
 }
 
-// next takes the first name off.
-func (n *names) next(start *int32) (name string) {
-	end := int32(len(n.text))
-	if len(n.ends) > 0 {
-		end, n.ends = n.ends[0], n.ends[1:]
-	}
-	name, *start = n.text[*start:end], end
-	return name
-}
+const noScope = -1
 
 // Groups is what is to be known of a kind of telemetry for map.key: resource.
 type Groups[P any] interface {
 	// Group describes a resource of p, which it only reads, and returns the identity of the resource: its attributes, dropped
 	// count, entity references and schema URL.
-	Group(e *Encoder, p P, at int) (resource string, g Group[P])
+	Group(e *Encoder, p P, at int) (resource Name, g Group[P])
 
 	// Fold moves everything from added to held, whose resources are all equal, in place. Equal scopes become one, and equal
 	// metrics: those with the same name, unit, type, temporality, monotonicity, description and metadata.
@@ -46,46 +34,6 @@ type Groups[P any] interface {
 	// Extract makes a payload of g, of its own or all of g.Payload if nothing else is in it.
 	Extract(g Group[P]) P
 }
-
-// end marks the end of a name.
-func (e *Encoder) end() { e.ends = append(e.ends, int32(len(e.buf))) }
-
-// few names are compared with each other; beyond, they may well be distinct, but to find out costs as much as to fold.
-const fewNames = 12
-
-// finish returns what was written, as the identity of a resource and the names below it.
-func (e *Encoder) finish() (resource string, n names) {
-	text := e.intern()
-	resource = text[:e.ends[0]]
-	n.text = text[e.ends[0]:]
-	below := e.ends[1:]
-	if len(below) > 1 {
-		n.ends = make([]int32, len(below)-1)
-		for i := range n.ends {
-			n.ends[i] = below[i] - e.ends[0]
-		}
-		n.twin = len(below) > fewNames || n.twins()
-	}
-	return resource, n
-}
-
-func (n names) twins() bool {
-	var few [fewNames]string
-	var start int32
-	all := few[:0]
-	for range len(n.ends) + 1 {
-		name := n.next(&start)
-		for _, other := range all {
-			if name == other {
-				return true
-			}
-		}
-		all = append(all, name)
-	}
-	return false
-}
-
-func (n names) equal(o names) bool { return n.text == o.text && slices.Equal(n.ends, o.ends) }
 
 // scopeSlice is a slice of scopes.
 type scopeSlice[S, C any] interface {
@@ -97,8 +45,8 @@ type scopeSlice[S, C any] interface {
 type folder[P any, S scopeSlice[S, C], C any] struct {
 	below func(*Group[P]) S
 	empty func() S
-	named func(index map[string]int32, dst, src S, n names) // by the names of what is in src
-	alike func(dst S, added []*Group[P])                    // whose names are the same
+	named func(index map[place]int, dst, src S, from *outline) // by the names of what is in src
+	alike func(dst S, added []*Group[P])                       // whose outlines are equal
 }
 
 // fold is Fold. As long as what comes looks like what is there, which is mostly so, things stand side by side.
@@ -107,8 +55,10 @@ func (f folder[P, S, C]) fold(held *Group[P], added []*Group[P]) {
 		held.Items += g.Items
 	}
 	n := 0
-	for n < len(added) && held.index == nil && held.names.equal(added[n].names) {
-		n++
+	if held.index == nil {
+		for n < len(added) && held.outline.equal(added[n].outline) {
+			n++
+		}
 	}
 	to := f.below(held)
 	if n > 0 {
@@ -116,7 +66,7 @@ func (f folder[P, S, C]) fold(held *Group[P], added []*Group[P]) {
 	}
 	for _, g := range added[n:] {
 		f.unify(held)
-		f.named(held.index, to, f.below(g), g.names)
+		f.named(held.index, to, f.below(g), g.outline)
 	}
 }
 
@@ -125,20 +75,22 @@ func (f folder[P, S, C]) unify(held *Group[P]) {
 	if held.index != nil {
 		return
 	}
-	held.index = map[string]int32{}
+	held.index = map[place]int{}
 	own := f.empty()
 	f.below(held).MoveAndAppendTo(own)
-	f.named(held.index, f.below(held), own, held.names)
-	held.names = names{}
+	f.named(held.index, f.below(held), own, held.outline)
+	held.outline = nil
 }
 
-// place returns the container of that name in dst, and whether it was just made.
-func place[C any, S slice[C]](index map[string]int32, dst S, name string) (c C, made bool) {
-	if at, ok := index[name]; ok {
-		return dst.At(int(at)), false
+// find returns where the container of that name stands in dst, and whether it was just made.
+func find[C any, S slice[C]](index map[place]int, dst S, p place) (at int, made bool) {
+	if at, ok := index[p]; ok {
+		return at, false
 	}
-	index[name] = int32(dst.Len())
-	return dst.AppendEmpty(), true
+	at = dst.Len()
+	index[p] = at
+	dst.AppendEmpty()
+	return at, true
 }
 
 // itemSlice is a slice of items.
@@ -152,15 +104,13 @@ type itemSlice[I any] interface {
 func folderOf[P any, C withScope, S scopeSlice[S, C], I itemSlice[I]](below func(*Group[P]) S, empty func() S, items func(C) I) folder[P, S, C] {
 	return folder[P, S, C]{
 		below: below, empty: empty,
-		named: func(index map[string]int32, dst, src S, n names) {
-			var start int32
+		named: func(index map[place]int, dst, src S, from *outline) {
 			for i := range src.Len() {
-				from := src.At(i)
-				to, made := place(index, dst, n.next(&start))
+				at, made := find(index, dst, place{noScope, from.scopes[i].name})
 				if made {
-					moveScope(to, from)
+					moveScope(dst.At(at), src.At(i))
 				}
-				items(from).MoveAndAppendTo(items(to))
+				items(src.At(i)).MoveAndAppendTo(items(dst.At(at)))
 			}
 		},
 		alike: func(dst S, added []*Group[P]) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
+	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
@@ -22,6 +23,9 @@ func HashAttributes(seed maphash.Seed, attributes pcommon.Map) (sum uint64) {
 	return sum
 }
 
+// encoders write the maps and lists that are hashed.
+var encoders = sync.Pool{New: func() any { return &Encoder{} }}
+
 func hashValue(h *maphash.Hash, v pcommon.Value) {
 	h.WriteByte(byte(v.Type()))
 	switch v.Type() {
@@ -37,12 +41,13 @@ func hashValue(h *maphash.Hash, v pcommon.Value) {
 		}
 	case pcommon.ValueTypeBytes:
 		h.Write(v.Bytes().AsRaw())
-	case pcommon.ValueTypeMap:
-		hashNumber(h, HashAttributes(h.Seed(), v.Map()))
-	case pcommon.ValueTypeSlice:
-		for _, element := range v.Slice().All() {
-			hashValue(h, element)
-		}
+	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
+		e := encoders.Get().(*Encoder)
+		e.reset()
+		e.value(v)
+		h.Write(e.buf)
+		e.reset()
+		encoders.Put(e)
 	}
 }
 

@@ -5,8 +5,6 @@ package signal
 import (
 	"encoding/binary"
 	"math"
-	"slices"
-	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -17,22 +15,19 @@ import (
 // order. Every text stands behind its length, every list behind its number of elements, and every value behind its type, so
 // that each identity says where it ends: none is the beginning of another one, and several in a row are one again.
 //
-// An Encoder is used by one goroutine at a time, and is worth keeping: it allocates nothing but what it returns.
+// It costs time and memory in proportion to what is written (I10): no value is visited more than twice, however deep it is
+// nested. An Encoder is used by one goroutine at a time, and is worth keeping.
 type Encoder struct {
-	buf   []byte
-	ends  []int32
-	pairs []pair // those of all maps that it is in
-	known texts  // what was returned
-	once  bool   // what is written will hardly come again
-	order texts  // the attributes of a map as they stood, and in the order of their keys
-}
+	buf  []byte
+	walk walk
+	once bool // what is written will hardly come again
 
-// texts are those of the last few senders: most are the same again and again, and what was made of them need not be made again.
-type texts map[string]string
+	orders   recent[string, string] // attributes as they stood, and in the order of their keys
+	names    recent[identity, Name]
+	outlines recent[string, *outline]
 
-type pair struct {
-	key   string
-	value pcommon.Value
+	counts []int // of the outline that is being written: the metrics of each scope
+	ends   []int // and where in buf its parts end
 }
 
 // maxKept is how large a buffer is kept for the next identity.
@@ -42,41 +37,32 @@ func (e *Encoder) reset() {
 	if cap(e.buf) > maxKept {
 		e.buf = nil
 	}
-	e.buf, e.ends = e.buf[:0], e.ends[:0]
+	e.buf = e.buf[:0]
+	e.walk.reset()
 }
 
-const (
-	maxTexts = 256     // before all are forgotten
-	maxText  = 4 << 10 // bytes of one
-)
-
-func (t *texts) add(from, to string) {
-	if len(from) > maxText {
-		return
-	}
-	if *t == nil || len(*t) == maxTexts {
-		*t = make(texts, maxTexts)
-	}
-	(*t)[from] = to
-}
-
-// intern returns what was written.
-func (e *Encoder) intern() string {
-	if s, ok := e.known[string(e.buf)]; ok {
-		return s
-	}
-	s := string(e.buf)
-	e.known.add(s, s)
-	return s
-}
+// string returns what was written since the last reset.
+func (e *Encoder) string() string { return string(e.buf) }
 
 func (e *Encoder) tag(b byte)       { e.buf = append(e.buf, b) }
 func (e *Encoder) number(n uint64)  { e.buf = binary.AppendUvarint(e.buf, n) }
-func (e *Encoder) text(s string)    { e.number(uint64(len(s))); e.buf = append(e.buf, s...) }
 func (e *Encoder) fixed64(n uint64) { e.buf = binary.LittleEndian.AppendUint64(e.buf, n) }
 
-// value writes a value behind its type: 1, 1.0 and "1" differ. A double is its bits, so that NaN equals itself.
+func (e *Encoder) text(s string) { e.number(uint64(len(s))); e.buf = append(e.buf, s...) }
+
+// value writes a value behind its type: 1, 1.0 and "1" differ.
 func (e *Encoder) value(v pcommon.Value) {
+	switch v.Type() {
+	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
+		e.walk.value(v, e)
+	default:
+		e.walk.steps++
+		e.scalar(v)
+	}
+}
+
+// scalar writes a value that has no others in it. A double is its bits, so that NaN equals itself.
+func (e *Encoder) scalar(v pcommon.Value) {
 	e.tag(byte(v.Type()))
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
@@ -91,14 +77,6 @@ func (e *Encoder) value(v pcommon.Value) {
 		} else {
 			e.tag(0)
 		}
-	case pcommon.ValueTypeMap:
-		e.attributes(v.Map())
-	case pcommon.ValueTypeSlice:
-		s := v.Slice()
-		e.number(uint64(s.Len()))
-		for i := range s.Len() {
-			e.value(s.At(i))
-		}
 	case pcommon.ValueTypeBytes:
 		b := v.Bytes()
 		e.number(uint64(b.Len()))
@@ -108,8 +86,27 @@ func (e *Encoder) value(v pcommon.Value) {
 	}
 }
 
-// attributes writes a map in the order of its keys. Should a key be there twice, its values stay in their order. That of maps
-// that come again is remembered.
+// open, element, close and enough make an Encoder a visitor.
+func (e *Encoder) open(isMap bool, n int) {
+	if isMap {
+		e.tag(byte(pcommon.ValueTypeMap))
+	} else {
+		e.tag(byte(pcommon.ValueTypeSlice))
+	}
+	e.number(uint64(n))
+}
+
+func (e *Encoder) element(_ int, isMap bool, key string) {
+	if isMap {
+		e.text(key)
+	}
+}
+
+func (e *Encoder) close(bool)   {}
+func (e *Encoder) enough() bool { return false }
+
+// attributes writes a map in the order of its keys. Should a key be there twice, its values stay in their order. The order of
+// maps that come again is remembered.
 func (e *Encoder) attributes(m pcommon.Map) {
 	e.number(uint64(m.Len()))
 	if e.once {
@@ -127,29 +124,29 @@ func (e *Encoder) attributes(m pcommon.Map) {
 		return
 	}
 	unsorted := e.buf[begin:]
-	if text, ok := e.order[string(unsorted)]; ok {
+	if text, ok := e.orders.of[string(unsorted)]; ok {
 		copy(unsorted, text) // as long as it was
 		return
 	}
-	from := string(unsorted)
+	from := ""
+	if len(unsorted) <= maxText {
+		from = string(unsorted)
+	}
 	e.buf = e.buf[:begin]
 	e.sort(m)
-	e.order.add(from, string(e.buf[begin:]))
+	if from != "" {
+		e.orders.add(from, string(e.buf[begin:]), 2*len(from))
+	}
 }
 
 func (e *Encoder) sort(m pcommon.Map) {
-	base := len(e.pairs)
-	for k, v := range m.All() {
-		e.pairs = append(e.pairs, pair{k, v})
+	e.walk.sort(m) // no walk is under way, so these are all pairs
+	for i := range m.Len() {
+		p := e.walk.pairs[i]
+		e.text(p.key)
+		e.value(p.value)
 	}
-	pairs := e.pairs[base:]
-	slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
-	for i := range pairs { // the maps in it may move e.pairs: pairs is what it was, and only read
-		e.text(pairs[i].key)
-		e.value(pairs[i].value)
-	}
-	clear(pairs)
-	e.pairs = e.pairs[:base]
+	e.walk.drop(0)
 }
 
 func (e *Encoder) texts(s pcommon.StringSlice) {

@@ -26,15 +26,15 @@ func drawValue(t *rapid.T, v pcommon.Value, depth int) {
 	switch rapid.IntRange(0, kinds-1).Draw(t, "kind") {
 	case 0: // empty
 	case 1:
-		v.SetStr(rapid.SampledFrom([]string{"", "1", "1.0", "true", "\x00", "\x01a", "ab", "a"}).Draw(t, "string"))
+		v.SetStr(rapid.SampledFrom([]string{"", "1", "1.0", "true", "\x00", "\x01a", "ab", "a", "\xff", "\xfe", `\xff`, "\ufffd"}).Draw(t, "string"))
 	case 2:
 		v.SetInt(rapid.SampledFrom([]int64{0, 1, -1, math.MaxInt64}).Draw(t, "int"))
 	case 3:
-		v.SetDouble(rapid.SampledFrom([]float64{0, 1, -1, math.NaN(), math.Inf(1)}).Draw(t, "double"))
+		v.SetDouble(rapid.SampledFrom([]float64{0, 1, -1, math.NaN(), math.Inf(1), math.Inf(-1)}).Draw(t, "double"))
 	case 4:
 		v.SetBool(rapid.Bool().Draw(t, "bool"))
 	case 5:
-		v.SetEmptyBytes().FromRaw([]byte(rapid.SampledFrom([]string{"", "1", "a", "\x00"}).Draw(t, "bytes")))
+		v.SetEmptyBytes().FromRaw([]byte(rapid.SampledFrom([]string{"", "1", "a", "\x00", "\xff"}).Draw(t, "bytes")))
 	case 6:
 		v.SetEmptyMap()
 	case 7:
@@ -202,24 +202,27 @@ func BenchmarkIdentity(b *testing.B) {
 	}
 }
 
-// TestEncoderInternsAFew: what was returned before is returned again, of a bounded number and size.
-func TestEncoderInternsAFew(t *testing.T) {
+// TestEncoderRemembersAFew: what was returned before is returned again, of a bounded number and size.
+func TestEncoderRemembersAFew(t *testing.T) {
 	var e Encoder
-	write := func(s string) string {
+	write := func(s string, above Name) Name {
 		e.reset()
 		e.text(s)
-		return e.intern()
+		return e.intern(above)
 	}
-	first := write("a")
-	require.Zero(t, testing.AllocsPerRun(100, func() { write("a") }))
-	require.Equal(t, first, write("a"))
-	for i := range 10 * maxTexts {
-		write(fmt.Sprint(i))
-		require.LessOrEqual(t, len(e.known), maxTexts)
+	first := write("a", Name{})
+	require.Zero(t, testing.AllocsPerRun(100, func() { write("a", Name{}) }))
+	require.Equal(t, first, write("a", Name{}))
+	for i := range 2 * maxRecent / recentEntry {
+		write(fmt.Sprint(i), Name{})
+		require.LessOrEqual(t, len(e.names.of), maxRecent/recentEntry)
 	}
-	require.Equal(t, first, write("a"))
-	before := len(e.known)
-	large := strings.Repeat("x", maxText+1)
-	require.Contains(t, write(large), large)
-	require.Len(t, e.known, before)
+	require.Equal(t, first, write("a", Name{}))
+	before := len(e.names.of)
+	large := write(strings.Repeat("x", maxText+1), Name{})
+	require.Equal(t, large, write(strings.Repeat("x", maxText+1), Name{}))
+	below := write("b", large) // would keep the large one
+	require.Equal(t, below, write("b", large))
+	require.NotEqual(t, below, write("b", Name{}))
+	require.Len(t, e.names.of, before+1)
 }

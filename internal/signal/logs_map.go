@@ -12,21 +12,21 @@ var _ Groups[plog.Logs] = Logs{}
 func (Logs) Resources(p plog.Logs) int { return p.ResourceLogs().Len() }
 
 // Group implements [Groups].
-func (Logs) Group(e *Encoder, p plog.Logs, at int) (resource string, g Group[plog.Logs]) {
+func (Logs) Group(e *Encoder, p plog.Logs, at int) (resource Name, g Group[plog.Logs]) {
 	g = Group[plog.Logs]{Payload: p, At: at}
 	r := p.ResourceLogs().At(at)
-	e.reset()
+	scopes := r.ScopeLogs()
+	e.begin(scopes.Len(), nil)
 	e.resource(r.Resource(), r.SchemaUrl())
 	e.end()
-	scopes := r.ScopeLogs()
 	for i := range scopes.Len() {
 		s := scopes.At(i)
 		g.Items += s.LogRecords().Len()
 		e.scope(s.Scope(), s.SchemaUrl())
 		e.end()
 	}
-	resource, g.names = e.finish()
-	return resource, g
+	g.outline = e.outline()
+	return g.outline.resource, g
 }
 
 var foldLogs = folderOf(scopesOfLogs, plog.NewScopeLogsSlice, plog.ScopeLogs.LogRecords)
@@ -38,7 +38,7 @@ func (Logs) Fold(held *Group[plog.Logs], added []*Group[plog.Logs]) {
 
 // Extract implements [Groups].
 func (Logs) Extract(g Group[plog.Logs]) plog.Logs {
-	if g.names.twin {
+	if g.outline.twins() {
 		foldLogs.unify(&g)
 	}
 	return extract(g, plog.Logs.ResourceLogs, newLogs)

@@ -2,7 +2,11 @@
 
 package signal
 
-import "go.opentelemetry.io/collector/pdata/plog"
+import (
+	"unique"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+)
 
 var _ Records[plog.Logs, LogRecord] = Logs{}
 
@@ -15,29 +19,28 @@ type LogRecord struct {
 type aboveLogs = above[plog.ResourceLogs, plog.ScopeLogs]
 
 // logGroup is the group of all log records that have an identity, which is in their values alone.
-const logGroup = "log"
+var logGroup = unique.Make(identity{own: "log"})
 
 // Records implements [Records]: a log record is known by the values of keys.Attributes, wherever it stands. Its version is
 // its attribute keys.Version or, if that is not asked for, its time, else its observed time. A record that lacks one of these attributes has no identity: a number cannot be compared with a time.
 func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogRecord)) {
 	for at, rl := range p.ResourceLogs().All() {
 		var resource plog.ResourceLogs
-		resourceKey := ""
+		var resourceName Name
 		for _, sl := range rl.ScopeLogs().All() {
 			if sl.LogRecords().Len() == 0 {
 				continue
 			}
-			if resourceKey == "" {
+			if resourceName == (Name{}) {
 				resource = plog.NewResourceLogs()
 				copyResource(resource, rl)
 				e.reset()
 				e.resource(rl.Resource(), rl.SchemaUrl())
-				resourceKey = e.string()
+				resourceName = e.intern(Name{})
 			}
 			e.reset()
-			e.buf = append(e.buf, resourceKey...)
 			e.scope(sl.Scope(), sl.SchemaUrl())
-			a := &aboveLogs{resourceKey: resourceKey, scopeKey: e.string(), resource: resource, scope: plog.NewScopeLogs()}
+			a := &aboveLogs{resourceName: resourceName, scopeName: e.intern(resourceName), resource: resource, scope: plog.NewScopeLogs()}
 			copyScope(a.scope, sl)
 			for _, record := range sl.LogRecords().All() {
 				id := logID(e, record, rl, keys)
@@ -81,7 +84,7 @@ func (Logs) Assemble(records []LogRecord) plog.Logs {
 	var made assembly[plog.ResourceLogs, plog.ScopeLogs]
 	for i := range records {
 		a := records[i].above
-		to := made.in(a.scopeKey, a.resourceKey, func() plog.ResourceLogs {
+		to := made.in(a.scopeName, a.resourceName, func() plog.ResourceLogs {
 			r := p.ResourceLogs().AppendEmpty()
 			copyResource(r, a.resource)
 			return r

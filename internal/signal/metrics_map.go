@@ -12,31 +12,26 @@ var _ Groups[pmetric.Metrics] = Metrics{}
 func (Metrics) Resources(p pmetric.Metrics) int { return p.ResourceMetrics().Len() }
 
 // Group implements [Groups].
-func (Metrics) Group(e *Encoder, p pmetric.Metrics, at int) (resource string, g Group[pmetric.Metrics]) {
+func (Metrics) Group(e *Encoder, p pmetric.Metrics, at int) (resource Name, g Group[pmetric.Metrics]) {
 	g = Group[pmetric.Metrics]{Payload: p, At: at}
 	r := p.ResourceMetrics().At(at)
-	e.reset()
+	scopes := r.ScopeMetrics()
+	e.begin(scopes.Len(), func(i int) int { return scopes.At(i).Metrics().Len() })
 	e.resource(r.Resource(), r.SchemaUrl())
 	e.end()
-	scopes := r.ScopeMetrics()
 	for i := range scopes.Len() {
 		s := scopes.At(i)
-		begin := len(e.buf)
 		e.scope(s.Scope(), s.SchemaUrl())
-		scope := len(e.buf) - begin
 		e.end()
-		metrics := s.Metrics()
-		for j := range metrics.Len() {
-			m := metrics.At(j)
+		for _, m := range s.Metrics().All() {
 			g.Items += pointsIn(m)
-			e.buf = append(e.buf, e.buf[begin:begin+scope]...)
 			e.series(m)
 			e.describe(m)
 			e.end()
 		}
 	}
-	resource, g.names = e.finish()
-	return resource, g
+	g.outline = e.outline()
+	return g.outline.resource, g
 }
 
 // Fold implements [Groups].
@@ -61,7 +56,7 @@ var foldMetrics = folder[pmetric.Metrics, pmetric.ScopeMetricsSlice, pmetric.Sco
 
 // Extract implements [Groups].
 func (Metrics) Extract(g Group[pmetric.Metrics]) pmetric.Metrics {
-	if g.names.twin {
+	if g.outline.twins() {
 		foldMetrics.unify(&g)
 	}
 	return extract(g, pmetric.Metrics.ResourceMetrics, newMetrics)
@@ -71,21 +66,20 @@ func scopesOfMetrics(g *Group[pmetric.Metrics]) pmetric.ScopeMetricsSlice {
 	return g.Payload.ResourceMetrics().At(g.At).ScopeMetrics()
 }
 
-func foldNamedMetrics(index map[string]int32, dst, src pmetric.ScopeMetricsSlice, n names) {
-	var start int32
+func foldNamedMetrics(index map[place]int, dst, src pmetric.ScopeMetricsSlice, from *outline) {
 	for i := range src.Len() {
-		from := src.At(i)
-		to, made := place(index, dst, n.next(&start))
+		names := from.scopes[i]
+		scope, made := find(index, dst, place{noScope, names.name})
 		if made {
-			moveScope(to, from)
+			moveScope(dst.At(scope), src.At(i))
 		}
-		for j := range from.Metrics().Len() {
-			m := from.Metrics().At(j)
-			held, made := place(index, to.Metrics(), n.next(&start))
+		metrics := dst.At(scope).Metrics()
+		for j, m := range src.At(i).Metrics().All() {
+			at, made := find(index, metrics, place{scope, names.metrics[j]})
 			if made {
-				m.MoveTo(held)
+				m.MoveTo(metrics.At(at))
 			} else {
-				movePoints(held, m)
+				movePoints(metrics.At(at), m)
 			}
 		}
 	}

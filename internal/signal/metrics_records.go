@@ -18,8 +18,8 @@ type Point struct {
 
 type abovePoints struct {
 	above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
-	key    string         // begins with scopeKey
-	metric pmetric.Metric // without points
+	series, description Name
+	metric              pmetric.Metric // without points
 }
 
 // Records implements [Records]: a point is known by the series that it belongs to, as the data model defines it, and, gauges
@@ -29,34 +29,34 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, f func(ID, P
 	for at, rm := range p.ResourceMetrics().All() {
 		var under above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
 		for _, sm := range rm.ScopeMetrics().All() {
-			under.scopeKey = ""
+			under.scopeName = Name{}
 			for _, m := range sm.Metrics().All() {
 				if pointsIn(m) == 0 {
 					continue
 				}
-				if under.resourceKey == "" {
+				if under.resourceName == (Name{}) {
 					under.resource = pmetric.NewResourceMetrics()
 					copyResource(under.resource, rm)
 					e.reset()
 					e.resource(rm.Resource(), rm.SchemaUrl())
-					under.resourceKey = e.intern()
+					under.resourceName = e.intern(Name{})
 				}
-				if under.scopeKey == "" {
+				if under.scopeName == (Name{}) {
 					under.scope = pmetric.NewScopeMetrics()
 					copyScope(under.scope, sm)
 					e.reset()
-					e.buf = append(e.buf, under.resourceKey...)
 					e.scope(sm.Scope(), sm.SchemaUrl())
-					under.scopeKey = e.intern()
+					under.scopeName = e.intern(under.resourceName)
 				}
-				e.reset()
-				e.buf = append(e.buf, under.scopeKey...)
-				e.series(m)
-				series := len(e.buf)
-				e.describe(m)
-				a := &abovePoints{above: under, key: e.intern(), metric: pmetric.NewMetric()}
+				a := &abovePoints{above: under, metric: pmetric.NewMetric()}
 				copyMetric(a.metric, m)
-				recordsOf(e, m, at, a, a.key[:series], f)
+				e.reset()
+				e.series(m)
+				a.series = e.intern(under.scopeName)
+				e.reset()
+				e.describe(m)
+				a.description = e.intern(Name{})
+				recordsOf(e, m, at, a, f)
 			}
 		}
 	}
@@ -69,41 +69,41 @@ type dataPoint interface {
 	Timestamp() pcommon.Timestamp
 }
 
-func recordsOf(e *Encoder, m pmetric.Metric, at int, a *abovePoints, series string, f func(ID, Point)) {
+func recordsOf(e *Encoder, m pmetric.Metric, at int, a *abovePoints, f func(ID, Point)) {
 	number := func(p pmetric.NumberDataPoint) Point { return Point{above: a, number: p} }
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		each(e, at, m.Gauge().DataPoints(), series, false, number, f)
+		each(e, at, m.Gauge().DataPoints(), a.series, false, number, f)
 	case pmetric.MetricTypeSum:
-		each(e, at, m.Sum().DataPoints(), cumulative(series, m.Sum()), true, number, f)
+		each(e, at, m.Sum().DataPoints(), cumulative(a.series, m.Sum()), true, number, f)
 	case pmetric.MetricTypeHistogram:
-		each(e, at, m.Histogram().DataPoints(), cumulative(series, m.Histogram()), true, func(p pmetric.HistogramDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(e, at, m.Histogram().DataPoints(), cumulative(a.series, m.Histogram()), true, func(p pmetric.HistogramDataPoint) Point { return Point{above: a, other: p} }, f)
 	case pmetric.MetricTypeExponentialHistogram:
-		each(e, at, m.ExponentialHistogram().DataPoints(), cumulative(series, m.ExponentialHistogram()), true, func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(e, at, m.ExponentialHistogram().DataPoints(), cumulative(a.series, m.ExponentialHistogram()), true, func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: a, other: p} }, f)
 	case pmetric.MetricTypeSummary:
-		each(e, at, m.Summary().DataPoints(), series, true, func(p pmetric.SummaryDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(e, at, m.Summary().DataPoints(), a.series, true, func(p pmetric.SummaryDataPoint) Point { return Point{above: a, other: p} }, f)
 	}
 }
 
 // cumulative returns the identity of a series whose newest point says all, and else none.
-func cumulative(series string, m interface {
+func cumulative(series Name, m interface {
 	AggregationTemporality() pmetric.AggregationTemporality
 },
-) string {
+) Name {
 	if m.AggregationTemporality() == pmetric.AggregationTemporalityCumulative {
 		return series
 	}
-	return ""
+	return Name{}
 }
 
 func each[D dataPoint, S interface {
 	Len() int
 	At(i int) D
-}](e *Encoder, at int, points S, series string, starts bool, point func(D) Point, f func(ID, Point)) {
+}](e *Encoder, at int, points S, series Name, starts bool, point func(D) Point, f func(ID, Point)) {
 	for i := range points.Len() {
 		p := points.At(i)
 		id := ID{Group: series, Version: uint64(p.Timestamp()), Resource: at}
-		if series != "" {
+		if series != (Name{}) {
 			id.Record = e.point(p.Attributes(), p.StartTimestamp(), starts)
 		}
 		f(id, point(p))
@@ -114,15 +114,16 @@ func each[D dataPoint, S interface {
 func (Metrics) Assemble(records []Point) pmetric.Metrics {
 	p := newMetrics()
 	var made assembly[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
-	metrics := map[string]pmetric.Metric{}
+	type key struct{ series, description Name }
+	metrics := map[key]pmetric.Metric{}
 	var last *abovePoints
 	var to pmetric.Metric
 	for i := range records {
 		a := records[i].above
 		if a != last {
-			m, ok := metrics[a.key]
+			m, ok := metrics[key{a.series, a.description}]
 			if !ok {
-				m = made.in(a.scopeKey, a.resourceKey, func() pmetric.ResourceMetrics {
+				m = made.in(a.scopeName, a.resourceName, func() pmetric.ResourceMetrics {
 					r := p.ResourceMetrics().AppendEmpty()
 					copyResource(r, a.resource)
 					return r
@@ -132,7 +133,7 @@ func (Metrics) Assemble(records []Point) pmetric.Metrics {
 					return s
 				}).Metrics().AppendEmpty()
 				copyMetric(m, a.metric)
-				metrics[a.key] = m
+				metrics[key{a.series, a.description}] = m
 			}
 			to, last = m, a
 		}

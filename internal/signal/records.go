@@ -13,9 +13,10 @@ import (
 // ID is the identity of a record and its version. The identity is Group and Record together; both may be of several records
 // alike. Without a Group the record has none: nothing supersedes it.
 type ID struct {
-	Group, Record string
-	Version       uint64 // 0: it has none, so that whatever arrives later is newer
-	Resource      int    // index of its resource in the payload
+	Group    Name
+	Record   string
+	Version  uint64 // 0: it has none, so that whatever arrives later is newer
+	Resource int    // index of its resource in the payload
 }
 
 // RecordKeys says what log records are told apart by.
@@ -38,13 +39,10 @@ type Records[P, R any] interface {
 // above is what stands above the records of one container: copies of its resource and scope. It is shared by the records of
 // one request, and not altered.
 type above[R, S any] struct {
-	resourceKey, scopeKey string // identities; scopeKey begins with resourceKey
-	resource              R
-	scope                 S
+	resourceName, scopeName Name
+	resource                R
+	scope                   S
 }
-
-// string returns what was written since the last reset.
-func (e *Encoder) string() string { return string(e.buf) }
 
 // point writes the identity of what has attributes and, if that matters, a start.
 func (e *Encoder) point(attributes pcommon.Map, start pcommon.Timestamp, starts bool) string {
@@ -118,31 +116,31 @@ func unsignedVersion(n uint64) uint64 { return min(n, math.MaxUint64-negatives-1
 
 // assembly is a payload in the making: where the containers are that there are already.
 type assembly[R, S any] struct {
-	resources map[string]R
-	scopes    map[string]S
-	last      string // key of the scope that the last record went to
+	resources map[Name]R
+	scopes    map[Name]S
+	last      Name // of the scope that the last record went to
 	scope     S
 }
 
 // in returns the scope for a record, made if it is the first below it.
-func (a *assembly[R, S]) in(key, resourceKey string, addResource func() R, addScope func(R) S) S {
-	if a.last == key && key != "" {
+func (a *assembly[R, S]) in(scope, resource Name, addResource func() R, addScope func(R) S) S {
+	if a.last == scope && scope != (Name{}) {
 		return a.scope
 	}
-	s, ok := a.scopes[key]
+	s, ok := a.scopes[scope]
 	if !ok {
-		r, ok := a.resources[resourceKey]
+		r, ok := a.resources[resource]
 		if !ok {
 			if a.resources == nil {
-				a.resources, a.scopes = map[string]R{}, map[string]S{}
+				a.resources, a.scopes = map[Name]R{}, map[Name]S{}
 			}
 			r = addResource()
-			a.resources[resourceKey] = r
+			a.resources[resource] = r
 		}
 		s = addScope(r)
-		a.scopes[key] = s
+		a.scopes[scope] = s
 	}
-	a.last, a.scope = key, s
+	a.last, a.scope = scope, s
 	return s
 }
 

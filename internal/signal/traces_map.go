@@ -12,21 +12,21 @@ var _ Groups[ptrace.Traces] = Traces{}
 func (Traces) Resources(p ptrace.Traces) int { return p.ResourceSpans().Len() }
 
 // Group implements [Groups].
-func (Traces) Group(e *Encoder, p ptrace.Traces, at int) (resource string, g Group[ptrace.Traces]) {
+func (Traces) Group(e *Encoder, p ptrace.Traces, at int) (resource Name, g Group[ptrace.Traces]) {
 	g = Group[ptrace.Traces]{Payload: p, At: at}
 	r := p.ResourceSpans().At(at)
-	e.reset()
+	scopes := r.ScopeSpans()
+	e.begin(scopes.Len(), nil)
 	e.resource(r.Resource(), r.SchemaUrl())
 	e.end()
-	scopes := r.ScopeSpans()
 	for i := range scopes.Len() {
 		s := scopes.At(i)
 		g.Items += s.Spans().Len()
 		e.scope(s.Scope(), s.SchemaUrl())
 		e.end()
 	}
-	resource, g.names = e.finish()
-	return resource, g
+	g.outline = e.outline()
+	return g.outline.resource, g
 }
 
 var foldTraces = folderOf(scopesOfTraces, ptrace.NewScopeSpansSlice, ptrace.ScopeSpans.Spans)
@@ -38,7 +38,7 @@ func (Traces) Fold(held *Group[ptrace.Traces], added []*Group[ptrace.Traces]) {
 
 // Extract implements [Groups].
 func (Traces) Extract(g Group[ptrace.Traces]) ptrace.Traces {
-	if g.names.twin {
+	if g.outline.twins() {
 		foldTraces.unify(&g)
 	}
 	return extract(g, ptrace.Traces.ResourceSpans, newTraces)

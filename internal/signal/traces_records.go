@@ -20,27 +20,26 @@ type aboveSpans = above[ptrace.ResourceSpans, ptrace.ScopeSpans]
 func (Traces) Records(e *Encoder, p ptrace.Traces, _ RecordKeys, f func(ID, Span)) {
 	for at, rs := range p.ResourceSpans().All() {
 		var resource ptrace.ResourceSpans
-		resourceKey := ""
+		var resourceName Name
 		for _, ss := range rs.ScopeSpans().All() {
 			if ss.Spans().Len() == 0 {
 				continue
 			}
-			if resourceKey == "" {
+			if resourceName == (Name{}) {
 				resource = ptrace.NewResourceSpans()
 				copyResource(resource, rs)
 				e.reset()
 				e.resource(rs.Resource(), rs.SchemaUrl())
-				resourceKey = e.string()
+				resourceName = e.intern(Name{})
 			}
 			e.reset()
-			e.buf = append(e.buf, resourceKey...)
 			e.scope(ss.Scope(), ss.SchemaUrl())
-			a := &aboveSpans{resourceKey: resourceKey, scopeKey: e.string(), resource: resource, scope: ptrace.NewScopeSpans()}
+			a := &aboveSpans{resourceName: resourceName, scopeName: e.intern(resourceName), resource: resource, scope: ptrace.NewScopeSpans()}
 			copyScope(a.scope, ss)
 			for _, span := range ss.Spans().All() {
 				id := ID{Version: uint64(span.EndTimestamp()), Resource: at}
 				if !span.TraceID().IsEmpty() && !span.SpanID().IsEmpty() {
-					id.Group, id.Record = a.scopeKey, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind()))
+					id.Group, id.Record = a.scopeName, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind()))
 				}
 				f(id, Span{a, span})
 			}
@@ -54,7 +53,7 @@ func (Traces) Assemble(records []Span) ptrace.Traces {
 	var made assembly[ptrace.ResourceSpans, ptrace.ScopeSpans]
 	for i := range records {
 		a := records[i].above
-		to := made.in(a.scopeKey, a.resourceKey, func() ptrace.ResourceSpans {
+		to := made.in(a.scopeName, a.resourceName, func() ptrace.ResourceSpans {
 			r := p.ResourceSpans().AppendEmpty()
 			copyResource(r, a.resource)
 			return r

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import "unique"
+
+// Name is the identity of a resource, scope or metric, interned: two are equal if, and only if, what they stand for is the same,
+// and to compare or to hash them costs one word, whatever their size. That of a scope or metric refers to that of what it stands
+// below, and holds no more than its own fields, so a resource's identity exists once, whatever hangs below it (I10).
+//
+// A Name that nobody has any more is garbage: package unique holds no more than weak pointers. The zero Name stands for nothing.
+type Name = unique.Handle[identity]
+
+type identity struct {
+	above unique.Handle[identity]
+	own   string // what the Encoder wrote of its own fields
+	size  int    // bytes of own and of all above it
+}
+
+// intern returns the Name of what was written since the last reset, below another one.
+func (e *Encoder) intern(above Name) Name {
+	size := len(e.buf)
+	if above != (Name{}) {
+		size += above.Value().size
+	}
+	if n, ok := e.names.of[identity{above, string(e.buf), size}]; ok {
+		return n
+	}
+	n := unique.Make(identity{above, string(e.buf), size})
+	e.names.add(n.Value(), n, size)
+	return n
+}
+
+// recent is what an Encoder made last: most requests are like those before them, and what was made of one need not be made again.
+// It is bounded in bytes, and all of it is forgotten at once.
+type recent[K comparable, V any] struct {
+	of   map[K]V
+	size int
+}
+
+const (
+	maxRecent   = 1 << 20 // bytes, as add counts them
+	maxText     = 4 << 10 // bytes of one text: those that are longer are few
+	recentEntry = 64      // bytes that an entry takes beside its text, roughly
+)
+
+// add remembers what was made of a text of size bytes, or keeps as many alive.
+func (r *recent[K, V]) add(k K, v V, size int) {
+	if size > maxText {
+		return
+	}
+	if r.size += size + recentEntry; r.size > maxRecent {
+		clear(r.of)
+		r.size = size + recentEntry
+	}
+	if r.of == nil {
+		r.of = map[K]V{}
+	}
+	r.of[k] = v
+}
