@@ -155,6 +155,13 @@ func TestConfigAllowsTheEdges(t *testing.T) {
 	}
 }
 
+// TestConfigTakesDurationsOfGo: whoever builds a configuration in a program has no text.
+func TestConfigTakesDurationsOfGo(t *testing.T) {
+	cfg, err := load(confmap.NewFromStringMap(map[string]any{"timeout": time.Minute}))
+	require.NoError(t, err)
+	require.Equal(t, time.Minute, cfg.Timeout)
+}
+
 // batch starts with settings that do nothing, and so does this processor with batch's keys: it says so.
 func TestBatchsKeysWithoutEffectAreWarnings(t *testing.T) {
 	for name, test := range map[string]struct {

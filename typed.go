@@ -71,7 +71,7 @@ func checkNumbers(conf *confmap.Conf, f *faults) {
 // notWhole returns the text of a value that is no whole number of 64 bits. YAML reads larger ones as floating-point numbers.
 func notWhole(value any) (text string, wrong bool) {
 	switch v := value.(type) {
-	case nil, int, int64:
+	case nil, int, int64, time.Duration: // the last from Go code
 		return "", false
 	case uint64:
 		return fmt.Sprint(v), v > math.MaxInt64
