@@ -545,3 +545,36 @@ func TestOneRequestWithEqualResources(t *testing.T) {
 		require.Equal(t, "1 5,1 1", strings.Join(got, ","))
 	})
 }
+
+// TestMapOfResourcesKeepsOrder of the records of each resource, scope and metric, if one request has some of them twice too.
+func TestMapOfResourcesKeepsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []pcommon.Timestamp
+		p := newPipelineOf(t, metrics, byResource, func(_ context.Context, md pmetric.Metrics) error {
+			require.Equal(t, 1, md.ResourceMetrics().Len())
+			require.Equal(t, 1, md.ResourceMetrics().At(0).ScopeMetrics().Len())
+			require.Equal(t, 1, md.MetricCount())
+			for _, point := range pointsOf(md) {
+				got = append(got, point.at)
+			}
+			return nil
+		})
+		var want []pcommon.Timestamp
+		for range 3 {
+			md := pmetric.NewMetrics()
+			for range 2 {
+				rm := md.ResourceMetrics().AppendEmpty()
+				for range 2 {
+					sm := rm.ScopeMetrics().AppendEmpty()
+					for range 2 {
+						want = append(want, pcommon.Timestamp(len(want)+1))
+						sm.Metrics().AppendEmpty().SetEmptySum().DataPoints().AppendEmpty().SetTimestamp(want[len(want)-1])
+					}
+				}
+			}
+			require.NoError(t, p.consume(md))
+		}
+		later(time.Second)
+		require.Equal(t, want, got)
+	})
+}

@@ -28,7 +28,8 @@ type Groups[P any] interface {
 	Group(e *Encoder, p P, at int) (resource Name, g Group[P])
 
 	// Fold moves everything from added to held, whose resources are all equal, in place. Equal scopes become one, and equal
-	// metrics: those with the same name, unit, type, temporality, monotonicity, description and metadata.
+	// metrics: those with the same name, unit, type, temporality, monotonicity, description and metadata. The items of each
+	// stand in the order of added, and within one in the order in which they stood.
 	Fold(held *Group[P], added []*Group[P])
 
 	// Extract makes a payload of g, of its own or all of g.Payload if nothing else is in it.
@@ -46,10 +47,11 @@ type folder[P any, S scopeSlice[S, C], C any] struct {
 	below func(*Group[P]) S
 	empty func() S
 	named func(index map[place]int, dst, src S, from *outline) // by the names of what is in src
-	alike func(dst S, added []*Group[P])                       // whose outlines are equal
+	alike func(dst S, added []*Group[P])                       // whose outlines are equal, and have no twins
 }
 
-// fold is Fold. As long as what comes looks like what is there, which is mostly so, things stand side by side.
+// fold is Fold. As long as what comes looks like what is there, which is mostly so, things stand side by side. Not so what has
+// twins: the first of them would be moved before the second, though it came later.
 func (f folder[P, S, C]) fold(held *Group[P], added []*Group[P]) {
 	for _, g := range added {
 		held.Items += g.Items
@@ -58,6 +60,9 @@ func (f folder[P, S, C]) fold(held *Group[P], added []*Group[P]) {
 	if held.index == nil {
 		for n < len(added) && held.outline.equal(added[n].outline) {
 			n++
+		}
+		if n > 0 && held.outline.twins() {
+			n = 0
 		}
 	}
 	to := f.below(held)
