@@ -175,6 +175,7 @@ func TestDeepValues(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			m := pcommon.NewMap()
 			nested(m.PutEmpty("deep"), kind, levels)
+			v, _ := m.Get("deep")
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -185,6 +186,11 @@ func TestDeepValues(t *testing.T) {
 				require.Greater(t, len(id), 2*levels)
 				seed := maphash.MakeSeed()
 				require.Equal(t, HashAttributes(seed, m), HashAttributes(seed, m))
+				text, ok := AppendText(nil, v, 1<<30)
+				require.True(t, ok)
+				require.Equal(t, levels, strings.Count(string(text), "]")+strings.Count(string(text), "}"))
+				_, ok = AppendText(nil, v, 16<<10)
+				require.False(t, ok)
 			}()
 			<-done
 		})
