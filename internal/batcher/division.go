@@ -20,6 +20,7 @@ type division[P any] struct {
 	of      []int // the part that each resource belongs to
 	n       int   // parts
 	parts   []P   // made by once; each belongs to one request from then on
+	finish  func(part P)
 }
 
 // part is the [source] of the request that stands for part n of a division.
@@ -32,11 +33,14 @@ func (s *part[P]) take(p *payloads[P], _ int) P {
 	d := s.division
 	d.once.Do(func() {
 		all := p.exclusive(d.payload)
-		d.parts = p.signal.Divide(all, d.of, d.n)
+		d.parts, d.finish = p.signal.Divide(all, d.of, d.n)
 		p.release(all)
 	})
 	own := d.parts[s.n]
 	var none P
 	d.parts[s.n] = none // no part is kept for the sake of others
+	if d.finish != nil {
+		d.finish(own)
+	}
 	return own
 }

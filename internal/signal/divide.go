@@ -20,7 +20,9 @@ type Resources[P any] interface {
 
 	// Divide moves each resource i of p, with all that is under it, behind what is in part of[i] of the n that it returns;
 	// with an of[i] below 0 it stays in p. p passed Check, and may be used for nothing but Unref afterwards.
-	Divide(p P, of []int, n int) []P
+	// finish is to be called once with each part before that is used; nil: they are finished. It may be called for several
+	// parts at once.
+	Divide(p P, of []int, n int) (parts []P, finish func(part P))
 }
 
 // divide moves resources from p to the parts that they belong to.

@@ -34,7 +34,7 @@ func divideKeepsResources[P any](t *rapid.T, k kind[P]) {
 			only[j] = -1
 		}
 		only[i] = 0
-		one := k.Divide(k.Copy(p), only, 1)[0]
+		one := divided(k, k.Copy(p), only, 1)[0]
 		require.Equal(t, k.Resource(p, i).Attributes().AsRaw(), k.Resource(one, 0).Attributes().AsRaw())
 		require.Equal(t, k.Items(one), k.ItemsOf(p, i))
 		total += k.ItemsOf(p, i)
@@ -47,7 +47,7 @@ func divideKeepsResources[P any](t *rapid.T, k kind[P]) {
 	require.Equal(t, k.flatten(p), all, "one by one")
 	require.Equal(t, k.Items(p), total)
 
-	for i, part := range k.Divide(p, of, parts) {
+	for i, part := range divided(k, p, of, parts) {
 		require.Equal(t, want[i], k.flatten(part))
 		require.Equal(t, items[i], k.Items(part))
 		require.NoError(t, k.Check(part))
@@ -76,10 +76,55 @@ func dividedOutlive[P any](t *testing.T, k kind[P]) {
 	want := append(k.flatten(p), k.flatten(other)...)
 	k.Merge(p, other)
 	k.Ref(p)
-	parts := k.Divide(p, []int{1, 0}, 2)
+	parts := divided(k, p, []int{1, 0}, 2)
 	k.Unref(p)
 	k.Unref(p)
 	require.Panics(t, func() { k.Unref(p) }, "all references were given back")
 	k.generate(100) // uses what is in the pools
 	require.Equal(t, want, append(k.flatten(parts[1]), k.flatten(parts[0])...))
+}
+
+// divided returns the parts of p, finished.
+func divided[P any](k kind[P], p P, of []int, n int) []P {
+	parts, finish := k.Divide(p, of, n)
+	if finish != nil {
+		for _, part := range parts {
+			finish(part)
+		}
+	}
+	return parts
+}
+
+// TestProfilesDivideCopiesNothingForAllAtOnce: a stack that all tenants share is copied for one when that is finished.
+func TestProfilesDivideCopiesNothingForAllAtOnce(t *testing.T) {
+	const tenants, locations = 100, 10_000
+	shared := func() pprofile.Profiles {
+		p := pprofile.NewProfiles()
+		d := p.Dictionary()
+		fillZeroEntries(d)
+		stack := d.StackTable().AppendEmpty()
+		for i := range locations {
+			d.LocationTable().AppendEmpty().SetAddress(uint64(i + 1))
+			stack.LocationIndices().Append(int32(i + 1))
+		}
+		for range tenants {
+			p.ResourceProfiles().AppendEmpty().ScopeProfiles().AppendEmpty().Profiles().AppendEmpty().Samples().AppendEmpty().SetStackIndex(1)
+		}
+		return p
+	}
+	of := make([]int, tenants)
+	for i := range of {
+		of[i] = i
+	}
+	payloads := []pprofile.Profiles{shared(), shared()} // AllocsPerRun runs once more than it measures
+	var parts []pprofile.Profiles
+	var finish func(pprofile.Profiles)
+	require.LessOrEqual(t, testing.AllocsPerRun(1, func() {
+		parts, finish = Profiles{}.Divide(payloads[0], of, tenants)
+		payloads = payloads[1:]
+	}), float64(20*tenants))
+	for _, part := range parts[:3] {
+		finish(part)
+		require.Equal(t, 1+locations, part.Dictionary().LocationTable().Len())
+	}
 }

@@ -94,8 +94,8 @@ func (Logs) SizeOf(p plog.Logs, i int) int {
 }
 
 // Divide implements [Signal].
-func (Logs) Divide(p plog.Logs, of []int, n int) []plog.Logs {
-	return divide(p, of, n, plog.Logs.ResourceLogs, newLogs)
+func (Logs) Divide(p plog.Logs, of []int, n int) ([]plog.Logs, func(plog.Logs)) {
+	return divide(p, of, n, plog.Logs.ResourceLogs, newLogs), nil
 }
 
 // newLogs makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.

@@ -247,8 +247,8 @@ func (Metrics) SizeOf(p pmetric.Metrics, i int) int {
 }
 
 // Divide implements [Signal].
-func (Metrics) Divide(p pmetric.Metrics, of []int, n int) []pmetric.Metrics {
-	return divide(p, of, n, pmetric.Metrics.ResourceMetrics, newMetrics)
+func (Metrics) Divide(p pmetric.Metrics, of []int, n int) ([]pmetric.Metrics, func(pmetric.Metrics)) {
+	return divide(p, of, n, pmetric.Metrics.ResourceMetrics, newMetrics), nil
 }
 
 // newMetrics makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.

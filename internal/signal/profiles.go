@@ -135,13 +135,14 @@ func (Profiles) SizeOf(pprofile.Profiles, int) int {
 	panic("signal: profiles have no size before they are encoded")
 }
 
-// Divide implements [Signal]. Each part gets a dictionary of its own, with the entries that it uses and no others.
-func (Profiles) Divide(p pprofile.Profiles, of []int, n int) []pprofile.Profiles {
-	parts := divide(p, of, n, pprofile.Profiles.ResourceProfiles, newProfiles)
-	for _, part := range parts {
-		newTransfer(part.Dictionary(), false).bring(part, p.Dictionary())
+// Divide implements [Signal]. finish gives a part a dictionary of its own, with the entries that it uses and no others. Until
+// then all parts share one: what many of them use is not copied for all at once.
+func (Profiles) Divide(p pprofile.Profiles, of []int, n int) ([]pprofile.Profiles, func(pprofile.Profiles)) {
+	dictionary := pprofile.NewProfilesDictionary()
+	p.Dictionary().MoveTo(dictionary)
+	return divide(p, of, n, pprofile.Profiles.ResourceProfiles, newProfiles), func(part pprofile.Profiles) {
+		newTransfer(part.Dictionary(), false).bring(part, dictionary)
 	}
-	return parts
 }
 
 // moveProfile copies all of a profile but its samples to its first part. What is true of the whole alone goes there: the ID,

@@ -96,8 +96,8 @@ func (Traces) SizeOf(p ptrace.Traces, i int) int {
 }
 
 // Divide implements [Signal].
-func (Traces) Divide(p ptrace.Traces, of []int, n int) []ptrace.Traces {
-	return divide(p, of, n, ptrace.Traces.ResourceSpans, newTraces)
+func (Traces) Divide(p ptrace.Traces, of []int, n int) ([]ptrace.Traces, func(ptrace.Traces)) {
+	return divide(p, of, n, ptrace.Traces.ResourceSpans, newTraces), nil
 }
 
 // newTraces makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.
