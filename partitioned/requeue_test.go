@@ -367,3 +367,40 @@ func TestFlushSeesARestThatIsBeingWeighed(t *testing.T) {
 		q.Shutdown(bg)
 	})
 }
+
+// TestFlushOfARestLeavesNothingUrgentBehind: a Flush waits for a Rest that is nobody else's. Whoever waits later is not made to
+// wait for the timer.
+func TestFlushOfARestLeavesNothingUrgentBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{}, 4)}
+		l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+			if l.calls() == 2 {
+				v.Rest, v.From = slices.Clone(b.Items), []int{0}
+			}
+			return v
+		}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 2}})
+		if err := q.Push(bg, parcel{id: 1}, parcel{id: 2}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // in flight
+		if err := q.Push(bg, parcel{id: 4}); err != nil {
+			t.Fatal(err)
+		}
+		flushed := make(chan error)
+		go func() { flushed <- q.Flush(bg) }()
+		synctest.Wait()
+		for range cap(l.hold) {
+			l.hold <- struct{}{}
+		}
+		if err := <-flushed; err != nil {
+			t.Error(err)
+		}
+		begin := time.Now()
+		if err := q.PushWait(bg, parcel{id: 3}); err != nil || time.Since(begin) != 0 {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}

@@ -75,7 +75,6 @@ type requeued[T any] struct {
 	named   []bool     // by index in the batch's Items: From names it; nil: nobody can tell
 	weight  Weight
 	units   int64
-	urgent  int32 // entries whose completion makes the stream due
 }
 
 // requeue makes entries of a Rest.
@@ -100,11 +99,6 @@ func (q *Queue[T]) requeue(c *call[T], v Verdict[T]) (r requeued[T]) {
 		rest = rest[n:]
 	}
 	r.complete(c, rest, nil)
-	for i := range r.entries {
-		if r.entries[i].completion.urgent() {
-			r.urgent++
-		}
-	}
 	return r
 }
 

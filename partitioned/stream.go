@@ -179,7 +179,13 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 	if !s.keepsOrder() {
 		s = s.partition.openApart()
 	}
-	s.backlog.putBack(segment[T]{r.entries, oldest}, r.weight, r.urgent)
+	var urgent int32 // counted here, as a Flush may have come to wait for what was nobody's
+	for i := range r.entries {
+		if r.entries[i].completion.urgent() {
+			urgent++
+		}
+	}
+	s.backlog.putBack(segment[T]{r.entries, oldest}, r.weight, urgent)
 	s.reserved += r.units
 	if after > 0 {
 		s.state = parked
