@@ -277,13 +277,14 @@ func TestDeadlineOfACall(t *testing.T) {
 		set     func(*Config)
 		callers []caller
 		want    time.Duration // 0: none
+		back    int           // items that were taken back
 	}{
-		"the latest":     {waits, []caller{after(5 * time.Second), after(9 * time.Second), after(3 * time.Second)}, 9 * time.Second},
-		"one has none":   {waits, []caller{after(5 * time.Second), none, after(3 * time.Second)}, 0},
-		"over, but one":  {waits, []caller{after(500 * ms), after(3 * time.Second)}, 3 * time.Second},
-		"all are over":   {waits, []caller{after(500 * ms), after(600 * ms)}, 0},
-		"nobody waits":   {func(c *Config) { c.Timeout = ms }, []caller{after(5 * time.Second), after(9 * time.Second)}, 0},
-		"export_timeout": {func(c *Config) { waits(c); c.ExportTimeout = time.Second }, []caller{after(5 * time.Second)}, 2 * time.Second},
+		"the latest":     {waits, []caller{after(5 * time.Second), after(9 * time.Second), after(3 * time.Second)}, 9 * time.Second, 0},
+		"one has none":   {waits, []caller{after(5 * time.Second), none, after(3 * time.Second)}, 0, 0},
+		"over, but one":  {waits, []caller{after(500 * ms), after(3 * time.Second)}, 3 * time.Second, 1},
+		"all are over":   {waits, []caller{after(500 * ms), after(600 * ms)}, 0, 2},
+		"nobody waits":   {func(c *Config) { c.Timeout = ms }, []caller{after(5 * time.Second), after(9 * time.Second)}, 0, 0},
+		"export_timeout": {func(c *Config) { waits(c); c.ExportTimeout = time.Second }, []caller{after(5 * time.Second)}, 2 * time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -306,7 +307,8 @@ func TestDeadlineOfACall(t *testing.T) {
 				}, slices.Repeat([]int{1}, len(test.callers)+1)...)
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
-				require.Len(t, p.items(), len(test.callers)+1, "all went out")
+				require.Len(t, p.items(), len(test.callers)+1-test.back, "all others went out")
+				require.EqualValues(t, test.back, p.metric(t, "items_returned", ""))
 				if test.want == 0 {
 					require.Zero(t, deadline)
 				} else {

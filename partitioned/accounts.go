@@ -58,6 +58,12 @@ func (a *accounts) evict(items int64) {
 	a.queued -= items
 }
 
+// withdraw books queued items that their caller took back.
+func (a *accounts) withdraw(items int64) {
+	a.settled.returned += items
+	a.queued -= items
+}
+
 // cut books a batch that is in flight from now on. grown: the items that a split added.
 func (a *accounts) cut(items, grown int64, reason Reason, oversized bool) {
 	c := a.settled

@@ -112,6 +112,7 @@ func (q *Queue[T]) find(p *partition[T], key string, w *waiter[T]) (*stream[T], 
 // write puts the items of a part into its stream; the units are taken. Partition's lock held.
 func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 	s := p.stream
+	c = s.claimant(c, p)
 	if !s.backlog.contiguous {
 		for i := p.from; i < p.to; i++ {
 			s.backlog.append(items[i], c, m.weight(i))

@@ -50,7 +50,7 @@ type backlog[T any] struct {
 	active     []entry[T]
 	weight     Weight // of all entries, those of the drain included
 	urgent     int32  // entries whose completion makes the stream due
-	tombstones int32  // in active
+	tombstones int32  // in active, of what was deleted or evicted
 
 	front  int32        // tombstones at the beginning of the oldest written buffer: filled[0], else active
 	born   time.Time    // when active got its first entry
@@ -61,6 +61,9 @@ type backlog[T any] struct {
 	// and is the one place where the data of a Map differs from that of a Queue.
 	contiguous bool
 
+	swaps     uint32 // so far
+	withdrawn int    // entries in filled and active that were withdrawn. They weigh nothing any more, and are skipped
+
 	drain drain[T]
 }
 
@@ -68,9 +71,13 @@ type backlog[T any] struct {
 type drain[T any] struct {
 	segments []segment[T]
 	cursor   int        // entries of segments[0] that have been consumed
-	weight   Weight     // of what is left
+	entries  int        // that are left, dead ones included
 	spare    []entry[T] // an empty buffer for the next swap, unless buffers are pooled
 	buffers  *buffers[T]
+
+	// The partition's lock guards these in all states.
+	weight    Weight // of what is left
+	withdrawn int    // entries left that were withdrawn
 }
 
 const (
@@ -145,8 +152,15 @@ func (b *backlog[T]) swap() {
 		return
 	}
 	d := &b.drain
+	for _, s := range b.filled {
+		d.entries += len(s.entries)
+	}
+	d.entries += len(b.active)
 	d.segments = append(append(d.segments, b.filled...), segment[T]{b.active, b.born})
 	d.weight = b.weight
+	d.withdrawn += b.withdrawn
+	b.withdrawn = 0
+	b.swaps++
 	if clear(b.filled); cap(b.filled) > maxEmpty {
 		b.filled = nil
 	}
@@ -160,10 +174,12 @@ func (b *backlog[T]) swap() {
 	b.index.swap()
 }
 
-// settleCut books what a cut took out of the drain: weight, and urgent entries. What the drain holds has changed already.
-func (b *backlog[T]) settleCut(taken Weight, urgent int32) {
+// settleCut books what a cut took out of the drain: weight, urgent entries, and those that it skipped as they were withdrawn.
+func (b *backlog[T]) settleCut(taken Weight, urgent int32, skipped int) {
 	b.weight = b.weight.minus(taken)
 	b.urgent -= urgent
+	b.drain.weight = b.drain.weight.minus(taken)
+	b.drain.withdrawn -= skipped
 }
 
 // putBack puts entries before all others.
@@ -174,18 +190,15 @@ func (b *backlog[T]) putBack(s segment[T], w Weight, urgent int32) {
 		d.cursor = 0
 	}
 	d.segments = slices.Insert(d.segments, 0, s)
+	d.entries += len(s.entries)
 	d.weight = d.weight.plus(w)
 	b.weight = b.weight.plus(w)
 	b.urgent += urgent
 }
 
-// empty reports whether nothing is pending. Tombstones count as something until compact or reset.
-func (b *backlog[T]) empty() bool { return len(b.active) == 0 && len(b.drain.segments) == 0 }
-
-// onlyTombstones reports whether nothing was swapped out, and all that was written is deleted or evicted.
-func (b *backlog[T]) onlyTombstones() bool {
-	return len(b.drain.segments) == 0 && int(b.tombstones) == len(b.active)
-}
+// empty reports whether nothing is pending: neither an item, each of which weighs at least one, nor a marker of Flush. What was
+// deleted, evicted or withdrawn may still stand in the buffers.
+func (b *backlog[T]) empty() bool { return b.weight.Items == 0 && b.urgent == 0 }
 
 // oldest returns when the buffer of the oldest entry was begun.
 func (b *backlog[T]) oldest() time.Time {
@@ -203,11 +216,21 @@ func (b *backlog[T]) oldestWritten() time.Time {
 	return b.born
 }
 
-// reset forgets tombstones, where there is nothing else.
+// reset clears the buffers of an empty backlog.
 func (b *backlog[T]) reset() {
+	d := &b.drain
+	for run := d.run(); len(run) > 0; run = d.run() {
+		clear(run)
+		d.consume(len(run))
+	}
+	for _, s := range b.filled {
+		clear(s.entries)
+		d.buffers.put(s.entries)
+	}
+	clear(b.filled)
 	clear(b.active)
-	b.active = b.active[:0]
-	b.tombstones, b.front = 0, 0
+	b.filled, b.active = b.filled[:0], b.active[:0]
+	b.tombstones, b.front, b.withdrawn, d.withdrawn = 0, 0, 0, 0
 }
 
 // room is the number of entries that the buffers of an empty backlog have room for.
@@ -234,6 +257,7 @@ func (d *drain[T]) run() []entry[T] {
 // consume removes the first n entries of a run, which have been cleared.
 func (d *drain[T]) consume(n int) {
 	d.cursor += n
+	d.entries -= n
 	entries := d.segments[0].entries
 	if d.cursor < len(entries) {
 		return
@@ -245,16 +269,12 @@ func (d *drain[T]) consume(n int) {
 	}
 }
 
-// len returns the number of entries left, tombstones included, or limit if there are more; a limit of 0 is none.
+// len returns the number of entries left, dead ones included, or limit if there are more; a limit of 0 is none.
 func (d *drain[T]) len(limit int) int {
-	n := -d.cursor
-	for _, s := range d.segments {
-		n += len(s.entries)
-	}
 	if limit > 0 {
-		n = min(n, limit)
+		return min(d.entries, limit)
 	}
-	return n
+	return d.entries
 }
 
 // abandon empties the drain, and returns the completions of its entries.
@@ -269,7 +289,7 @@ func (d *drain[T]) abandon() (all []*completion) {
 
 func appendCompletions[T any](all []*completion, entries []entry[T]) []*completion {
 	for _, e := range entries {
-		if e.completion != nil && e.completion != tombstone {
+		if e.completion != nil && !e.completion.gone() {
 			all = append(all, e.completion)
 		}
 	}

@@ -34,6 +34,7 @@ type modelEntry struct {
 	id     int // 0: a marker of Flush
 	weight packedWeight
 	urgent bool
+	by     *completion
 }
 
 // backlogModel is a backlog beside a plain slice. The first drained entries of it were swapped out.
@@ -44,6 +45,7 @@ type backlogModel struct {
 	drained int
 	cutting bool
 	nextID  int
+	pushes  []*completion // that can be withdrawn, with what is left of them
 }
 
 func (m *backlogModel) append(t *rapid.T, n int) {
@@ -59,6 +61,55 @@ func (m *backlogModel) append(t *rapid.T, n int) {
 		}
 		m.b.append(e.id, c, e.weight)
 		m.model = append(m.model, e)
+	}
+}
+
+// push appends n entries that can be withdrawn together.
+func (m *backlogModel) push(n int) {
+	c := newCompletion(n)
+	c.stream, c.swaps = m, m.b.swaps
+	for range n {
+		m.nextID++
+		e := modelEntry{id: m.nextID, weight: packedWeight{uint32(m.nextID%3 + 1), uint32(m.nextID % 5)}, urgent: true, by: c}
+		m.b.append(e.id, c, e.weight)
+		m.model = append(m.model, e)
+		c.mu.left = c.mu.left.plus(e.weight.unpack(), 0)
+	}
+	m.pushes = append(m.pushes, c)
+}
+
+func (m *backlogModel) withdraw(t *rapid.T) {
+	if len(m.pushes) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(m.pushes)-1).Draw(t, "withdrawn")
+	c := m.pushes[i]
+	m.pushes = slices.Delete(m.pushes, i, i+1)
+	left, all := c.withdraw()
+	want := share{}
+	kept := m.model[:0:0]
+	drained := m.drained
+	for i, e := range m.model {
+		if e.by != c {
+			kept = append(kept, e)
+			continue
+		}
+		want = want.plus(e.weight.unpack(), 0)
+		if i < m.drained {
+			drained--
+		}
+	}
+	m.model, m.drained = kept, drained
+	if left != want || all != (c.mu.claimed == 0) {
+		t.Fatalf("%+v was left (all: %v), want %+v", left, all, want)
+	}
+	m.b.withdraw(left, c.swaps != m.b.swaps)
+	m.b.sweep(m.cutting)
+	if d := &m.b.drain; !m.cutting && d.withdrawn > max(64, d.entries/2+1) {
+		t.Fatalf("in the drain %d of %d are withdrawn", d.withdrawn, d.entries)
+	}
+	if most := max(64, (len(m.b.filled)*bufferSize+len(m.b.active))/2+1); m.b.withdrawn > most {
+		t.Fatalf("of what was written %d are withdrawn, at most %d may be", m.b.withdrawn, most)
 	}
 }
 
@@ -85,6 +136,7 @@ func (m *backlogModel) cut(t *rapid.T, n, back int) {
 	var taken Weight
 	var urgent int32
 	var got []modelEntry
+	skipped := 0
 	for run := m.b.drain.run(); len(run) > 0 && n > 0; run = m.b.drain.run() {
 		run = run[:min(n, len(run))]
 		n -= len(run)
@@ -92,8 +144,12 @@ func (m *backlogModel) cut(t *rapid.T, n, back int) {
 			if e.completion == tombstone {
 				continue
 			}
+			if !e.completion.claim(e.weight.unpack(), 0) {
+				skipped++
+				continue
+			}
 			taken = taken.plus(e.weight.unpack())
-			got = append(got, modelEntry{e.item, e.weight, e.completion.urgent()})
+			got = append(got, seen(e))
 			if e.completion.urgent() {
 				urgent++
 			}
@@ -101,7 +157,6 @@ func (m *backlogModel) cut(t *rapid.T, n, back int) {
 		clear(run)
 		m.b.drain.consume(len(run))
 	}
-	m.b.drain.weight = m.b.drain.weight.minus(taken)
 	if want := m.model[:len(got)]; !slices.Equal(got, want) {
 		t.Fatalf("cut %v, want %v", got, want)
 	}
@@ -110,8 +165,21 @@ func (m *backlogModel) cut(t *rapid.T, n, back int) {
 	if rapid.Bool().Draw(t, "evictWhileCutting") {
 		m.evict(t)
 	}
-	m.b.settleCut(taken, urgent)
+	if rapid.Bool().Draw(t, "withdrawWhileCutting") {
+		m.drained += len(got) // of the model, as the drain is not looked at yet
+		m.model = append(slices.Clone(got), m.model...)
+		for i := range got {
+			m.model[i].by = nil // a batch has it
+		}
+		m.withdraw(t)
+		m.drained -= len(got)
+		m.model = m.model[len(got):]
+	}
+	m.b.settleCut(taken, urgent, skipped)
 	m.cutting = false
+	if m.b.empty() {
+		m.b.reset()
+	}
 	items := slices.DeleteFunc(slices.Clone(got), func(e modelEntry) bool { return e.id == 0 })
 	m.putBack(t, items[:min(back, len(items))])
 }
@@ -123,7 +191,7 @@ func (m *backlogModel) putBack(t *rapid.T, back []modelEntry) {
 	var s segment[int]
 	var w Weight
 	for i := range back {
-		back[i].urgent = false
+		back[i].urgent, back[i].by = false, nil
 		s.entries = append(s.entries, entry[int]{back[i].id, newForwarding(1), back[i].weight})
 		w = w.plus(back[i].weight.unpack())
 	}
@@ -148,6 +216,7 @@ func (m *backlogModel) evict(t *rapid.T) {
 	if from+i < m.drained {
 		m.drained--
 	}
+	e.completion.forgo(e.weight.unpack(), 0)
 	m.model = slices.Delete(m.model, from+i, from+i+1)
 	m.b.compact()
 }
@@ -174,13 +243,26 @@ func mapKeys(m map[int]int) func(func(int) bool) {
 	}
 }
 
+// seen is e as an entry of the model.
+func seen(e entry[int]) modelEntry {
+	m := modelEntry{id: e.item, weight: e.weight, urgent: e.completion.urgent()}
+	if e.completion != nil && e.completion.stream != nil {
+		m.by = e.completion
+	}
+	return m
+}
+
 // check compares everything that can be seen of the backlog with the model.
 func (m *backlogModel) check(t *rapid.T) {
 	var got []modelEntry
-	see := func(entries []entry[int]) {
-		for _, e := range entries {
-			if e.completion != tombstone {
-				got = append(got, modelEntry{e.item, e.weight, e.completion.urgent()})
+	withdrawn, entries := 0, 0
+	see := func(some []entry[int]) {
+		entries += len(some)
+		for _, e := range some {
+			if !e.completion.gone() {
+				got = append(got, seen(e))
+			} else if e.completion != tombstone {
+				withdrawn++
 			}
 		}
 	}
@@ -193,10 +275,17 @@ func (m *backlogModel) check(t *rapid.T) {
 	if len(got) != m.drained {
 		t.Fatalf("%d are in the drain, want %d", len(got), m.drained)
 	}
+	if d := &m.b.drain; d.entries != entries || d.withdrawn != withdrawn {
+		t.Fatalf("in the drain %d of %d are withdrawn, it counts %d of %d", withdrawn, entries, d.withdrawn, d.entries)
+	}
+	withdrawn, entries = 0, 0
 	for _, s := range m.b.filled {
 		see(s.entries)
 	}
 	see(m.b.active)
+	if m.b.withdrawn != withdrawn {
+		t.Fatalf("of what was written %d of %d are withdrawn, it counts %d", withdrawn, entries, m.b.withdrawn)
+	}
 	if !slices.Equal(got, m.model) {
 		t.Fatalf("it holds %v\nwant     %v", got, m.model)
 	}
@@ -220,6 +309,9 @@ func (m *backlogModel) check(t *rapid.T) {
 			dead++
 		}
 	}
+	if m.b.empty() != (len(m.model) == 0) {
+		t.Fatalf("empty: %v, with %d", m.b.empty(), len(m.model))
+	}
 	if int(m.b.tombstones) != dead || dead > max(64, len(m.b.active)/2+1) {
 		t.Fatalf("%d tombstones of %d, it counts %d", dead, len(m.b.active), m.b.tombstones)
 	}
@@ -242,7 +334,7 @@ func TestBacklogIsASlice(t *testing.T) {
 					m.b.index = m.index
 				}
 				for range rapid.IntRange(1, 40).Draw(t, "steps") {
-					switch rapid.IntRange(0, 6).Draw(t, "step") {
+					switch rapid.IntRange(0, 8).Draw(t, "step") {
 					case 0:
 						m.append(t, rapid.IntRange(1, 3).Draw(t, "few"))
 					case 1:
@@ -259,6 +351,17 @@ func TestBacklogIsASlice(t *testing.T) {
 						}
 					case 6:
 						m.delete(t)
+					case 7:
+						if !contiguous {
+							m.push(rapid.SampledFrom([]int{1, 2, 70, bufferSize}).Draw(t, "pushed"))
+						}
+					case 8:
+						for range rapid.SampledFrom([]int{1, 1, 5, 100}).Draw(t, "withdrawals") {
+							m.withdraw(t)
+						}
+						if m.b.empty() {
+							m.b.reset()
+						}
 					}
 					m.check(t)
 				}

@@ -45,6 +45,7 @@ type chaos struct {
 	behaviour []behaviour
 	waiting   bool // producers use PushWait at times
 	cancels   bool // producers give up at times
+	impatient bool // and soon
 	flushes   bool // somebody flushes
 	pushKeys  bool // producers use PushKey at times
 	updates   bool // somebody updates
@@ -52,7 +53,9 @@ type chaos struct {
 
 	accepted map[int]int // units, by push
 	refused  map[int]bool
-	settled  map[int]int // units that a call returned with, not as a Rest
+	taken    map[int]bool // some of the push was in a call
+	gaveUp   map[int]bool // its caller did, so some of it may have been taken back
+	settled  map[int]int  // units that a call returned with, not as a Rest
 	inFlight map[string]int
 	last     map[string]thing // by key and producer: the last that was seen
 	calls    int
@@ -94,12 +97,15 @@ func drawChaos(t *rapid.T) *chaos {
 		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, takesSome, hangs}), 1, 4).Draw(t, "behaviour"),
 		waiting:   rapid.Bool().Draw(t, "waiting"),
 		cancels:   rapid.Bool().Draw(t, "cancels"),
+		impatient: rapid.Bool().Draw(t, "impatient"),
 		flushes:   rapid.Bool().Draw(t, "flushes"),
 		pushKeys:  rapid.Bool().Draw(t, "pushKeys"),
 		updates:   rapid.Bool().Draw(t, "updates"),
 		seed:      rapid.Uint64().Draw(t, "seed"),
 		accepted:  map[int]int{},
 		refused:   map[int]bool{},
+		taken:     map[int]bool{},
+		gaveUp:    map[int]bool{},
 		settled:   map[int]int{},
 		inFlight:  map[string]int{},
 		last:      map[string]thing{},
@@ -157,8 +163,9 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	for _, t := range b.Items {
 		weight.Items += t.to - t.from
 		if c.refused[t.id] {
-			c.fault("I1: refused, but delivered: %+v", t)
+			c.fault("I1: refused or withdrawn, but delivered: %+v", t)
 		}
+		c.taken[t.id] = true
 	}
 	if weight != b.Weight {
 		c.fault("weight is %+v, stated as %+v", weight, b.Weight)
@@ -277,7 +284,11 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 		}
 		ctx, cancel := context.Background(), context.CancelFunc(func() {})
 		if c.cancels && rng.IntN(3) == 0 {
-			ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
+			patience := 300
+			if c.impatient {
+				patience = 10
+			}
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(patience))*time.Millisecond)
 		}
 		wait := c.waiting && rng.IntN(2) == 0 && !byCall
 		c.mu.Lock()
@@ -293,8 +304,14 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 			err = q.Push(ctx, things...)
 		}
 		cancel()
-		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrDropped) || errors.Is(err, ErrEvicted) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
+		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrWithdrawn) || errors.Is(err, ErrDropped) || errors.Is(err, ErrEvicted) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
 		c.mu.Lock()
+		if c.gaveUp[id] = errors.Is(err, ErrAbandoned); errors.Is(err, ErrWithdrawn) {
+			c.gaveUp[id], c.refused[id] = true, true
+			if c.taken[id] {
+				c.fault("push %d got %v, but some of it was in a call", id, err)
+			}
+		}
 		if !accepted {
 			delete(c.accepted, id)
 			c.refused[id] = true
@@ -363,15 +380,21 @@ func (c *chaos) run() {
 		})
 	}
 	st := c.end(q, len(q.partitions), stop, &wg)
-	accepted := 0
+	accepted, back := 0, 0
 	for id, n := range c.accepted {
 		accepted += n
+		if c.gaveUp[id] {
+			back += n - c.settled[id]
+		}
 		if c.settled[id] > n {
 			c.fault("I1: push %d had %d, %d were delivered", id, n, c.settled[id])
 		}
-		if st.Lost+st.Evicted == 0 && c.settled[id] != n {
+		if st.Lost+st.Evicted == 0 && c.settled[id] != n && !c.gaveUp[id] {
 			c.fault("I1: push %d had %d, %d were delivered, none was dropped", id, n, c.settled[id])
 		}
+	}
+	if w := c.witness; w != nil && st.Lost+st.Evicted == 0 && st.Returned != w.sum.Returned+int64(back) {
+		c.fault("I1: %d were taken back and %d failed, the queue says %d", back, w.sum.Returned, st.Returned)
 	}
 	if st.Accepted != int64(accepted) {
 		c.fault("I1: %d were accepted, the queue says %d", accepted, st.Accepted)

@@ -20,6 +20,11 @@ type completion struct {
 	group   *group        // its entries make a batch of their own; nil: they do not
 	done    chan struct{} // closed when all entries are settled
 
+	// Of a completion whose entries can be withdrawn, which is that of one part of a push to a Queue. Set by claimant, before
+	// a consumer can see an entry.
+	stream any    // a *stream[T]: where the entries are; nil: they cannot be withdrawn
+	swaps  uint32 // of the stream when they were written. It has swapped since: they are in the drain
+
 	mu struct { // a leaf: no other lock is taken while it is held
 		sync.Mutex
 		open      int           // entries that are not settled
@@ -27,6 +32,11 @@ type completion struct {
 		abandoned bool          // nobody waits any more
 		ended     bool          // open has been 0
 		behind    []*completion // only grows. None of them forwards, so however often something is requeued, it is one step
+
+		parts     []*completion // of a push with several: those of its parts, which forward to this one
+		left      share         // what no batch has yet
+		claimed   int           // entries, or parts of one that was split, that a batch has or had
+		withdrawn bool          // what was left was taken back. Changes under the partition's lock too
 	}
 }
 
@@ -47,11 +57,20 @@ func newForwarding(entries int) *completion {
 }
 
 // Result is what will be known of the items of one push.
-type Result struct{ completion *completion }
+type Result struct {
+	completion *completion
+	queue      interface {
+		withdraw(c *completion) (all bool)
+	}
+}
 
 // Wait returns when each of the items is settled, with the joined errors of the batches that they were in; a single error is
-// returned as it is. If ctx is done first, Wait returns its cause, joined with ErrAbandoned, and nobody waits for the items
-// any more.
+// returned as it is.
+//
+// If ctx is done first, nobody waits for the items any more, and what is in no batch yet is taken back: it is not processed, its
+// capacity is free at once, and it counts as Returned. What has been in a batch stays, if it comes again as a Rest too. Wait
+// returns the cause of ctx, joined with ErrWithdrawn if all was taken back, and else with ErrAbandoned. Of a Map nothing is taken
+// back, as an entry may be that of several callers.
 func (r Result) Wait(ctx context.Context) error {
 	c := r.completion
 	if c == nil {
@@ -66,10 +85,92 @@ func (r Result) Wait(ctx context.Context) error {
 	case <-c.done: // both are done: the result comes first
 		return c.result()
 	default:
-		c.abandon()
-		return errors.Join(ErrAbandoned, context.Cause(ctx))
 	}
+	if r.queue.withdraw(c) {
+		return errors.Join(ErrWithdrawn, context.Cause(ctx))
+	}
+	return errors.Join(ErrAbandoned, context.Cause(ctx))
 }
+
+// claimant returns what one part of a push has as its completion: c if it is the only part.
+func (c *completion) claimant(stream any, swaps uint32, all share) *completion {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	part := c
+	if all.entries < c.mu.open {
+		part = newForwarding(all.entries)
+		part.mu.behind = []*completion{c}
+		c.mu.parts = append(c.mu.parts, part)
+		c.mu.open -= all.entries - 1
+	}
+	part.stream, part.swaps, part.mu.left = stream, swaps, all
+	return part
+}
+
+// split returns the completions of the parts of a push.
+func (c *completion) split() []*completion {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.parts == nil {
+		return []*completion{c}
+	}
+	return c.mu.parts
+}
+
+// claim gives an entry to a batch, and reports false if it was withdrawn.
+func (c *completion) claim(w Weight, units int64) bool {
+	if c == nil || c.stream == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.withdrawn {
+		return false
+	}
+	c.mu.left = c.mu.left.minus(w, units)
+	c.mu.claimed++
+	return true
+}
+
+// unclaim gives back an entry that was claimed, or with tail the part of it that no batch has. It reports false if the others
+// were withdrawn meanwhile, and this one is to be.
+func (c *completion) unclaim(w Weight, units int64, tail bool) bool {
+	if c == nil || c.stream == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !tail {
+		c.mu.claimed--
+	}
+	if c.mu.withdrawn {
+		return false
+	}
+	c.mu.left = c.mu.left.plus(w, units)
+	return true
+}
+
+// forgo books that an entry was evicted.
+func (c *completion) forgo(w Weight, units int64) {
+	if c == nil || c.stream == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.left = c.mu.left.minus(w, units)
+}
+
+// withdraw returns what no batch has yet, and will not have, and whether that is all there ever was. Partition's lock held.
+func (c *completion) withdraw() (left share, all bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left, c.mu.left = c.mu.left, share{}
+	c.mu.withdrawn = true
+	return left, c.mu.claimed == 0
+}
+
+// gone reports whether an entry with this completion is a tombstone, or was withdrawn. Partition's lock held.
+func (c *completion) gone() bool { return c == tombstone || c != nil && c.mu.withdrawn }
 
 // add registers n more entries. It is called before the ones that c has are settled.
 func (c *completion) add(n int) {
@@ -79,14 +180,17 @@ func (c *completion) add(n int) {
 }
 
 // complete settles one entry.
-func (c *completion) complete(err error) {
+func (c *completion) complete(err error) { c.completeSome(1, err) }
+
+// completeSome settles n entries, which have one error.
+func (c *completion) completeSome(n int, err error) {
 	c.mu.Lock()
 	if c.mu.err == nil {
 		c.mu.err = err // a single error stays as it is
 	} else if err != nil {
 		c.mu.err = errors.Join(c.mu.err, err)
 	}
-	c.mu.open--
+	c.mu.open -= n
 	// Shutdown may have ended it while items were on their way back, as more entries than there were.
 	ends := c.mu.open == 0 && !c.mu.ended
 	c.mu.ended = c.mu.ended || ends

@@ -19,8 +19,12 @@ var (
 	ErrFull = errors.New("partitioned: full")
 	// ErrTooManyKeys: a new key, while MaxKeys others have something pending.
 	ErrTooManyKeys = errors.New("partitioned: too many keys")
-	// ErrAbandoned: accepted, and the caller gave up waiting for the result. What was accepted is delivered all the same.
+	// ErrAbandoned: accepted, and the caller gave up waiting for the result when something of it was in a batch. That may be
+	// delivered all the same; the others are not.
 	ErrAbandoned = errors.New("partitioned: accepted, result not awaited")
+	// ErrWithdrawn: accepted, and the caller gave up waiting for the result before anything of it was in a batch. Nothing of it
+	// is delivered.
+	ErrWithdrawn = errors.New("partitioned: taken back, as its caller gave up")
 	// ErrEvicted: accepted, and dropped to make room for a newer item, as DropOldest says. Waiting callers get it.
 	ErrEvicted = errors.New("partitioned: dropped to make room")
 	// ErrDropped: accepted, and given up when the deadline of Shutdown was over. Waiting callers get it.

@@ -101,7 +101,12 @@ func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 	}
 	s.backlog.index.clear()
 	r := q.cut(&s.backlog.drain, c) // the consumer's while the state is cutting, without the lock
-	return q.book(s, c, r)
+	ok := q.book(s, c, r)
+	if r.late.entries > 0 {
+		r.of.complete(ErrWithdrawn)
+		q.roomOf(s)
+	}
+	return ok
 }
 
 // claim takes s over from the scheduler.
@@ -158,6 +163,9 @@ func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) bool {
 	}
 	p.mu.cut(int64(c.batch.Weight.Items), int64(r.grown.Items), c.batch.Reason, r.oversized)
 	q.gate.leave(-r.units)
+	if r.late.entries > 0 {
+		q.takeBack(s, r.of, r.late)
+	}
 	s.depart(c, r)
 	return true
 }

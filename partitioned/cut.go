@@ -9,10 +9,13 @@ import (
 
 // cutResult is what a cut changed besides moving entries.
 type cutResult struct {
-	grown     Weight // by splits: a part may repeat something of the whole
-	units     int64  // that the growth takes of the capacity
-	urgent    int32  // entries that were taken, and whose completion makes the stream due
-	oversized bool   // the batch is one item above a limit that could not be split, or was no smaller afterwards
+	grown     Weight      // by splits: a part may repeat something of the whole
+	units     int64       // that the growth takes of the capacity
+	urgent    int32       // entries that were taken, and whose completion makes the stream due
+	skipped   int         // entries that were withdrawn
+	late      share       // what Split was called for, or its tail, if it was withdrawn meanwhile
+	of        *completion // of late
+	oversized bool        // the batch is one item above a limit that could not be split, or was no smaller afterwards
 }
 
 // cut moves the next batch from d to c: entries until one of the sizes of BatchSize is reached, or all there are, and never more
@@ -29,7 +32,6 @@ func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
 			break
 		}
 	}
-	d.weight = d.weight.plus(r.grown).minus(c.batch.Weight)
 	return r
 }
 
@@ -39,6 +41,7 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 	for i := range run {
 		e := &run[i]
 		var g *group
+		weight := e.weight.unpack()
 		if w := e.completion; w != nil {
 			if w == tombstone {
 				*e = entry[T]{}
@@ -57,9 +60,17 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		} else if c.group != g {
 			return i, true
 		}
-		w := e.weight.unpack()
-		if b.Weight.plus(w).exceeds(c.limit) {
-			if q.cutInto(c, e, r) || len(b.Items) > 0 {
+		if !e.completion.claim(weight, q.units(weight)) {
+			r.skipped++
+			*e = entry[T]{}
+			continue
+		}
+		if b.Weight.plus(weight).exceeds(c.limit) {
+			if q.cutInto(c, e, r) {
+				return i, true
+			}
+			if len(b.Items) > 0 {
+				q.unclaim(e, false, r)
 				return i, true
 			}
 			r.oversized = true
@@ -87,6 +98,14 @@ func (q *Queue[T]) take1(c *call[T], e *entry[T], r *cutResult) {
 	*e = entry[T]{}
 }
 
+// unclaim leaves what is left of an entry in the drain. What its caller withdrew meanwhile is taken back when the batch is booked.
+func (q *Queue[T]) unclaim(e *entry[T], tail bool, r *cutResult) {
+	w := e.weight.unpack()
+	if units := q.units(w); !e.completion.unclaim(w, units, tail) {
+		r.late, r.of = share{}.plus(w, units), e.completion
+	}
+}
+
 // cutInto splits the item of e, so that its head fills the batch, if it can. The tail stays where the item was.
 func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 	head, tail, ok := q.split(e.item, c.batch.Weight, c.limit)
@@ -109,6 +128,7 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 		c.units -= r.units // given back when the batch is settled
 		r.units = 0
 	}
+	q.unclaim(e, true, r)
 	return true
 }
 

@@ -17,6 +17,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	stream                the state of one key's data, and its transitions  owns stream
 	scheduler, heap       which stream a free consumer takes                owns node
 	backlog, tombstones   the data of one stream                            owns backlog, drain
+	withdraw              what a caller that gave up takes back
 	index, generation, table, memory    how a Map finds its entries, and the versions it remembers
 	gate, lock, completion              the units taken; a mutex that spins; who is told
 
@@ -94,6 +95,12 @@ round: if takeOut fails, a consumer will come, and finds nothing but tombstones.
 A stream is forgotten while somebody has a pointer to it. forget asks for state idle, no flight, not blocked. A consumer that
 has the stream keeps it out of idle until settle's unlock. After that the pointer is used for one thing, to look at its wait
 list, which may by then be another key's list: then a look too many.
+
+A caller gives up while its entry is cut. The cut has no partition's lock, so both decide under the completion's: claim takes the
+entry for the batch, withdraw takes all that is not claimed. withdraw also holds the partition's lock, under which it books what it
+took; so whoever holds that lock sees either both or neither, and a stream is not forgotten in between. cutInto claims an entry
+before it calls Split, and gives the tail back after it (unclaim). If the others were withdrawn meanwhile, the tail follows when the
+batch is booked (cutResult.late).
 
 An entry is cut while others evict. The drain belongs to the consumer in state cutting, and evict looks at filled and active
 only. In all other states evict has the lock, and the drain.

@@ -97,10 +97,11 @@ func (p *partition[T]) oldestStream() (oldest *stream[T]) {
 	var since time.Time
 	p.all(func(s *stream[T]) {
 		b := &s.backlog
-		born := b.oldestWritten()
-		if s.state != cutting && len(b.drain.segments) > 0 {
-			born = b.drain.segments[0].born
-		} else if len(b.active) == int(b.tombstones) {
+		items, born := b.weight.Items, b.oldest()
+		if s.state == cutting {
+			items, born = items-b.drain.weight.Items, b.oldestWritten()
+		}
+		if items == 0 {
 			return
 		}
 		if oldest == nil || born.Before(since) {
@@ -137,6 +138,7 @@ func (q *Queue[T]) evictIn(p *partition[T], choose func() *stream[T]) bool {
 // remove gives back the units of an entry that was evicted or deleted. Partition's lock held.
 func (q *Queue[T]) remove(s *stream[T], e entry[T]) {
 	units := q.units(e.weight.unpack())
+	e.completion.forgo(e.weight.unpack(), units)
 	s.reserve(-units)
 	q.gate.leave(units)
 	s.tidy()

@@ -237,24 +237,29 @@ func ExampleQueue_PushResult() {
 }
 
 func ExampleResult_Wait() {
-	release := make(chan struct{})
+	busy, release := make(chan struct{}), make(chan struct{})
 	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
 		Process: partitioned.Plain(func(context.Context, []int) error {
+			close(busy)
 			<-release
 			return nil
 		}),
 	})
 	q.Start()
-	result, _ := q.PushResult(context.Background(), 1)
+	first, _ := q.PushResult(context.Background(), 1)
+	<-busy
+	second, _ := q.PushResult(context.Background(), 2)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	fmt.Println(errors.Is(result.Wait(ctx), partitioned.ErrAbandoned)) // it is delivered all the same
+	fmt.Println(errors.Is(first.Wait(ctx), partitioned.ErrAbandoned))  // it is delivered all the same
+	fmt.Println(errors.Is(second.Wait(ctx), partitioned.ErrWithdrawn)) // it was in no batch, and will be in none
 	close(release)
 	q.Shutdown(context.Background())
-	fmt.Println(q.Stats().Forwarded, "forwarded")
+	fmt.Println(q.Stats().Forwarded, "forwarded,", q.Stats().Returned, "returned")
 	// Output:
 	// true
-	// 1 forwarded
+	// true
+	// 1 forwarded, 1 returned
 }
 
 // What is named changes, for all partitions, at once; deadlines run on.

@@ -8,7 +8,8 @@ import "time"
 type node[T any] struct {
 	deadline  time.Time
 	heapIndex int // in a heap; -1: in none
-	next      *stream[T]
+
+	prev, next *stream[T] // in a fifo
 }
 
 // fifo is a list of streams, linked through them.
@@ -20,16 +21,31 @@ func (f *fifo[T]) push(s *stream[T]) {
 	} else {
 		f.last.node.next = s
 	}
+	s.node.prev = f.last
 	f.last = s
 }
 
 func (f *fifo[T]) pop() *stream[T] {
 	s := f.first
-	f.first, s.node.next = s.node.next, nil
-	if f.first == nil {
-		f.last = nil
-	}
+	f.remove(s)
 	return s
+}
+
+func (f *fifo[T]) has(s *stream[T]) bool { return s.node.prev != nil || f.first == s }
+
+func (f *fifo[T]) remove(s *stream[T]) {
+	prev, next := s.node.prev, s.node.next
+	s.node.prev, s.node.next = nil, nil
+	if prev == nil {
+		f.first = next
+	} else {
+		prev.node.next = next
+	}
+	if next == nil {
+		f.last = prev
+	} else {
+		next.node.prev = prev
+	}
 }
 
 // heap is a binary heap of streams by deadline. A stream knows its place in it, so that any can be removed; a stream

@@ -25,8 +25,9 @@ func (q *Queue[T]) PushKey(ctx context.Context, key string, items ...T) error {
 }
 
 // PushWait is Push that returns when each of the items is settled, with the joined errors of the batches they were in. It
-// makes their streams due at once: nobody waits for a timer while a consumer is free. When ctx is done it stops waiting
-// and returns its cause, joined with ErrAbandoned if the items were accepted: they are delivered all the same.
+// makes their streams due at once: nobody waits for a timer while a consumer is free. When ctx is done it takes back what is in
+// no batch yet, as [Result.Wait] does, and returns the cause of ctx: joined with ErrWithdrawn if that was all of it, with
+// ErrAbandoned if something was in a batch, and with neither if nothing was accepted.
 func (q *Queue[T]) PushWait(ctx context.Context, items ...T) error {
 	return q.pushWait(ctx, items, add)
 }
@@ -42,7 +43,10 @@ func (q *Queue[T]) pushResult(ctx context.Context, items []T, how write) (Result
 		return Result{}, nil
 	}
 	c := newCompletion(len(items))
-	return Result{c}, q.push(ctx, nil, items, how, c)
+	if err := q.push(ctx, nil, items, how, c); err != nil {
+		return Result{}, err
+	}
+	return Result{c, q}, nil
 }
 
 func (q *Queue[T]) pushWait(ctx context.Context, items []T, how write) error {

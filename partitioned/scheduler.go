@@ -85,14 +85,18 @@ func (d *scheduler[T]) retime(s *stream[T], deadline time.Time) {
 	}
 }
 
-// takeOut takes a timed stream out, unless a consumer just has.
+// takeOut takes a timed or ready stream out, unless a consumer just has.
 func (d *scheduler[T]) takeOut(s *stream[T]) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if s.node.heapIndex < 0 {
+	switch {
+	case s.node.heapIndex >= 0:
+		d.mu.timed.remove(s)
+	case d.mu.ready.has(s):
+		d.mu.ready.remove(s)
+	default:
 		return false
 	}
-	d.mu.timed.remove(s)
 	return true
 }
 

@@ -117,6 +117,7 @@ func (s *stream[T]) schedule() {
 	c := s.partition.common
 	switch {
 	case s.backlog.empty():
+		s.backlog.reset()
 		s.state = idle
 		s.partition.forget(s)
 	case s.due():
@@ -150,7 +151,7 @@ func (s *stream[T]) claim(t *tuning) {
 
 // depart books a batch that was cut. Unless order is kept, s is free for the next consumer at once. It may be forgotten then.
 func (s *stream[T]) depart(c *call[T], r cutResult) {
-	s.backlog.settleCut(c.batch.Weight.minus(r.grown), r.urgent)
+	s.backlog.settleCut(c.batch.Weight.minus(r.grown), r.urgent, r.skipped)
 	s.reserved += r.units
 	for i := range s.flights { // a Flush also waits for what was in flight before it
 		for _, f := range c.flushes {
@@ -199,15 +200,23 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 // evict removes the oldest item that no consumer has, whose units the caller gives back.
 func (s *stream[T]) evict() (e entry[T], ok bool) { return s.backlog.evict(s.state == cutting) }
 
-// tidy goes on after an entry was deleted or evicted. With nothing left but tombstones, s is no stream any more.
+// tidy goes on after entries were deleted, evicted or withdrawn. With nothing left, s is no stream any more, unless a consumer
+// has it or is about to.
 func (s *stream[T]) tidy() {
-	if s.state == timed && s.backlog.onlyTombstones() && s.partition.common.scheduler.takeOut(s) {
-		s.backlog.reset()
-		s.state = idle
-		s.partition.forget(s)
-		return
+	if s.backlog.empty() {
+		switch s.state {
+		case timed, ready:
+			if s.partition.common.scheduler.takeOut(s) {
+				s.schedule()
+			}
+			return
+		case busy:
+			s.backlog.reset()
+			return
+		}
 	}
 	s.backlog.compact()
+	s.backlog.sweep(s.state == cutting)
 }
 
 // abandon empties s at the deadline of Shutdown, and returns the completions of all that it held, in flight too. A consumer

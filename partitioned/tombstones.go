@@ -48,14 +48,16 @@ func (b *backlog[T]) evictDrained() (e entry[T], ok bool) {
 	for i, s := range d.segments {
 		entries := s.entries[skip:]
 		skip = 0
-		if e, _, ok = evictFirst(entries); !ok {
+		e, r := evictFirst(entries)
+		if !r.ok {
 			continue
 		}
 		d.weight = d.weight.minus(e.weight.unpack())
+		d.withdrawn -= r.withdrawn
 		b.index.settled(b.active, e.item, time.Now())
 		if i == 0 {
-			entries[0] = entry[T]{}
-			d.consume(1)
+			clear(entries[:r.dead])
+			d.consume(r.dead)
 		}
 		return e, true
 	}
@@ -67,13 +69,15 @@ func (b *backlog[T]) evictFilled() (e entry[T], ok bool) {
 	for i, s := range b.filled {
 		entries := s.entries[skip:]
 		skip = 0
-		if e, _, ok = evictFirst(entries); !ok {
+		e, r := evictFirst(entries)
+		if !r.ok {
 			continue
 		}
+		b.withdrawn -= r.withdrawn
 		if i > 0 {
-			return e, true // what stands before it is markers of Flush
+			return e, true // what stands before it is dead, or markers of Flush
 		}
-		if b.front++; len(entries) == 1 {
+		if b.front += int32(r.dead); len(entries) == r.dead {
 			clear(s.entries)
 			b.drain.buffers.put(s.entries)
 			b.filled = slices.Delete(b.filled, 0, 1)
@@ -86,33 +90,62 @@ func (b *backlog[T]) evictFilled() (e entry[T], ok bool) {
 
 func (b *backlog[T]) evictActive() (e entry[T], ok bool) {
 	from := int(b.front)
-	if len(b.filled) > 0 { // with nothing but markers of Flush in it; front counts there
+	if len(b.filled) > 0 { // with nothing but markers of Flush and withdrawn entries in it; front counts there
 		from = 0
 	}
-	e, at, ok := evictFirst(b.active[from:])
-	if !ok {
+	e, r := evictFirst(b.active[from:])
+	if !r.ok {
 		return e, false
 	}
-	b.index.moved(e.item, from+at, -1)
-	if b.tombstones++; len(b.filled) == 0 {
-		b.front++
+	b.index.moved(e.item, from+r.at, -1)
+	b.withdrawn -= r.withdrawn
+	b.tombstones += int32(r.withdrawn + 1)
+	if len(b.filled) == 0 {
+		b.front += int32(r.dead)
 	}
 	return e, true
 }
 
-// evictFirst takes the first item out of entries, where it stood at position at, and leaves a tombstone in entries[0].
-// Markers of Flush that stood before the item move up by one place, so that they stay before what came after them.
-func evictFirst[T any](entries []entry[T]) (e entry[T], at int, ok bool) {
+// evicted is where evictFirst found an item, and what it left.
+type evicted struct {
+	ok        bool
+	at        int // where the item stood
+	dead      int // tombstones at the beginning
+	withdrawn int // entries that are tombstones now
+}
+
+// evictFirst takes the first live item out of entries. What stood before it becomes tombstones, and behind them the markers of
+// Flush, which so stay before what came after them. Nothing dead is looked at twice.
+func evictFirst[T any](entries []entry[T]) (e entry[T], r evicted) {
 	for i := range entries {
-		if c := entries[i].completion; c == tombstone || c != nil && c.flush {
+		c := entries[i].completion
+		if c.gone() {
+			if c != tombstone {
+				r.withdrawn++
+			}
 			continue
 		}
-		e = entries[i]
-		copy(entries[1:i+1], entries[:i])
-		entries[0] = entry[T]{completion: tombstone}
-		return e, i, true
+		if c != nil && c.flush {
+			continue
+		}
+		e, r.ok, r.at = entries[i], true, i
+		break
 	}
-	return e, 0, false
+	if !r.ok {
+		return e, evicted{}
+	}
+	to := r.at
+	for i := r.at - 1; i >= 0; i-- {
+		if c := entries[i].completion; !c.gone() {
+			entries[to] = entries[i]
+			to--
+		}
+	}
+	r.dead = to + 1
+	for i := range r.dead {
+		entries[i] = entry[T]{completion: tombstone}
+	}
+	return e, r
 }
 
 // compact removes the tombstones of active once they are most of it, so that each costs O(1).
@@ -137,4 +170,77 @@ func (b *backlog[T]) compact() {
 	if len(b.filled) == 0 {
 		b.front = 0
 	}
+}
+
+// withdraw books that entries were withdrawn. They stay where they are.
+func (b *backlog[T]) withdraw(left share, drained bool) {
+	b.weight = b.weight.minus(left.weight)
+	b.urgent -= int32(left.entries)
+	if drained {
+		b.drain.weight = b.drain.weight.minus(left.weight)
+		b.drain.withdrawn += left.entries
+	} else {
+		b.withdrawn += left.entries
+	}
+}
+
+// sweep removes what was withdrawn once that is half of its buffers, so that each entry costs O(1), and callers that give up
+// before a stuck stream leave no memory behind. A drain that a consumer cuts is left alone.
+func (b *backlog[T]) sweep(cutting bool) {
+	const few = 64
+	if d := &b.drain; !cutting && d.withdrawn >= few && d.withdrawn >= d.entries/2 {
+		d.segments[0].entries = d.segments[0].entries[d.cursor:]
+		d.cursor = 0
+		d.segments = d.buffers.sweep(d.segments)
+		d.entries, d.withdrawn = 0, 0
+		for _, s := range d.segments {
+			d.entries += len(s.entries)
+		}
+	}
+	if b.withdrawn < few || b.withdrawn < (len(b.filled)*bufferSize+len(b.active))/2 {
+		return
+	}
+	kept := b.drain.buffers.sweep(append(b.filled, segment[T]{b.active, b.born}))
+	b.active = nil
+	if n := len(kept); n > 0 {
+		b.active, b.born = kept[n-1].entries, kept[n-1].born
+		kept[n-1] = segment[T]{}
+		kept = kept[:n-1]
+	}
+	b.filled = kept
+	b.withdrawn, b.tombstones, b.front = 0, 0, 0
+}
+
+// sweep moves the live entries of segments together, in order, and returns those that hold some. The others are used again.
+func (p *buffers[T]) sweep(segments []segment[T]) []segment[T] {
+	to, n := 0, 0 // where the next entry goes: never behind where it comes from
+	for i := range segments {
+		for j := range segments[i].entries {
+			e := &segments[i].entries[j]
+			if e.completion.gone() {
+				continue
+			}
+			for n == len(segments[to].entries) {
+				to, n = to+1, 0
+			}
+			segments[to].entries[n] = *e
+			n++
+		}
+	}
+	for i := to; i < len(segments); i++ {
+		kept := 0
+		if i == to {
+			kept = n
+		}
+		clear(segments[i].entries[kept:])
+		segments[i].entries = segments[i].entries[:kept]
+	}
+	if n > 0 {
+		to++
+	}
+	for i := to; i < len(segments); i++ {
+		p.put(segments[i].entries)
+		segments[i] = segment[T]{}
+	}
+	return segments[:to]
 }
