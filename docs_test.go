@@ -33,7 +33,7 @@ func documents(t *testing.T) map[string]string {
 }
 
 var (
-	fence     = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
+	fence     = regexp.MustCompile("(?s)\n```(\\w*)\n(.*?\n)```\n")
 	link      = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading   = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	quoted    = regexp.MustCompile("`([a-z]+(?:_[a-z]+)+)`")
@@ -58,7 +58,7 @@ func anchor(heading string) string {
 func TestLinksOfDocumentsLead(t *testing.T) {
 	pages := documents(t)
 	for file, text := range pages {
-		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, "\n"), -1) {
 			target, fragment, _ := strings.Cut(m[1], "#")
 			if strings.Contains(target, "://") {
 				continue
@@ -73,7 +73,7 @@ func TestLinksOfDocumentsLead(t *testing.T) {
 				continue
 			}
 			var anchors []string
-			for _, h := range heading.FindAllStringSubmatch(fence.ReplaceAllString(pages[path], ""), -1) {
+			for _, h := range heading.FindAllStringSubmatch(fence.ReplaceAllString(pages[path], "\n"), -1) {
 				anchors = append(anchors, anchor(h[1]))
 			}
 			require.Contains(t, anchors, fragment, "%s has a link to %s", file, m[1])

@@ -26,11 +26,11 @@ func TestMigratingHasEveryKey(t *testing.T) {
 	queue.Batch.GetOrInsertDefault()
 	const partitionKeys = "batch.partition.metadata_keys"
 	for _, table := range []struct {
-		section                    string
-		theirs                     map[string]string
-		prefix                     string // of keys outside of batch
-		columns                    int
-		default_, here, ourDefault int // columns, from 1; 0: the table has none
+		section                        string
+		theirs                         map[string]string
+		prefix                         string // of keys outside of batch
+		columns                        int
+		theirDefault, here, ourDefault int // columns, from 1; 0: the table has none
 	}{
 		{"From `batch`", keysOf(t, Batch.Factory.CreateDefaultConfig(), "metadata_keys"), "", 3, 0, 2, 0},
 		{"From an exporter's `sending_queue.batch`", keysOf(t, &queue, partitionKeys), "sending_queue.", 5, 2, 3, 4},
@@ -47,8 +47,8 @@ func TestMigratingHasEveryKey(t *testing.T) {
 				t.Errorf("%s: no row for %s", table.section, name)
 				continue
 			}
-			if table.default_ > 0 && !sameValue(row[table.default_], value) {
-				t.Errorf("%s: default of %s is %q, and not %q", table.section, name, value, row[table.default_])
+			if table.theirDefault > 0 && !sameValue(row[table.theirDefault], value) {
+				t.Errorf("%s: default of %s is %q, and not %q", table.section, name, value, row[table.theirDefault])
 			}
 			for i, here := range backquoted.FindAllStringSubmatch(row[table.here], -1) {
 				if strings.Contains(here[1], ":") {

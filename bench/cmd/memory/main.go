@@ -70,5 +70,6 @@ func measure(mib int, load bench.PendingLoad) (m bench.PendingMemory, err error)
 	if err != nil {
 		return m, err
 	}
-	return m, json.Unmarshal(out, &m)
+	err = json.Unmarshal(out, &m)
+	return m, err
 }
