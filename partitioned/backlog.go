@@ -22,7 +22,7 @@ var tombstone = &completion{}
 // packedWeight is a [Weight] of half the size, as every entry has one.
 type packedWeight struct{ items, bytes uint32 }
 
-const maxWeight = math.MaxUint32
+const maxWeight = min(math.MaxUint32, math.MaxInt) // an int may have 32 bits
 
 func pack(w Weight) packedWeight {
 	return packedWeight{uint32(min(max(w.Items, 1), maxWeight)), uint32(min(max(w.Bytes, 0), maxWeight))}

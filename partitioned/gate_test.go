@@ -5,6 +5,7 @@ package partitioned
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,7 +22,7 @@ func TestHugeWeight(t *testing.T) {
 		Weigh:    func(n int) Weight { return Weight{Items: 1, Bytes: n} },
 		Capacity: 10, Unit: Bytes, Overflow: Refuse,
 	})
-	if err := q.Push(bg, 1<<61); err != nil {
+	if err := q.Push(bg, math.MaxInt); err != nil {
 		t.Fatal(err)
 	}
 	if err := q.Push(bg, 1); !errors.Is(err, ErrFull) {

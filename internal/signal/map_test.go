@@ -399,15 +399,15 @@ func TestVersionsOfAnyType(t *testing.T) {
 	const exact = 1 << 53 // the last number with an equal double
 	last := uint64(0)
 	for _, equal := range [][]any{
-		{-negatives, "-4294967296", float64(-negatives)},
+		{int64(-negatives), "-4294967296", float64(-negatives)},
 		{-7, "-7", -7.0},
 		{-1, "-1", -1.0},
 		{0, "0", "-0", "000", 0.0, math.Copysign(0, -1)},
 		{1, "1", "+1", 1.0},
 		{12, "12", 12.0},
-		{exact, "9007199254740992", float64(exact)},
-		{math.MaxInt64 - 1},
-		{math.MaxInt64, "9223372036854775807"},
+		{int64(exact), "9007199254740992", float64(exact)},
+		{int64(math.MaxInt64 - 1)},
+		{int64(math.MaxInt64), "9223372036854775807"},
 		{"9223372036854775808", math.Ldexp(1, 63)},
 		{"18446744069414584317"},
 		{"18446744069414584318", "18446744073709551614", "18446744073709551615"},
@@ -422,7 +422,7 @@ func TestVersionsOfAnyType(t *testing.T) {
 			require.Equal(t, first, v, raw)
 		}
 	}
-	for _, none := range []any{nil, true, "", "v12", "1.0", "1e3", " 1", "18446744073709551616", 1.5, math.NaN(), math.Inf(1), math.Inf(-1), math.Ldexp(1, 64), -negatives - 1, math.MinInt64, "-99999999999", -1e300, []any{1}} {
+	for _, none := range []any{nil, true, "", "v12", "1.0", "1e3", " 1", "18446744073709551616", 1.5, math.NaN(), math.Inf(1), math.Inf(-1), math.Ldexp(1, 64), int64(-negatives - 1), int64(math.MinInt64), "-99999999999", -1e300, []any{1}} {
 		_, ok := of(none)
 		require.False(t, ok, none)
 	}
