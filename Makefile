@@ -98,6 +98,30 @@ test: build-e2e ## run all tests of all modules, with the race detector
 	done; \
 	if [ -n "$$failed" ]; then echo "tests failed in:$$failed"; exit 1; fi
 
+# What the Collector's core distribution is released for: distributions/otelcol/.goreleaser.yaml in opentelemetry-collector-releases.
+PLATFORMS := aix/ppc64 darwin/amd64 darwin/arm64 linux/386 linux/amd64 linux/arm linux/arm64 linux/ppc64le linux/riscv64 linux/s390x \
+	windows/386 windows/amd64 windows/arm64
+
+# The modules that somebody else's collector is built with.
+RELEASED := . $(patsubst %/go.mod,%,$(wildcard partitioned/go.mod))
+
+.PHONY: cross
+cross: ## build and vet for every platform of the Collector, test on 32 bits
+	@for p in $(PLATFORMS); do for m in $(RELEASED); do \
+		echo "== $$p in $$m"; \
+		(cd $$m && export GOOS=$${p%/*} GOARCH=$${p#*/} GOARM=7 CGO_ENABLED=0 && $(GO) build ./... && $(GO) vet ./...); \
+	done; done
+	@for m in $(RELEASED); do echo "== go test on linux/386 in $$m"; (cd $$m && GOARCH=386 CGO_ENABLED=0 $(GO) test ./...); done
+
+# The oldest Collector that the module compiles with, and the newest that there is.
+OLDEST := v1.67.0 v0.161.0
+NEWEST := v1.71.0 v0.165.0
+
+.PHONY: compat
+compat: ## test against the oldest and the newest Collector
+	@.ci/compat $(OLDEST)
+	@.ci/compat $(NEWEST)
+
 .PHONY: bench
 bench: ## run the benchmarks, see bench/
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
