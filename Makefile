@@ -113,8 +113,8 @@ cross: ## build and vet for every platform of the Collector, test on 32 bits
 	done; done
 	@for m in $(RELEASED); do echo "== go test on linux/386 in $$m"; (cd $$m && GOARCH=386 CGO_ENABLED=0 $(GO) test ./...); done
 
-# The oldest Collector that the module compiles with, and the newest that there is.
-OLDEST := v1.67.0 v0.161.0
+# The oldest Collector that code and tests compile with, and the newest that there is.
+OLDEST := v1.60.0 v0.154.0
 NEWEST := v1.71.0 v0.165.0
 
 .PHONY: compat

@@ -50,7 +50,7 @@ func TestPartsAreForwardedOnceInAGraph(t *testing.T) {
 			require.NoError(t, logs.inGraph(consume)(context.Background(), ld))
 			time.Sleep(time.Second)
 			synctest.Wait()
-			metadatatest.AssertEqualProcessorPartitionedbufferItemsForwarded(t, tt, number[int64](7), values...)
+			metadatatest.AssertEqualProcessorPartitionedbufferItemsForwarded(t, tt, number[int64]("logs", 7), values...)
 			require.NoError(t, p.Shutdown(context.Background()))
 		})
 	}

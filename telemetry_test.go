@@ -4,38 +4,44 @@ package partitionedbufferprocessor
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 	"go.opentelemetry.io/otel/trace"
+	grpccodes "google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
 )
 
 // collect returns everything that is reported at the moment, by its name without the common prefix.
 func (p *pipeline) collect(t *testing.T) map[string]metricdata.Metrics {
-	const prefix = "otelcol_processor_partitionedbuffer_"
 	var all metricdata.ResourceMetrics
 	require.NoError(t, p.telemetry.Reader.Collect(context.Background(), &all))
 	found := map[string]metricdata.Metrics{}
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			require.Equal(t, prefix, m.Name[:len(prefix)])
-			found[m.Name[len(prefix):]] = m
+			found[strings.TrimPrefix(strings.TrimPrefix(m.Name, "otelcol_processor_"), "partitionedbuffer_")] = m
 		}
 	}
 	return found
 }
 
-// number is a point of a counter or gauge with no attribute but the processor's name and those given, in pairs.
-func number[N int64 | float64](value N, attributes ...string) []metricdata.DataPoint[N] {
-	set := []attribute.KeyValue{attribute.String("processor", "partitionedbuffer")}
+// number is a point of a counter or gauge with no attributes but those that all have, and those given, in pairs.
+func number[N int64 | float64](signal string, value N, attributes ...string) []metricdata.DataPoint[N] {
+	set := []attribute.KeyValue{attribute.String("processor", "partitionedbuffer"), attribute.String("otel.signal", signal)}
 	for i := 0; i < len(attributes); i += 2 {
 		set = append(set, attribute.String(attributes[i], attributes[i+1]))
 	}
@@ -73,31 +79,31 @@ func TestMetricsAddUp(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := scenario(t, k)
 				tt := p.telemetry
-				metadatatest.AssertEqualProcessorPartitionedbufferItemsAccepted(t, tt, number[int64](19), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferItemsRefused(t, tt, number[int64](1), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferQueueCapacity(t, tt, number[int64](100), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferItemsAccepted(t, tt, number[int64](k.name, 19), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferItemsRefused(t, tt, number[int64](k.name, 1), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferQueueCapacity(t, tt, number[int64](k.name, 100), values...)
 				require.EqualValues(t, 19, p.metric(t, "items_forwarded", "")+p.metric(t, "items_dropped", "error")+p.metric(t, "items_pending", ""))
 				pending := p.metric(t, "items_pending", "")
 				require.Positive(t, pending)
-				metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, tt, number(pending), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferBatchesInFlight(t, tt, number[int64](1), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferMetadataCardinality(t, tt, number[int64](1), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, tt, number(k.name, pending), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferBatchesInFlight(t, tt, number[int64](k.name, 1), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferMetadataCardinality(t, tt, number[int64](k.name, 1), values...)
 
 				time.Sleep(time.Second)
 				synctest.Wait()
 				p.requireConserved(t)
-				metadatatest.AssertEqualProcessorPartitionedbufferItemsForwarded(t, tt, number[int64](15), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferItemsForwarded(t, tt, number[int64](k.name, 15), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsDropped(t, tt,
-					append(number[int64](4, "reason", "error"), number[int64](0, "reason", "shutdown")...), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferItemsPending(t, tt, number[int64](0), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, tt, number[int64](0), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferBatchesInFlight(t, tt, number[int64](0), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferMetadataCardinality(t, tt, number[int64](0), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferCallersWaiting(t, tt, number[int64](0), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferRoomWaitTime(t, tt, number(0.0), values...)
+					slices.Concat(number[int64](k.name, 4, "reason", "error"), number[int64](k.name, 0, "reason", "shutdown"), number[int64](k.name, 0, "reason", "overflow")), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferItemsPending(t, tt, number[int64](k.name, 0), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, tt, number[int64](k.name, 0), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferBatchesInFlight(t, tt, number[int64](k.name, 0), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferMetadataCardinality(t, tt, number[int64](k.name, 0), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferCallersWaiting(t, tt, number[int64](k.name, 0), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferRoomWaitTime(t, tt, number(k.name, 0.0), values...)
 				// What failed was not sent, so no size and no trigger.
-				metadatatest.AssertEqualProcessorPartitionedbufferBatchSizeTriggerSend(t, tt, number[int64](3), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferTimeoutTriggerSend(t, tt, number[int64](2), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferBatchSizeTriggerSend(t, tt, number[int64](k.name, 3), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferTimeoutTriggerSend(t, tt, number[int64](k.name, 2), values...)
 
 				all := p.collect(t)
 				sizes := all["batch_send_size"].Data.(metricdata.Histogram[int64]).DataPoints
@@ -120,7 +126,7 @@ func TestMetricsAddUp(t *testing.T) {
 					"batch_send_size": sizes[0].Attributes, "batch_send_size_bytes": bytes[0].Attributes,
 					"send_duration": durations[0].Attributes, "batch_age": ages[0].Attributes,
 				} {
-					require.Equal(t, attribute.NewSet(attribute.String("processor", "partitionedbuffer")), set, name)
+					require.Equal(t, number(k.name, 0.0)[0].Attributes, set, name)
 				}
 			})
 		})
@@ -137,11 +143,11 @@ func TestWaitForRoomIsMeasured(t *testing.T) {
 		}()
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		metadatatest.AssertEqualProcessorPartitionedbufferCallersWaiting(t, p.telemetry, number[int64](1), values...)
+		metadatatest.AssertEqualProcessorPartitionedbufferCallersWaiting(t, p.telemetry, number[int64]("logs", 1), values...)
 		close(gate)
 		synctest.Wait()
-		metadatatest.AssertEqualProcessorPartitionedbufferCallersWaiting(t, p.telemetry, number[int64](0), values...)
-		metadatatest.AssertEqualProcessorPartitionedbufferRoomWaitTime(t, p.telemetry, number(3.0), values...)
+		metadatatest.AssertEqualProcessorPartitionedbufferCallersWaiting(t, p.telemetry, number[int64]("logs", 0), values...)
+		metadatatest.AssertEqualProcessorPartitionedbufferRoomWaitTime(t, p.telemetry, number("logs", 3.0), values...)
 	})
 }
 
@@ -151,27 +157,156 @@ func TestQueueSizeIsInUnitsOfTheSizer(t *testing.T) {
 		for i := range 3 {
 			require.NoError(t, p.push(context.Background(), 10*i, 10))
 		}
-		metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, p.telemetry, number[int64](3), values...)
-		metadatatest.AssertEqualProcessorPartitionedbufferQueueCapacity(t, p.telemetry, number[int64](9), values...)
-		metadatatest.AssertEqualProcessorPartitionedbufferItemsPending(t, p.telemetry, number[int64](30), values...)
+		metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, p.telemetry, number[int64]("logs", 3), values...)
+		metadatatest.AssertEqualProcessorPartitionedbufferQueueCapacity(t, p.telemetry, number[int64]("logs", 9), values...)
+		metadatatest.AssertEqualProcessorPartitionedbufferItemsPending(t, p.telemetry, number[int64]("logs", 30), values...)
 	})
 }
 
-// An ended processor, which a reload replaced, must not go on to report what it once had.
-func TestNothingIsObservedAfterShutdown(t *testing.T) {
+// TestLastFiguresStayAfterShutdown: what is lost at shutdown is seen by the next scrape, and no counter falls or vanishes, until
+// the meter provider ends. Nothing of the queue is kept for that.
+func TestLastFiguresStayAfterShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := anyLogs.start(t, nil, nil)
-		require.NoError(t, p.push(context.Background(), 0, 3))
-		require.Contains(t, p.collect(t), "items_accepted")
-		require.NoError(t, p.Shutdown(context.Background()))
-		after := p.collect(t)
-		for _, name := range []string{
-			"items_accepted", "items_forwarded", "items_pending", "items_refused", "items_dropped", "queue_size", "queue_capacity",
-			"batches_in_flight", "callers_waiting", "metadata_cardinality", "room_wait_time",
-		} {
-			require.NotContains(t, after, name)
+		gate := make(chan struct{})
+		p := anyLogs.make(t, func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize = 4, 4 }, func(_ context.Context, n int) error {
+			if n < 4 {
+				<-gate
+			}
+			return nil
+		})
+		require.NoError(t, p.Start(context.Background(), componenttest.NewNopHost()))
+		require.NoError(t, p.push(context.Background(), 0, 4))
+		synctest.Wait()
+		require.NoError(t, p.push(context.Background(), 4, 3))
+		before := p.collect(t)
+		require.Error(t, p.Shutdown(context.Background()))
+		require.EqualValues(t, 3, p.metric(t, "items_dropped", "shutdown"))
+		p.requireConserved(t)
+		for _, returned := range []bool{false, true} {
+			if returned { // the late return changes nothing
+				close(gate)
+				synctest.Wait()
+			}
+			after := p.collect(t)
+			for name := range before {
+				require.Contains(t, after, name)
+			}
+			require.EqualValues(t, 7, p.metric(t, "items_accepted", ""))
+			require.EqualValues(t, 4, p.metric(t, "items_forwarded", ""))
+			require.EqualValues(t, 3, p.metric(t, "items_dropped", "shutdown"))
+			require.Zero(t, p.metric(t, "items_pending", ""))
 		}
-		require.Contains(t, after, "batch_send_size", "what was recorded stays")
+	})
+}
+
+// TestCountersExistFromTheStart: what begins at 1 has no increase, and an alert on it is silent.
+func TestCountersExistFromTheStart(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			p := k.make(t, nil, nil)
+			all := p.collect(t)
+			for _, name := range []string{
+				"incoming_items", "outgoing_items", "items_accepted", "items_forwarded", "items_returned", "items_superseded", "items_dropped",
+				"items_refused", "items_retried", "items_oversized", "batch_size_trigger_send", "timeout_trigger_send",
+				"send_failed_batches", "send_failed_items",
+			} {
+				require.Contains(t, all, name)
+				for _, point := range all[name].Data.(metricdata.Sum[int64]).DataPoints {
+					require.Zero(t, point.Value, name)
+					signal, _ := point.Attributes.Value("otel.signal")
+					require.Equal(t, k.name, signal.AsString(), name)
+				}
+			}
+			require.NoError(t, p.Shutdown(context.Background()))
+		})
+	}
+}
+
+// TestOneScrapeIsOneSnapshot: I1 holds in each scrape, under load and while it shuts down, and not only in the accounts.
+func TestOneScrapeIsOneSnapshot(t *testing.T) {
+	calls := 0
+	p := anyLogs.start(t, func(c *Config) {
+		c.SendBatchSize, c.SendBatchMaxSize, c.Timeout, c.QueueSize = 50, 70, time.Millisecond, 1000
+	}, func(context.Context, int) error {
+		if calls++; calls%3 == 0 {
+			return errNext
+		}
+		return nil
+	})
+	done := make(chan struct{})
+	var producers sync.WaitGroup
+	for range 2 {
+		producers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_ = p.push(context.Background(), 0, 13)
+				}
+			}
+		})
+	}
+	scrape := func() {
+		all := p.collect(t)
+		sum := func(names ...string) (n int64) {
+			for _, name := range names {
+				for _, point := range all[name].Data.(metricdata.Sum[int64]).DataPoints {
+					n += point.Value
+				}
+			}
+			return n
+		}
+		require.Equal(t, sum("items_accepted"), sum("items_forwarded", "items_returned", "items_superseded", "items_dropped", "items_pending"), "I1")
+		require.Equal(t, sum("queue_size"), sum("items_pending"))
+		require.Equal(t, sum("items_accepted"), sum("incoming_items"))
+		require.Equal(t, sum("items_forwarded"), sum("outgoing_items"))
+	}
+	for range 300 {
+		scrape()
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Shutdown(context.Background()) }()
+	for range 50 {
+		scrape()
+	}
+	close(done)
+	require.NoError(t, <-ended)
+	producers.Wait()
+	scrape()
+}
+
+func TestFailuresAreCountedByType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := []error{
+			status.Error(grpccodes.Unavailable, "away"), fmt.Errorf("wrapped: %w", status.Error(grpccodes.Unavailable, "away")),
+			consumererror.NewPermanent(status.Error(grpccodes.InvalidArgument, "bad")), context.DeadlineExceeded, context.Canceled, errNext,
+			status.Error(grpccodes.Code(4711), "from elsewhere"), nil,
+		}
+		calls := 0
+		p := anyLogs.start(t, func(c *Config) { c.Timeout = 0 }, func(context.Context, int) error {
+			if calls++; calls > len(answers) {
+				panic("fault")
+			}
+			return answers[calls-1]
+		})
+		for i := range len(answers) + 1 {
+			require.NoError(t, p.push(context.Background(), 0, 2+i))
+		}
+		require.NoError(t, p.Shutdown(context.Background()))
+		got := map[string]int64{}
+		for _, name := range []string{"send_failed_batches", "send_failed_items"} {
+			for _, point := range p.collect(t)[name].Data.(metricdata.Sum[int64]).DataPoints {
+				typ, _ := point.Attributes.Value("error.type")
+				permanent, _ := point.Attributes.Value("error.permanent")
+				got[fmt.Sprint(name[len("send_failed_"):], " ", typ.AsString(), " ", permanent.AsBool())] += point.Value
+			}
+		}
+		require.Equal(t, map[string]int64{
+			"batches Unavailable false": 2, "items Unavailable false": 2 + 3, "batches InvalidArgument true": 1, "items InvalidArgument true": 4,
+			"batches Deadline_Exceeded false": 1, "items Deadline_Exceeded false": 5, "batches Canceled false": 1, "items Canceled false": 6,
+			"batches _OTHER false": 2, "items _OTHER false": 7 + 8, "batches _OTHER true": 0, "items _OTHER true": 0, "batches Panic true": 1, "items Panic true": 10,
+		}, got)
 	})
 }
 

@@ -47,9 +47,9 @@ func TestPoisonItemCostsItself(t *testing.T) {
 					require.EqualValues(t, 1, p.metric(t, "items_dropped", "error"))
 					require.Positive(t, p.metric(t, "items_retried", ""))
 					p.requireConserved(t)
-					warnings := p.log.FilterLevelExact(zapcore.WarnLevel).All()
-					require.Len(t, warnings, 1)
-					require.EqualValues(t, 1, warnings[0].ContextMap()["items"])
+					losses := p.log.FilterLevelExact(zapcore.ErrorLevel).All()
+					require.Len(t, losses, 1)
+					require.EqualValues(t, 1, losses[0].ContextMap()["items"])
 				})
 			})
 		}

@@ -35,6 +35,8 @@ type Batcher[P any] struct {
 	telemetry *telemetry
 	health    *health
 	log       *zap.Logger
+
+	refusing, tooManyKeys *notice
 }
 
 // New makes a Batcher that accepts nothing until Start. next is the next consumer.
@@ -46,17 +48,15 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 	b := &Batcher[P]{
 		cfg: cfg, payloads: newPayloads(cfg, kind.Signal, kind.Dictionary, set.Logger),
 		telemetry: t, health: &health{}, log: set.Logger,
+		refusing:    newNotice(set.Logger, zap.WarnLevel, "Requests are refused; their senders were told"),
+		tooManyKeys: newNotice(set.Logger, zap.WarnLevel, "Requests with new keys are refused; their senders were told"),
 	}
 	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys)
 	s := newSender(cfg, keys, b.payloads, t, b.health, set.Logger, next)
-	if b.store, err = newStore(cfg, kind, keys, b.payloads, s.send); err == nil {
-		err = t.observe(b.Stats)
-	}
-	if err != nil {
-		t.shutdown()
+	if b.store, err = newStore(cfg, kind, keys, b.payloads, s.send); err != nil {
 		return nil, err
 	}
-	return b, nil
+	return b, t.observe(set, cfg, b.Stats)
 }
 
 // newStore makes what the configuration asks for.
@@ -73,8 +73,9 @@ func newStore[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, 
 	}
 }
 
-// Start begins to accept.
+// Start begins to accept, and logs the settings as they are in effect.
 func (b *Batcher[P]) Start(_ context.Context, host component.Host) error {
+	b.log.Info("Batching", b.cfg.fields()...)
 	b.health.start(host, b.store)
 	return b.store.Start()
 }
@@ -90,15 +91,20 @@ func (b *Batcher[P]) Consume(ctx context.Context, payload P) error {
 	result, err := b.store.push(ctx, r, b.cfg.WaitForResult)
 	if err != nil {
 		b.payloads.release(payload)
-		return b.refusal(err)
+		return b.refused(err, r.items)
 	}
 	if !b.cfg.WaitForResult {
 		return nil
 	}
-	if err = result.Wait(ctx); err != nil {
-		err = failure.Of(err).ForCallers(false)
+	if err = result.Wait(ctx); err == nil {
+		return nil
 	}
-	return err
+	for _, ours := range []error{partitioned.ErrAbandoned, partitioned.ErrDropped} {
+		if errors.Is(err, ours) {
+			return b.cfg.explain(err)
+		}
+	}
+	return failure.Of(err).ForCallers(false)
 }
 
 // describe returns what has to be known of a request beside its items; nil, mostly: nothing.
@@ -124,19 +130,17 @@ func (b *Batcher[P]) describe(ctx context.Context, payload P) (m *meta[P]) {
 	return m
 }
 
-// refusal says what a user can do about a request that was refused. No refusal is permanent: the sender may try again.
-func (b *Batcher[P]) refusal(err error) error {
-	unit := [...]string{partitioned.Items: "items", partitioned.Bytes: "bytes", partitioned.Requests: "requests"}[b.cfg.Unit]
+// refused returns the error for a caller whose request was refused, and notes it.
+func (b *Batcher[P]) refused(err error, items int) error {
+	err = b.cfg.explain(err)
+	fields := func() []zap.Field { return []zap.Field{zap.Error(err)} }
 	switch {
-	case errors.Is(err, partitioned.ErrFull) && b.cfg.KeyCapacity > 0:
-		return fmt.Errorf("queue is full: queue_size is %d, queue_size_per_key is %d %s: %w", b.cfg.Capacity, b.cfg.KeyCapacity, unit, err)
-	case errors.Is(err, partitioned.ErrFull):
-		return fmt.Errorf("queue is full: queue_size is %d %s: %w", b.cfg.Capacity, unit, err)
 	case errors.Is(err, partitioned.ErrTooManyKeys):
-		return fmt.Errorf("too many combinations of the keys' values pending: metadata_cardinality_limit is %d: %w", b.cfg.MaxKeys, err)
-	default:
-		return err
+		b.tooManyKeys.happened(items, fields)
+	case !errors.Is(err, partitioned.ErrClosed):
+		b.refusing.happened(items, fields)
 	}
+	return err
 }
 
 // Stats is the snapshot that all instruments observe. The streams of a map with partitions are not keys.
@@ -156,10 +160,12 @@ func (b *Batcher[P]) Shutdown(ctx context.Context) error {
 	b.health.end()
 	err := b.store.Shutdown(ctx)
 	b.telemetry.shutdown()
-	if err != nil {
-		st := b.store.Stats() // the metrics end here, so the last figures go to the log
-		b.log.Error("Shutdown dropped what was pending", zap.Error(err), zap.Int64("accepted", st.Accepted),
-			zap.Int64("forwarded", st.Forwarded), zap.Int64("returned", st.Returned), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
+	if err == nil {
+		return nil
 	}
+	err = b.cfg.explainLoss(err)
+	st := b.store.Stats()
+	b.log.Error("Shutdown dropped what was pending", zap.Error(err), zap.Int64("accepted", st.Accepted),
+		zap.Int64("forwarded", st.Forwarded), zap.Int64("returned", st.Returned), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
 	return err
 }

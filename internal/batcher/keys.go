@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -23,6 +24,7 @@ import (
 type keyer struct {
 	metadata []string // names, in lower case
 	resource []resourceKey
+	met      *atomic.Bool // a request had a value for one of metadata
 }
 
 // resourceKey is an attribute of resources that is part of the key.
@@ -32,6 +34,7 @@ type resourceKey struct {
 }
 
 func newKeyer(metadata, resource []string) (k keyer) {
+	k.met = new(atomic.Bool)
 	for _, name := range metadata {
 		k.metadata = append(k.metadata, strings.ToLower(name))
 	}
@@ -53,16 +56,23 @@ func (k *keyer) appendClient(ctx context.Context, b []byte) []byte {
 	if len(k.metadata) == 0 {
 		return b
 	}
-	metadata := client.FromContext(ctx).Metadata
+	metadata, found := client.FromContext(ctx).Metadata, false
 	for _, name := range k.metadata {
 		values := metadata.Get(name)
+		found = found || len(values) > 0
 		b = binary.AppendUvarint(b, uint64(len(values)))
 		for _, v := range values {
 			b = appendText(b, v)
 		}
 	}
+	if found && !k.met.Load() {
+		k.met.Store(true)
+	}
 	return b
 }
+
+// neverMet reports whether no request so far had a value for one of the names of metadata.
+func (k *keyer) neverMet() bool { return len(k.metadata) > 0 && !k.met.Load() }
 
 // appendResource appends the part of a key that hangs on the resource.
 func (k *keyer) appendResource(b []byte, attributes pcommon.Map) []byte {

@@ -21,11 +21,18 @@ type policy[P any] struct { // immutable
 	tooLarge []*regexp.Regexp // answers that mean it, beside the known ones
 	retry    configretry.BackOffConfig
 	payloads *payloads[P]
-	log      *zap.Logger
+
+	halved, retried, dropped, returned *notice
 }
 
 func newPolicy[P any](cfg Settings, p *payloads[P], log *zap.Logger) policy[P] {
-	return policy[P]{wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, payloads: p, log: log}
+	return policy[P]{
+		wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, payloads: p,
+		halved:   newNotice(log, zap.InfoLevel, "A batch is too large and is sent again in halves"),
+		retried:  newNotice(log, zap.InfoLevel, "A batch failed and is sent again later"),
+		dropped:  newNotice(log, zap.ErrorLevel, "A batch failed and is dropped; see items_dropped"),
+		returned: newNotice(log, zap.WarnLevel, "A batch failed; its callers were told"),
+	}
 }
 
 // failed is a call of the next consumer that failed.
@@ -46,10 +53,10 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	o.examine(f, batch.Weight.Items)
 	tries := attemptsOf(batch.Items)
 	tries.before, tries.bySize = true, f.bySize
-	log := o.log.With(zap.Error(f.Err()), zap.Int("items", f.items))
+	fields := func() []zap.Field { return []zap.Field{zap.Error(f.Err())} }
 	if o.split && f.out.copied && f.items > 1 && f.TooLarge(o.tooLarge) {
 		if v.Rest = o.halves(batch, f, tries); v.Rest != nil {
-			log.Info("A batch is too large and is sent again in halves")
+			o.halved.happened(f.items, fields)
 			v.Groups = []int{1, 1}
 			return v, true
 		}
@@ -57,17 +64,16 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	if o.retry.Enabled && f.out.copied && !batch.Closing && !f.Permanent() {
 		var again bool
 		if v.After, again = tries.next(&o.retry, f.took, f.Delay()); again {
-			log.Info("A batch could not be sent and is sent again", zap.Duration("after", v.After))
+			o.retried.happened(f.items, func() []zap.Field { return append(fields(), zap.Duration("after", v.After)) })
 			v.Rest, v.Groups = []request[P]{o.again(batch, f, tries)}, []int{1}
 			return v, false
 		}
-		log = log.With(zap.Int("attempts", tries.failed))
 	}
+	outcome := o.dropped
 	if o.wait {
-		log.Warn("A batch could not be sent, as those are told who wait for it")
-	} else {
-		log.Warn("A batch could not be sent and is dropped")
+		outcome = o.returned
 	}
+	outcome.happened(f.items, func() []zap.Field { return append(fields(), zap.Int("attempts", max(tries.failed, 1))) })
 	return partitioned.Verdict[request[P]]{Err: f.ForCallers(several(batch.Items)), Taken: batch.Weight.Items - f.items}, false
 }
 

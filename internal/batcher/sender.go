@@ -16,7 +16,7 @@ import (
 )
 
 // sender calls the next consumer with one payload for each batch, and tells health and telemetry how that ended.
-type sender[P any] struct { // immutable but for warned
+type sender[P any] struct { // immutable but for asked
 	wait      bool // callers wait for the result
 	copies    bool // what is sent may have to be sent again
 	keys      keyer
@@ -25,21 +25,30 @@ type sender[P any] struct { // immutable but for warned
 	telemetry *telemetry
 	health    *health
 	log       *zap.Logger
+	oversized *notice
+	panicked  *notice
 	next      func(context.Context, P) error
 
-	warned atomic.Int64 // when an oversized item was logged last, in Unix nanoseconds; 0: never
+	asked atomic.Bool // where the client metadata is
 }
 
 func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h *health, log *zap.Logger, next func(context.Context, P) error) *sender[P] {
 	return &sender[P]{
 		wait: cfg.WaitForResult, copies: cfg.SplitOnTooLarge || cfg.Retry.Enabled,
 		keys: keys, payloads: p, policy: newPolicy(cfg, p, log), telemetry: t, health: h, log: log, next: next,
+		panicked: newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
+		oversized: newNotice(log, zap.WarnLevel, "An item, or what the items of a batch have in common, is larger than send_batch_max_size_bytes and is "+
+			"sent in a batch of its own; see items_oversized"),
 	}
 }
 
 // send sends a batch as one payload, and returns what became of it. Each consumer calls it, under no lock.
 func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]]) (v partitioned.Verdict[request[P]]) {
 	s.health.begins()
+	if s.keys.neverMet() && s.asked.CompareAndSwap(false, true) {
+		s.log.Warn("No request so far has client metadata for metadata_keys: does the receiver have include_metadata: true, and do senders set it?",
+			zap.Strings("metadata_keys", s.keys.metadata))
+	}
 	if s.wait {
 		// One that is over already is nobody's any more: the batch goes out all the same.
 		if latest, ok := latestDeadline(batch.Items); ok && time.Until(latest) > 0 {
@@ -76,8 +85,8 @@ func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]
 func (s *sender[P]) call(c *sending, batch partitioned.Batch[request[P]], out *outgoing[P]) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			panicked := &partitioned.PanicError{Value: r, Stack: debug.Stack()}
-			s.log.Error("The next consumer panicked", zap.Any("panic", r), zap.ByteString("stack", panicked.Stack))
+			panicked := &failure.PanicError{Value: r, Stack: debug.Stack()}
+			s.panicked.happened(0, func() []zap.Field { return []zap.Field{zap.Any("panic", r), zap.ByteString("stack", panicked.Stack)} })
 			err = consumererror.NewPermanent(panicked)
 		}
 	}()
@@ -85,7 +94,7 @@ func (s *sender[P]) call(c *sending, batch partitioned.Batch[request[P]], out *o
 	s.payloads.load(out, batch.Items, s.copies, tooLarge)
 	if tooLarge {
 		c.bytes = s.payloads.signal.Size(out.merged)
-		s.warnOversized(c.bytes)
+		s.warnOversized(c.items, c.bytes)
 	}
 	if s.telemetry.bytes && !s.payloads.bytes {
 		c.bytes = s.payloads.signal.Size(out.sent)
@@ -97,13 +106,9 @@ func (s *sender[P]) call(c *sending, batch partitioned.Batch[request[P]], out *o
 	return s.next(c.ctx, out.sent)
 }
 
-// warnOversized logs once in a while that what cannot be divided is larger than a batch may be.
-func (s *sender[P]) warnOversized(bytes int) {
-	now := time.Now().UnixNano()
-	if last := s.warned.Load(); last != 0 && now-last < int64(time.Minute) || !s.warned.CompareAndSwap(last, now) {
-		return
-	}
-	s.log.Warn("An item, or what the items of a batch have in common, is larger than send_batch_max_size_bytes and is sent in a batch of its own; "+
-		"others like it are counted in items_oversized",
-		zap.Int("bytes", bytes), zap.Int("send_batch_max_size_bytes", s.payloads.maxBytes))
+// warnOversized notes that what cannot be divided is larger than a batch may be.
+func (s *sender[P]) warnOversized(items, bytes int) {
+	s.oversized.happened(items, func() []zap.Field {
+		return []zap.Field{zap.Int("bytes", bytes), zap.Int("send_batch_max_size_bytes", s.payloads.maxBytes)}
+	})
 }

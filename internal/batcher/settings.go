@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/config/configretry"
+	"go.uber.org/zap"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
@@ -45,6 +46,35 @@ type Map struct {
 	LogVersion    string   // attribute that is the version of a log record; "": its time
 	Remember      time.Duration
 	RememberLimit int
+}
+
+// fields are the settings in the words of the configuration, with numbers where it says automatic.
+func (s *Settings) fields() []zap.Field {
+	trigger := s.BatchSize
+	if trigger.Items == partitioned.NoTrigger {
+		trigger.Items = 0
+	}
+	buffer := "queue"
+	if s.Map != nil {
+		buffer = "map"
+	}
+	return []zap.Field{
+		zap.Duration("timeout", s.Timeout),
+		zap.Int("send_batch_size", trigger.Items), zap.Int("send_batch_max_size", s.MaxBatchSize.Items),
+		zap.Int("send_batch_size_bytes", trigger.Bytes), zap.Int("send_batch_max_size_bytes", s.MaxBatchSize.Bytes),
+		zap.Strings("metadata_keys", s.MetadataKeys), zap.Strings("resource_keys", s.ResourceKeys), zap.Int("metadata_cardinality_limit", s.MaxKeys),
+		zap.Int("partitions", s.Partitions), zap.Int("num_consumers", s.Consumers),
+		zap.String("sizer", s.sizer()), zap.Int64("queue_size", s.Capacity), zap.Int64("queue_size_per_key", s.KeyCapacity),
+		zap.Bool("block_on_overflow", s.Overflow == partitioned.Wait), zap.Bool("wait_for_result", s.WaitForResult),
+		zap.Bool("retry_on_failure", s.Retry.Enabled), zap.Bool("split_on_too_large", s.SplitOnTooLarge),
+		zap.Duration("export_timeout", s.ExportTimeout), zap.Duration("shutdown_timeout", s.ShutdownTimeout),
+		zap.String("buffer", buffer),
+	}
+}
+
+// sizer is the unit of the capacities.
+func (s *Settings) sizer() string {
+	return [...]string{partitioned.Items: "items", partitioned.Bytes: "bytes", partitioned.Requests: "requests"}[s.Unit]
 }
 
 // keyed reports whether batches are made by key.

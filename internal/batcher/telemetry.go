@@ -4,7 +4,7 @@ package batcher
 
 import (
 	"context"
-	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/processor"
@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/failure"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadata"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
@@ -23,10 +24,11 @@ type telemetry struct {
 	builder  *metadata.TelemetryBuilder
 	tracer   trace.Tracer
 	spanName string
+	series   attribute.Set // of every point
 	attrs    metric.MeasurementOption
 	bytes    bool // somebody looks at the encoded size of batches
 
-	byError, byShutdown metric.MeasurementOption // attrs with the reason of a drop
+	stats atomic.Pointer[func() partitioned.Stats] // what is observed; nil: nothing yet
 }
 
 func newTelemetry(set processor.Settings, signalName string) (*telemetry, error) {
@@ -34,56 +36,95 @@ func newTelemetry(set processor.Settings, signalName string) (*telemetry, error)
 	if err != nil {
 		return nil, err
 	}
-	processorAttr := attribute.String("processor", set.ID.String())
-	dropped := func(reason string) metric.MeasurementOption {
-		return metric.WithAttributeSet(attribute.NewSet(processorAttr, attribute.String("reason", reason)))
+	series := attribute.NewSet(attribute.String("processor", set.ID.String()), attribute.String("otel.signal", signalName))
+	t := &telemetry{
+		builder:  builder,
+		tracer:   metadata.Tracer(set.TelemetrySettings),
+		spanName: "processor/" + set.ID.String() + "/" + signalName,
+		series:   series,
+		attrs:    metric.WithAttributeSet(series),
+		bytes:    wantsBytes(set, builder),
 	}
-	return &telemetry{
-		builder:    builder,
-		tracer:     metadata.Tracer(set.TelemetrySettings),
-		spanName:   "processor/" + set.ID.String() + "/" + signalName,
-		attrs:      metric.WithAttributeSet(attribute.NewSet(processorAttr)),
-		byError:    dropped("error"),
-		byShutdown: dropped("shutdown"),
-		bytes:      wantsBytes(set, builder),
-	}, nil
+	// Counters exist from the start: what begins at 1 has no increase.
+	ctx := context.Background()
+	builder.ProcessorPartitionedbufferBatchSizeTriggerSend.Add(ctx, 0, t.attrs)
+	builder.ProcessorPartitionedbufferTimeoutTriggerSend.Add(ctx, 0, t.attrs)
+	for _, permanent := range []bool{false, true} {
+		attrs := t.failedAs(failure.Other, permanent)
+		builder.ProcessorPartitionedbufferSendFailedBatches.Add(ctx, 0, attrs)
+		builder.ProcessorPartitionedbufferSendFailedItems.Add(ctx, 0, attrs)
+	}
+	return t, nil
 }
 
-// observe registers the instruments that are read from stats when somebody asks. shutdown ends that.
-func (t *telemetry) observe(stats func() partitioned.Stats) error {
-	builder := t.builder
-	observe := func(value func(partitioned.Stats) int64) metric.Int64Callback {
-		return func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(value(stats()), t.attrs)
-			return nil
-		}
+// with returns the attributes of a point that has more than every point has.
+func (t *telemetry) with(more ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(append(t.series.ToSlice(), more...)...))
+}
+
+func (t *telemetry) failedAs(errorType string, permanent bool) metric.MeasurementOption {
+	return t.with(attribute.String("error.type", errorType), attribute.Bool("error.permanent", permanent))
+}
+
+// observed is an instrument and what it shows of a snapshot.
+type observed struct {
+	instrument metric.Int64Observable
+	value      func(*partitioned.Stats) int64
+	attrs      metric.MeasurementOption
+}
+
+// observe makes all instruments show stats, one snapshot for all of them, whenever somebody asks, and after shutdown the last
+// one. The callback is never unregistered: else losses at shutdown would reach nobody, and counters would fall meanwhile.
+func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() partitioned.Stats) error {
+	t.stats.Store(&stats)
+	all := t.observed(cfg)
+	wait := t.builder.ProcessorPartitionedbufferRoomWaitTime
+	instruments := []metric.Observable{wait}
+	for i := range all {
+		instruments = append(instruments, all[i].instrument)
 	}
-	return errors.Join(
-		builder.RegisterProcessorPartitionedbufferItemsAcceptedCallback(observe(func(s partitioned.Stats) int64 { return s.Accepted })),
-		builder.RegisterProcessorPartitionedbufferItemsForwardedCallback(observe(func(s partitioned.Stats) int64 { return s.Forwarded })),
-		builder.RegisterProcessorPartitionedbufferItemsPendingCallback(observe(func(s partitioned.Stats) int64 { return s.Queued + s.InFlight })),
-		builder.RegisterProcessorPartitionedbufferItemsReturnedCallback(observe(func(s partitioned.Stats) int64 { return s.Returned })),
-		builder.RegisterProcessorPartitionedbufferItemsRetriedCallback(observe(func(s partitioned.Stats) int64 { return s.Retried })),
-		builder.RegisterProcessorPartitionedbufferItemsOversizedCallback(observe(func(s partitioned.Stats) int64 { return s.Oversized })),
-		builder.RegisterProcessorPartitionedbufferItemsRefusedCallback(observe(func(s partitioned.Stats) int64 { return s.Refused })),
-		builder.RegisterProcessorPartitionedbufferItemsDroppedCallback(func(_ context.Context, o metric.Int64Observer) error {
-			s := stats()
-			o.Observe(s.Failed, t.byError)
-			o.Observe(s.Lost, t.byShutdown)
-			return nil
-		}),
-		builder.RegisterProcessorPartitionedbufferItemsSupersededCallback(observe(func(s partitioned.Stats) int64 { return s.Superseded })),
-		builder.RegisterProcessorPartitionedbufferRememberedVersionsCallback(observe(func(s partitioned.Stats) int64 { return s.Remembered })),
-		builder.RegisterProcessorPartitionedbufferQueueSizeCallback(observe(func(s partitioned.Stats) int64 { return s.Used })),
-		builder.RegisterProcessorPartitionedbufferQueueCapacityCallback(observe(func(s partitioned.Stats) int64 { return s.Capacity })),
-		builder.RegisterProcessorPartitionedbufferBatchesInFlightCallback(observe(func(s partitioned.Stats) int64 { return s.Calls })),
-		builder.RegisterProcessorPartitionedbufferCallersWaitingCallback(observe(func(s partitioned.Stats) int64 { return s.Callers })),
-		builder.RegisterProcessorPartitionedbufferMetadataCardinalityCallback(observe(func(s partitioned.Stats) int64 { return s.Keys })),
-		builder.RegisterProcessorPartitionedbufferRoomWaitTimeCallback(func(_ context.Context, o metric.Float64Observer) error {
-			o.Observe(stats().Waited.Seconds(), t.attrs)
-			return nil
-		}),
-	)
+	_, err := metadata.Meter(set.TelemetrySettings).RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		snapshot := (*t.stats.Load())()
+		for i := range all {
+			o.ObserveInt64(all[i].instrument, all[i].value(&snapshot), all[i].attrs)
+		}
+		o.ObserveFloat64(wait, snapshot.Waited.Seconds(), t.attrs)
+		return nil
+	}, instruments...)
+	return err
+}
+
+// observed are the instruments that show whole numbers.
+func (t *telemetry) observed(cfg Settings) []observed {
+	type stats = partitioned.Stats
+	b := t.builder
+	dropped := func(reason string) metric.MeasurementOption { return t.with(attribute.String("reason", reason)) }
+	return []observed{
+		{b.ProcessorIncomingItems, func(s *stats) int64 { return s.Accepted }, t.attrs},
+		{b.ProcessorOutgoingItems, func(s *stats) int64 { return s.Forwarded }, t.attrs},
+
+		{b.ProcessorPartitionedbufferItemsAccepted, func(s *stats) int64 { return s.Accepted }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsForwarded, func(s *stats) int64 { return s.Forwarded }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsReturned, func(s *stats) int64 { return s.Returned }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsSuperseded, func(s *stats) int64 { return s.Superseded }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Failed }, dropped("error")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Lost }, dropped("shutdown")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Evicted }, dropped("overflow")},
+		{b.ProcessorPartitionedbufferItemsPending, func(s *stats) int64 { return s.Queued + s.InFlight }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.Refused }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsRetried, func(s *stats) int64 { return s.Retried }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsOversized, func(s *stats) int64 { return s.Oversized }, t.attrs},
+
+		{b.ProcessorPartitionedbufferQueueSize, func(s *stats) int64 { return s.Used }, t.attrs},
+		{b.ProcessorPartitionedbufferQueueCapacity, func(s *stats) int64 { return s.Capacity }, t.attrs},
+		{b.ProcessorPartitionedbufferMetadataCardinality, func(s *stats) int64 { return s.Keys }, t.attrs},
+		{b.ProcessorPartitionedbufferMetadataCardinalityLimit, func(*stats) int64 { return int64(cfg.MaxKeys) }, t.attrs},
+		{b.ProcessorPartitionedbufferConsumers, func(*stats) int64 { return int64(cfg.Consumers) }, t.attrs},
+		{b.ProcessorPartitionedbufferConsumersBusy, func(s *stats) int64 { return s.Calls }, t.attrs},
+		{b.ProcessorPartitionedbufferBatchesInFlight, func(s *stats) int64 { return s.Calls }, t.attrs},
+		{b.ProcessorPartitionedbufferCallersWaiting, func(s *stats) int64 { return s.Callers }, t.attrs},
+		{b.ProcessorPartitionedbufferRememberedVersions, func(s *stats) int64 { return s.Remembered }, t.attrs},
+	}
 }
 
 // wantsBytes reports whether the encoded size of batches goes anywhere: on the detailed level only, as with batch. No
@@ -100,8 +141,13 @@ func enabled(h metric.Int64Histogram) bool {
 	return !ok || i.Enabled(context.Background())
 }
 
-// shutdown ends the observations.
-func (t *telemetry) shutdown() { t.builder.Shutdown() }
+// shutdown takes the last snapshot, which is what is observed from then on, until the meter provider ends. It does not keep
+// what was observed before alive.
+func (t *telemetry) shutdown() {
+	last := (*t.stats.Load())()
+	final := func() partitioned.Stats { return last }
+	t.stats.Store(&final)
+}
 
 // sending is one batch on its way: its span, and what there is to tell when it is over.
 type sending struct {
@@ -136,6 +182,10 @@ func (s *sending) end(err error) {
 		s.span.SetAttributes(attribute.Int("items", s.items))
 	}
 	if err != nil {
+		f := failure.Of(err)
+		failed := s.t.failedAs(f.Type(), f.Permanent())
+		b.ProcessorPartitionedbufferSendFailedBatches.Add(s.ctx, 1, failed)
+		b.ProcessorPartitionedbufferSendFailedItems.Add(s.ctx, int64(s.items), failed)
 		s.span.SetStatus(codes.Error, err.Error())
 		return
 	}

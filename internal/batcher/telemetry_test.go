@@ -37,7 +37,6 @@ func TestBytesAreCountedOnlyForSomebody(t *testing.T) {
 			recorder, err := newTelemetry(metadatatest.NewSettings(componenttest.NewTelemetry(test.options...)), "logs")
 			require.NoError(t, err)
 			require.Equal(t, test.want, recorder.bytes)
-			recorder.shutdown()
 		})
 	}
 }

@@ -25,31 +25,38 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                          metric.Meter
-	mu                                             sync.Mutex
-	registrations                                  []metric.Registration
-	ProcessorPartitionedbufferBatchAge             metric.Float64Histogram
-	ProcessorPartitionedbufferBatchSendSize        metric.Int64Histogram
-	ProcessorPartitionedbufferBatchSendSizeBytes   metric.Int64Histogram
-	ProcessorPartitionedbufferBatchSizeTriggerSend metric.Int64Counter
-	ProcessorPartitionedbufferBatchesInFlight      metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferCallersWaiting       metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferItemsAccepted        metric.Int64ObservableCounter
-	ProcessorPartitionedbufferItemsDropped         metric.Int64ObservableCounter
-	ProcessorPartitionedbufferItemsForwarded       metric.Int64ObservableCounter
-	ProcessorPartitionedbufferItemsOversized       metric.Int64ObservableCounter
-	ProcessorPartitionedbufferItemsPending         metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferItemsRefused         metric.Int64ObservableCounter
-	ProcessorPartitionedbufferItemsRetried         metric.Int64ObservableCounter
-	ProcessorPartitionedbufferItemsReturned        metric.Int64ObservableCounter
-	ProcessorPartitionedbufferItemsSuperseded      metric.Int64ObservableCounter
-	ProcessorPartitionedbufferMetadataCardinality  metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferQueueCapacity        metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferQueueSize            metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferRememberedVersions   metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferRoomWaitTime         metric.Float64ObservableCounter
-	ProcessorPartitionedbufferSendDuration         metric.Float64Histogram
-	ProcessorPartitionedbufferTimeoutTriggerSend   metric.Int64Counter
+	meter                                              metric.Meter
+	mu                                                 sync.Mutex
+	registrations                                      []metric.Registration
+	ProcessorIncomingItems                             metric.Int64ObservableCounter
+	ProcessorOutgoingItems                             metric.Int64ObservableCounter
+	ProcessorPartitionedbufferBatchAge                 metric.Float64Histogram
+	ProcessorPartitionedbufferBatchSendSize            metric.Int64Histogram
+	ProcessorPartitionedbufferBatchSendSizeBytes       metric.Int64Histogram
+	ProcessorPartitionedbufferBatchSizeTriggerSend     metric.Int64Counter
+	ProcessorPartitionedbufferBatchesInFlight          metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferCallersWaiting           metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferConsumers                metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferConsumersBusy            metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferItemsAccepted            metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsDropped             metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsForwarded           metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsOversized           metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsPending             metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferItemsRefused             metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsRetried             metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsReturned            metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsSuperseded          metric.Int64ObservableCounter
+	ProcessorPartitionedbufferMetadataCardinality      metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferMetadataCardinalityLimit metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferQueueCapacity            metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferQueueSize                metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferRememberedVersions       metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferRoomWaitTime             metric.Float64ObservableCounter
+	ProcessorPartitionedbufferSendDuration             metric.Float64Histogram
+	ProcessorPartitionedbufferSendFailedBatches        metric.Int64Counter
+	ProcessorPartitionedbufferSendFailedItems          metric.Int64Counter
+	ProcessorPartitionedbufferTimeoutTriggerSend       metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -61,6 +68,36 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterProcessorIncomingItemsCallback sets callback for observable ProcessorIncomingItems metric.
+func (builder *TelemetryBuilder) RegisterProcessorIncomingItemsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorIncomingItems, obs: o})
+		return nil
+	}, builder.ProcessorIncomingItems)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorOutgoingItemsCallback sets callback for observable ProcessorOutgoingItems metric.
+func (builder *TelemetryBuilder) RegisterProcessorOutgoingItemsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorOutgoingItems, obs: o})
+		return nil
+	}, builder.ProcessorOutgoingItems)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterProcessorPartitionedbufferBatchesInFlightCallback sets callback for observable ProcessorPartitionedbufferBatchesInFlight metric.
@@ -84,6 +121,36 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferCallersWaitin
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferCallersWaiting, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferCallersWaiting)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferConsumersCallback sets callback for observable ProcessorPartitionedbufferConsumers metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferConsumersCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferConsumers, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferConsumers)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferConsumersBusyCallback sets callback for observable ProcessorPartitionedbufferConsumersBusy metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferConsumersBusyCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferConsumersBusy, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferConsumersBusy)
 	if err != nil {
 		return err
 	}
@@ -243,6 +310,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferMetadataCardi
 	return nil
 }
 
+// RegisterProcessorPartitionedbufferMetadataCardinalityLimitCallback sets callback for observable ProcessorPartitionedbufferMetadataCardinalityLimit metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferMetadataCardinalityLimitCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferMetadataCardinalityLimit, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferMetadataCardinalityLimit)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorPartitionedbufferQueueCapacityCallback sets callback for observable ProcessorPartitionedbufferQueueCapacity metric.
 func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferQueueCapacityCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -341,11 +423,23 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ProcessorIncomingItems, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_incoming_items",
+		metric.WithDescription("Number of items that the processor accepted, under the name that processors have it by. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorOutgoingItems, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_outgoing_items",
+		metric.WithDescription("Number of items that the next consumer took, under the name that processors have it by. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferBatchAge, err = builder.meter.Float64Histogram(
 		"otelcol_processor_partitionedbuffer_batch_age",
 		metric.WithDescription("Age of a batch's oldest item when the batch was sent. [Alpha]"),
 		metric.WithUnit("s"),
-		metric.WithExplicitBucketBoundaries([]float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}...),
+		metric.WithExplicitBucketBoundaries([]float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300}...),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferBatchSendSize, err = builder.meter.Int64Histogram(
@@ -376,8 +470,20 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferCallersWaiting, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_callers_waiting",
-		metric.WithDescription("Number of callers that wait for room at the moment. [Alpha]"),
+		metric.WithDescription("Number of callers that wait for capacity at the moment. [Alpha]"),
 		metric.WithUnit("{caller}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferConsumers, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_partitionedbuffer_consumers",
+		metric.WithDescription("Number of consumers, each of which calls the next consumer with one batch at a time. [Alpha]"),
+		metric.WithUnit("{consumer}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferConsumersBusy, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_partitionedbuffer_consumers_busy",
+		metric.WithDescription("Number of consumers that are at work at the moment. [Alpha]"),
+		metric.WithUnit("{consumer}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsAccepted, err = builder.meter.Int64ObservableCounter(
@@ -440,15 +546,21 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{combination}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferMetadataCardinalityLimit, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_partitionedbuffer_metadata_cardinality_limit",
+		metric.WithDescription("Most combinations of metadata_keys and resource_keys values that may have something pending. 0 is no limit. [Alpha]"),
+		metric.WithUnit("{combination}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferQueueCapacity, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_queue_capacity",
-		metric.WithDescription("Capacity, in the unit of the sizer; of all pipelines with this processor. [Alpha]"),
+		metric.WithDescription("Capacity, in the unit of the sizer. [Alpha]"),
 		metric.WithUnit("{unit}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferQueueSize, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_queue_size",
-		metric.WithDescription("What is pending, in the unit of the sizer; of all pipelines with this processor. [Alpha]"),
+		metric.WithDescription("What is pending, in the unit of the sizer. [Alpha]"),
 		metric.WithUnit("{unit}"),
 	)
 	errs = errors.Join(errs, err)
@@ -460,7 +572,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferRoomWaitTime, err = builder.meter.Float64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_room_wait_time",
-		metric.WithDescription("Time that callers waited for room, all together, counted when their wait ends. [Alpha]"),
+		metric.WithDescription("Time that callers waited for capacity, all together, counted when their wait ends. [Alpha]"),
 		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
@@ -468,7 +580,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_send_duration",
 		metric.WithDescription("Duration of the next consumer's calls. [Alpha]"),
 		metric.WithUnit("s"),
-		metric.WithExplicitBucketBoundaries([]float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}...),
+		metric.WithExplicitBucketBoundaries([]float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferSendFailedBatches, err = builder.meter.Int64Counter(
+		"otelcol_processor_partitionedbuffer_send_failed_batches",
+		metric.WithDescription("Number of calls of the next consumer that failed, each attempt counted. [Alpha]"),
+		metric.WithUnit("{batch}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferSendFailedItems, err = builder.meter.Int64Counter(
+		"otelcol_processor_partitionedbuffer_send_failed_items",
+		metric.WithDescription("Number of items in calls of the next consumer that failed, each attempt counted. [Alpha]"),
+		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferTimeoutTriggerSend, err = builder.meter.Int64Counter(

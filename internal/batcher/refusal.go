@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// callerError is an error of the queue in the words of the configuration: what happened, which key with which value decided it,
+// and what can be done. None is permanent: the sender may try again.
+type callerError struct {
+	text  string
+	cause error // for programs; its text is not shown
+}
+
+func (e *callerError) Error() string { return e.text }
+func (e *callerError) Unwrap() error { return e.cause }
+
+// explain returns an error of the queue for a caller. An error of the next consumer, or of another processor, stays as it is.
+func (s *Settings) explain(err error) error {
+	if _, ok := errors.AsType[*callerError](err); ok {
+		return err
+	}
+	text := ""
+	switch {
+	case errors.Is(err, partitioned.ErrFull):
+		text = "the queue is full: " + s.limits() + "; send again later, or raise it if this lasts"
+	case errors.Is(err, partitioned.ErrTooManyKeys):
+		text = fmt.Sprintf("too many combinations of values of metadata_keys and resource_keys are pending: metadata_cardinality_limit is %d; send again later, or raise it", s.MaxKeys)
+	case errors.Is(err, partitioned.ErrClosed):
+		text = "the processor is shutting down, or was not started: nothing was accepted; send again later"
+	case errors.Is(err, partitioned.ErrAbandoned):
+		text = fmt.Sprintf("the caller gave up waiting for its result (wait_for_result is true): %v; what was accepted may still be delivered", contextError(err))
+	case errors.Is(err, partitioned.ErrDropped):
+		text = fmt.Sprintf("dropped at shutdown: shutdown_timeout is %v; send again, and raise it if this lasts", s.ShutdownTimeout)
+	case contextError(err) != nil:
+		text = fmt.Sprintf("nothing accepted, the caller gave up waiting for capacity: %v; %s", contextError(err), s.limits())
+	case !strings.Contains(err.Error(), "partitioned: "):
+		return err
+	default:
+		text = strings.ReplaceAll(err.Error(), "partitioned: ", "")
+	}
+	return &callerError{text, err}
+}
+
+// explainLoss returns the error of a Shutdown that left something.
+func (s *Settings) explainLoss(err error) error {
+	return &callerError{fmt.Sprintf("%s; shutdown_timeout is %v", strings.TrimPrefix(err.Error(), "partitioned: "), s.ShutdownTimeout), err}
+}
+
+// limits are the keys that decide when the queue is full.
+func (s *Settings) limits() string {
+	if s.KeyCapacity > 0 {
+		return fmt.Sprintf("queue_size is %d %s, queue_size_per_key is %d", s.Capacity, s.sizer(), s.KeyCapacity)
+	}
+	return fmt.Sprintf("queue_size is %d %s", s.Capacity, s.sizer())
+}
+
+// contextError returns why the caller's context ended; nil: err does not say.
+func contextError(err error) error {
+	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, ended) {
+			return ended
+		}
+	}
+	return nil
+}
