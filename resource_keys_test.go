@@ -409,3 +409,28 @@ func TestPayloadOverSeveralPartitionsIsRefusedWhole(t *testing.T) {
 		require.NoError(t, p.pushAll(context.Background(), 1, 0, 10, 20, 30, 40, 50))
 	})
 }
+
+// TestPayloadWithTooLongAKeyIsRefusedWhole, for good, wherever it would be held, and stays as it was.
+func TestPayloadWithTooLongAKeyIsRefusedWhole(t *testing.T) {
+	for name, set := range map[string]func(*Config){"queue": func(*Config) {}, "resources": byResource, "records": byRecord} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPipelineOf(t, logs, func(c *Config) {
+					set(c)
+					c.ResourceKeys = []string{"tenant"}
+				}, func(context.Context, plog.Logs) error { return nil })
+				ld := logs.payload(0, 2)
+				logs.Merge(ld, logs.payload(5, 2), logs.payload(9, 1))
+				for i, tenant := range []string{"short", "short too", strings.Repeat("x", 16<<10+1)} {
+					ld.ResourceLogs().At(i).Resource().Attributes().PutEmptySlice("tenant").AppendEmpty().SetStr(tenant)
+				}
+				before := logs.items(ld)
+				err := p.consume(ld)
+				require.ErrorContains(t, err, `"tenant" has more than 16384 bytes`)
+				require.True(t, consumererror.IsPermanent(err))
+				require.Equal(t, before, logs.items(ld))
+				require.Zero(t, p.stats("items_accepted"))
+			})
+		})
+	}
+}

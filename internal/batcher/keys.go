@@ -5,13 +5,17 @@ package batcher
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // keyer makes the key of a request of its client metadata and the attributes of a resource, and client metadata of the key
@@ -20,7 +24,8 @@ import (
 // A key is, for each name of metadata in turn, the number of values and then each value with its length before it; and then
 // for each name of resource the type of its value, 0 if there is none, and the value as text with its length before it. All
 // numbers are unsigned varints. So it is injective: no two combinations share a key, whatever their values contain; a name
-// without a value differs from one with an empty value, and the string "1" from the number 1.
+// without a value differs from one with an empty value, and the string "1" from the number 1. Lists and maps are injective as
+// texts, see [signal.AppendText].
 type keyer struct {
 	metadata []string // names, in lower case
 	resource []resourceKey
@@ -74,8 +79,12 @@ func (k *keyer) appendClient(ctx context.Context, b []byte) []byte {
 // neverMet reports whether no request so far had a value for one of the names of metadata.
 func (k *keyer) neverMet() bool { return len(k.metadata) > 0 && !k.met.Load() }
 
-// appendResource appends the part of a key that hangs on the resource.
-func (k *keyer) appendResource(b []byte, attributes pcommon.Map) []byte {
+// maxKeyText is the most bytes that the text of an attribute may have: a key is kept as long as anything of it is pending, and
+// goes out with each batch as client metadata.
+const maxKeyText = 16 << 10
+
+// appendResource appends the part of a key that hangs on the resource. It fails, permanently, if the text of a value is too long.
+func (k *keyer) appendResource(b []byte, attributes pcommon.Map) ([]byte, error) {
 	for _, key := range k.resource {
 		v, ok := attributes.Get(key.attribute)
 		if !ok {
@@ -83,17 +92,27 @@ func (k *keyer) appendResource(b []byte, attributes pcommon.Map) []byte {
 			continue
 		}
 		b = append(b, byte(v.Type())+1)
+		short := true
 		switch v.Type() {
 		case pcommon.ValueTypeStr:
-			b = appendText(b, v.Str())
+			if short = len(v.Str()) <= maxKeyText; short {
+				b = appendText(b, v.Str())
+			}
 		case pcommon.ValueTypeInt:
 			var digits [20]byte
 			b = appendText(b, strconv.AppendInt(digits[:0], v.Int(), 10))
 		default:
-			b = appendText(b, v.AsString())
+			var text []byte
+			if text, short = signal.AppendText(nil, v, maxKeyText); short {
+				b = appendText(b, text)
+			}
+		}
+		if !short {
+			return b, consumererror.NewPermanent(fmt.Errorf(
+				"resource_keys: attribute %q has more than %d bytes as text, which is the most that a key takes", key.attribute, maxKeyText))
 		}
 	}
-	return b
+	return b, nil
 }
 
 func appendText[T string | []byte](b []byte, text T) []byte {

@@ -4,7 +4,9 @@ package batcher
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,8 +14,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"pgregory.net/rapid"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // Whatever the values contain, two combinations never share a key, and each is found again in its own.
@@ -34,7 +39,11 @@ func TestKeysAreInjective(t *testing.T) {
 		return drawn
 	})
 	attribute := rapid.Custom(func(t *rapid.T) any {
-		return rapid.SampledFrom([]any{nil, "", "0", "1", "true", "a", "\x01", int64(0), int64(1), -1.5, 1.0, true, false, []any{"1"}, []any{int64(1)}, map[string]any{"a": "b"}}).Draw(t, "attribute")
+		return rapid.SampledFrom([]any{
+			nil, "", "0", "1", "true", "a", "\x01", int64(0), int64(1), -1.5, 1.0, true, false, []any{"1"}, []any{int64(1)}, map[string]any{"a": "b"},
+			[]any{1.0}, []any{math.NaN()}, []any{math.Inf(1)}, []any{math.Inf(-1)}, []any{"\xff"}, []any{"\xfe"}, []any{"AQ=="}, []any{[]byte{1}}, []byte{1}, "AQ==",
+			map[string]any{"a": math.NaN()}, map[string]any{"a": "\xff"}, map[string]any{"\xff": "a"}, map[string]any{"\xfe": "a"}, map[string]any{}, []any{},
+		}).Draw(t, "attribute")
 	})
 	k := newKeyer(names, []string{"r1", "r2"})
 	rapid.Check(t, func(t *rapid.T) {
@@ -48,25 +57,30 @@ func TestKeysAreInjective(t *testing.T) {
 			}
 		}
 		resource := [2]pcommon.Map{pcommon.NewMap(), pcommon.NewMap()}
-		for _, r := range resource {
+		var raw [2]string // what is in them, exactly
+		for i, r := range resource {
 			for _, name := range []string{"r1", "r2", "other"} {
-				if v := attribute.Draw(t, name); v != nil {
+				v := attribute.Draw(t, name)
+				if v != nil {
 					require.NoError(t, r.PutEmpty(name).FromRaw(v))
+				}
+				if name != "other" {
+					raw[i] += fmt.Sprintf("%#v;", v)
 				}
 			}
 		}
 		keyOf := func(values map[string][]string, r pcommon.Map) string {
 			ctx := client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(values)})
-			return string(k.appendResource(k.appendClient(ctx, nil), r))
+			key, err := k.appendResource(k.appendClient(ctx, nil), r)
+			require.NoError(t, err)
+			return string(key)
 		}
-		same := reflect.DeepEqual(one, other)
+		same := reflect.DeepEqual(one, other) && raw[0] == raw[1]
 		want := maps.Clone(one)
 		for _, name := range []string{"r1", "r2"} {
-			v, ok := resource[0].Get(name)
-			w, okToo := resource[1].Get(name)
-			same = same && ok == okToo && (!ok || v.Equal(w) || v.Type() == w.Type() && v.AsString() == w.AsString())
-			if ok {
-				want[name] = []string{v.AsString()}
+			if v, ok := resource[0].Get(name); ok {
+				text, _ := signal.AppendText(nil, v, maxKeyText)
+				want[name] = []string{string(text)}
 			}
 		}
 		require.Equal(t, same, keyOf(one, resource[0]) == keyOf(other, resource[1]))
@@ -82,4 +96,25 @@ func metadataOf(ctx context.Context) map[string][]string {
 		all[name] = metadata.Get(name)
 	}
 	return all
+}
+
+// TestKeyHasALimit: the error is permanent, and names the attribute and the limit, of whatever type the value is and however deep.
+func TestKeyHasALimit(t *testing.T) {
+	k := newKeyer(nil, []string{"first", "tenant"})
+	for name, raw := range map[string]any{
+		"text": strings.Repeat("x", maxKeyText+1), "bytes": make([]byte, maxKeyText), "list": []any{strings.Repeat("x", maxKeyText)},
+		"map": map[string]any{strings.Repeat("x", maxKeyText): 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := pcommon.NewMap()
+			require.NoError(t, r.PutEmpty("tenant").FromRaw(raw))
+			_, err := k.appendResource(nil, r)
+			require.ErrorContains(t, err, `resource_keys: attribute "tenant" has more than 16384 bytes`)
+			require.True(t, consumererror.IsPermanent(err))
+		})
+	}
+	r := pcommon.NewMap()
+	r.PutStr("tenant", strings.Repeat("x", maxKeyText))
+	_, err := k.appendResource(nil, r)
+	require.NoError(t, err)
 }

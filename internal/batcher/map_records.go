@@ -81,7 +81,10 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 		w = &recordWriter[P, R]{}
 	}
 	w.write(ctx, m, from, r.meta)
-	err := m.PutAllNewer(ctx, w.entries...)
+	err := w.streams.err
+	if err == nil {
+		err = m.PutAllNewer(ctx, w.entries...)
+	}
 	clear(w.entries)
 	if cap(w.entries) <= maxWriter {
 		m.writers.Put(w)

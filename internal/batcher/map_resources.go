@@ -71,12 +71,17 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 		r.payload = m.payloads.copy(given)
 	}
 	var one [1]resourceEntry[P]
-	entries := m.entries(ctx, r, one[:0])
+	entries, err := m.entries(ctx, r, one[:0])
+	if err != nil {
+		if copied {
+			m.payloads.release(r.payload)
+		}
+		return partitioned.Result{}, err
+	}
 	for range len(entries) - 1 { // each has a reference
 		m.payloads.hold(r.payload)
 	}
 	var result partitioned.Result
-	var err error
 	if wait {
 		result, err = m.MergeAllResult(ctx, entries...)
 	} else {
@@ -96,7 +101,7 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 }
 
 // entries makes an entry for each resource of r with an item, behind those in entries.
-func (m *resources[P]) entries(ctx context.Context, r request[P], entries []resourceEntry[P]) []resourceEntry[P] {
+func (m *resources[P]) entries(ctx context.Context, r request[P], entries []resourceEntry[P]) ([]resourceEntry[P], error) {
 	w, _ := m.writers.Get().(*resourceWriter[P])
 	if w == nil {
 		w = &resourceWriter[P]{}
@@ -116,7 +121,7 @@ func (m *resources[P]) entries(ctx context.Context, r request[P], entries []reso
 		}
 		entries = append(entries, resourceEntry[P]{Key: resourceID{m.router.stream(&w.streams, r.payload, i), identity}, Value: of})
 	}
-	return entries
+	return entries, w.streams.err
 }
 
 // gather runs under the lock of the partition. What is below the resources becomes one when the entry is taken: here it would hold up

@@ -39,13 +39,16 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 		return string(k), nil, nil
 	}
 	for i := range o.signal.Resources(r.payload) {
-		k = o.appendPart(k[:client], r.payload, i)
+		if k, err = o.appendPart(k[:client], r.payload, i); err != nil {
+			return "", nil, err
+		}
 		switch {
 		case i == 0:
 			key = string(k)
 		case string(k) == key:
 		case r.meta == nil || !r.meta.whole:
-			return "", o.divide(r, k[:client]), nil
+			parts, err = o.divide(r, k[:client])
+			return "", parts, err
 		case !o.none():
 			return "", nil, consumererror.NewPermanent(fmt.Errorf(
 				"profiles of several combinations of resource_keys that cannot be taken apart: %w", o.signal.Check(r.payload)))
@@ -55,12 +58,13 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 }
 
 // divide makes a request for each key of r. client is the part of a key that is the same for all of them.
-func (o *router[P]) divide(r request[P], client []byte) []request[P] {
+func (o *router[P]) divide(r request[P], client []byte) (parts []request[P], err error) {
 	d := &division[P]{payload: r.payload, of: make([]int, o.signal.Resources(r.payload))}
 	key, index := client, map[string]int{}
-	var parts []request[P]
 	for i := range d.of {
-		key = o.appendPart(key[:len(client)], r.payload, i)
+		if key, err = o.appendPart(key[:len(client)], r.payload, i); err != nil {
+			return nil, err
+		}
 		n, ok := index[string(key)]
 		if !ok {
 			n = len(parts)
@@ -83,16 +87,16 @@ func (o *router[P]) divide(r request[P], client []byte) []request[P] {
 	}
 	d.n = len(parts)
 	// Parts without items go the way of an empty payload.
-	return slices.DeleteFunc(parts, func(r request[P]) bool { return r.items == 0 })
+	return slices.DeleteFunc(parts, func(r request[P]) bool { return r.items == 0 }), nil
 }
 
 // appendPart appends to a key what it gets of a resource.
-func (o *router[P]) appendPart(key []byte, payload P, i int) []byte {
+func (o *router[P]) appendPart(key []byte, payload P, i int) ([]byte, error) {
 	attributes := o.signal.Resource(payload, i).Attributes()
 	if len(o.partitions) == 0 {
 		return o.appendResource(key, attributes)
 	}
-	return append(key, o.partition(signal.HashAttributes(o.seed, attributes))...)
+	return append(key, o.partition(signal.HashAttributes(o.seed, attributes))...), nil
 }
 
 func (o *router[P]) partition(hash uint64) string {
@@ -109,20 +113,25 @@ type streams struct {
 	key    []byte
 	client int    // length of the part that is the same for all
 	last   string // stream that was found
+	err    error  // of the last that was not
 }
 
 func (o *router[P]) begin(ctx context.Context, s *streams) {
-	s.last = ""
+	s.last, s.err = "", nil
 	s.key = o.appendClient(ctx, s.key[:0])
 	s.client = len(s.key)
 }
 
-// stream returns the stream of a resource; "": there is one for everything.
+// stream returns the stream of a resource; "": there is one for everything, or it has none, and s.err says why.
 func (o *router[P]) stream(s *streams, payload P, i int) string {
 	if o.single() {
 		return ""
 	}
-	s.key = o.appendPart(s.key[:s.client], payload, i)
+	var err error
+	if s.key, err = o.appendPart(s.key[:s.client], payload, i); err != nil {
+		s.err = err
+		return ""
+	}
 	if s.last == "" || string(s.key) != s.last {
 		s.last = string(s.key)
 	}
