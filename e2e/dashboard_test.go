@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 	"gonum.org/v1/plot/plotter"
 
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otlpio"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/picture"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/prometheus"
 )
@@ -93,11 +94,15 @@ func hasValue(m model.Matrix) bool {
 	return false
 }
 
-// drawPictures draws a picture of each row.
+// drawPictures draws a picture of each row, of the pipelines of that signal whose losses at shutdown were seen.
 func drawPictures(
 	ctx context.Context, t *testing.T, s *prometheus.Server, rows []dashboardRow, span v1.Range, marks []time.Time,
 ) {
 	t.Helper()
+	signal := string(otlpio.Logs)
+	if valueOf(ctx, t, s, `sum(max_over_time(`+prefix+`items_dropped{reason="shutdown",otel_signal="traces"}[5m]))`) > 0 {
+		signal = string(otlpio.Traces)
+	}
 	for _, r := range rows {
 		var panels []picture.Panel
 		for _, p := range r.panels {
@@ -106,7 +111,7 @@ func drawPictures(
 				panel.Marks = append(panel.Marks, m.Sub(span.Start).Seconds())
 			}
 			for _, q := range p.Targets {
-				for _, series := range runQuery(ctx, t, s, q.Expr, ".*", span) {
+				for _, series := range runQuery(ctx, t, s, q.Expr, signal, span) {
 					panel.Series = append(panel.Series, toSeries(series, q.LegendFormat, span.Start))
 				}
 			}

@@ -21,6 +21,7 @@ type condition struct {
 	name     string
 	settings string        // the processor's, in YAML, in braces
 	fault    otlpio.Answer // the backend's, while the condition lasts
+	stop     bool          // the collector is stopped under the fault
 	alerts   []string      // what fires, and nothing else: the alert's name, and its reason if it has one
 }
 
@@ -41,7 +42,16 @@ func conditions(recovered <-chan struct{}) []condition {
 			fault: func(context.Context, otlpio.Payload) error {
 				return status.Error(codes.Unavailable, "not now")
 			},
-			alerts: []string{"PartitionedBufferLosing error"},
+			alerts: []string{"PartitionedBufferLosing error", "PartitionedBufferFailingBackend"},
+		},
+		{
+			// The Collector stops one pipeline after the other. Whichever is first, its losses are there to be scraped while the
+			// other has its time.
+			name:     "stopping",
+			settings: "{send_batch_size: 100, shutdown_timeout: 3s}",
+			fault:    otlpio.Hold(nil), // for ever
+			stop:     true,
+			alerts:   []string{"PartitionedBufferLosing shutdown"},
 		},
 	}
 }
@@ -75,7 +85,7 @@ func TestMonitoring(t *testing.T) {
 	marks := []time.Time{time.Now()}
 	want := map[string][]string{}
 	for _, o := range targets {
-		o.backend.SetAnswer(o.fault)
+		o.fail(ctx, t)
 		want[o.name] = o.alerts
 	}
 	waitForAlerts(ctx, t, server, want)
@@ -155,5 +165,21 @@ func load(ctx context.Context, client *otlpio.Client, s otlpio.Signal) {
 		case <-tick.C:
 		case <-ctx.Done():
 		}
+	}
+}
+
+// fail has the condition begin.
+func (o *target) fail(ctx context.Context, t *testing.T) {
+	t.Helper()
+	o.backend.SetAnswer(o.fault)
+	if !o.stop {
+		return
+	}
+	poll(ctx, t, "batches are pending in both pipelines", func() bool {
+		m := scrape(ctx, t, o.Collector)
+		return m.Sum(prefix+"items_pending", "otel_signal", "traces") >= 500 && m.Sum(prefix+"items_pending", "otel_signal", "logs") >= 500
+	})
+	if err := o.Terminate(); err != nil {
+		t.Error(err)
 	}
 }

@@ -83,16 +83,15 @@ var rows = []row{
 			},
 		},
 		{
-			"Calls in flight", "Batches that the next consumer has at the moment.", "short",
-			[]query{{pipeline, total("#batches_in_flight")}},
+			"Busy consumers", "Of all consumers. At 100 % for long, more of them would send more.", "percentunit",
+			[]query{{pipeline, highest("#consumers_busy / #consumers")}},
 		},
 		{
-			"Callers that wait", "Consume calls that wait for capacity at the moment.", "short",
-			[]query{{pipeline, total("#callers_waiting")}},
-		},
-		{
-			"Waiting for capacity", "Seconds that callers waited, in each second; counted when a wait ends.", "s",
-			[]query{{pipeline, rate("#room_wait_time")}},
+			"Callers that wait", "Now: Consume calls that wait for capacity. Average: seconds waited in each second, counted when a wait ends.", "short",
+			[]query{
+				{pipeline + " now", total("#callers_waiting")},
+				{pipeline + " average", rate("#room_wait_time")},
+			},
 		},
 	}},
 	{"Is it losing anything?", []panel{
@@ -105,11 +104,23 @@ var rows = []row{
 			[]query{{pipeline, rate("#items_refused")}},
 		},
 		{
+			"Failed calls", "Of the next consumer, by type of error.", "cps",
+			[]query{{pipeline + " {{error_type}}", rateBy("error_type", "#send_failed_batches")}},
+		},
+		{
+			"Items in failed calls", "Permanent: not to be sent again.", "cps",
+			[]query{{pipeline + " permanent={{error_permanent}}", rateBy("error_permanent", "#send_failed_items")}},
+		},
+		{
 			"Returned and sent again", "Returned: the caller that waited got the error. Retried: to be sent again, each time counted.", "cps",
 			[]query{
 				{pipeline + " returned", rate("#items_returned")},
 				{pipeline + " retried", rate("#items_retried")},
 			},
+		},
+		{
+			"Oversized items", "Each is alone larger than a batch may be, and was sent alone. A backend may refuse it.", "cps",
+			[]query{{pipeline, rate("#items_oversized")}},
 		},
 	}},
 	{"What is it sending?", []panel{
@@ -146,15 +157,14 @@ var rows = []row{
 			"Bytes", "Encoded, a second. Only with the collector's metrics on the detailed level.", "Bps",
 			[]query{{pipeline, rate("#batch_send_size_bytes_sum")}},
 		},
-		{
-			"Oversized items", "Each is alone larger than a batch may be, and was sent alone.", "cps",
-			[]query{{pipeline, rate("#items_oversized")}},
-		},
 	}},
 	{"Tenants", []panel{
 		{
-			"Keys", "Combinations of metadata_keys and resource_keys values with something pending.", "short",
-			[]query{{pipeline, highest("#metadata_cardinality")}},
+			"Keys", "Combinations of metadata_keys and resource_keys values with something pending, and the limit; a limit of 0 is none.", "short",
+			[]query{
+				{pipeline, highest("#metadata_cardinality")},
+				{pipeline + " limit", highest("#metadata_cardinality_limit")},
+			},
 		},
 	}},
 }
