@@ -23,6 +23,11 @@ type Resources[P any] interface {
 	// finish is to be called once with each part before that is used; nil: they are finished. It may be called for several
 	// parts at once.
 	Divide(p P, of []int, n int) (parts []P, finish func(part P))
+
+	// Unite undoes Divide: it moves the resources of the parts back to where they were in p, which still has the shells that
+	// Divide left. Each part has as many resources as it had then, and may be used for nothing but Unref afterwards. Not for
+	// profiles, whose parts have dictionaries of their own.
+	Unite(p P, parts []P, of []int)
 }
 
 // divide moves resources from p to the parts that they belong to.
@@ -44,6 +49,18 @@ func divide[P any, E movable[E], S slice[E]](p P, of []int, n int, resources fun
 		}
 	}
 	return parts
+}
+
+// unite moves resources from the parts back to p.
+func unite[P any, E movable[E], S slice[E]](p P, parts []P, of []int, resources func(P) S) {
+	next := make([]int, len(parts))
+	to := resources(p)
+	for i, k := range of {
+		if k >= 0 {
+			resources(parts[k]).At(next[k]).MoveTo(to.At(i))
+			next[k]++
+		}
+	}
 }
 
 // itemsOf counts the items of a container by the counts of its children.

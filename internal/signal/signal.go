@@ -39,6 +39,9 @@ type Signal[P any] interface {
 	// Shared tells whether others may read p now, so that it must not be altered.
 	Shared(p P) bool
 
+	// New returns an empty payload.
+	New() P
+
 	// Copy returns a deep copy.
 	Copy(p P) P
 
@@ -48,6 +51,9 @@ type Signal[P any] interface {
 
 	// Subset returns what failed of a payload, if err says so: [consumererror.Traces] and its kin. It is another's.
 	Subset(err error) (P, bool)
+
+	// WithSubset returns err with what failed of a payload, as Subset finds it.
+	WithSubset(err error, failed P) error
 
 	Resources[P]
 
