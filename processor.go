@@ -25,12 +25,17 @@ import (
 type adapter[P any] struct{ *batcher.Batcher[P] }
 
 // newBatcher makes the batcher of one pipeline, and logs what its configuration has that is of no effect.
-func newBatcher[P, R any](set processor.Settings, cfg *Config, kind signal.Descriptor[P, R], next func(context.Context, P) error) (adapter[P], error) {
+func newBatcher[P, R any](set processor.Settings, cfg *Config, kind signal.Descriptor[P, R], next batcher.Next[P]) (adapter[P], error) {
 	for _, warning := range cfg.warnings() {
 		set.Logger.Warn(warning)
 	}
 	b, err := batcher.New(set, cfg.settings(), kind, next)
 	return adapter[P]{b}, err
+}
+
+// nextOf describes the next consumer.
+func nextOf[P any](next interface{ Capabilities() consumer.Capabilities }, consume func(context.Context, P) error) batcher.Next[P] {
+	return batcher.Next[P]{Consume: consume, Mutates: next.Capabilities().MutatesData}
 }
 
 // Capabilities says that payloads are moved into batches.
@@ -45,7 +50,7 @@ func (p tracesProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) er
 }
 
 func createTraces(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
-	b, err := newBatcher(set, cfg.(*Config), signal.OfTraces(), next.ConsumeTraces)
+	b, err := newBatcher(set, cfg.(*Config), signal.OfTraces(), nextOf(next, next.ConsumeTraces))
 	return tracesProcessor{b}, err
 }
 
@@ -56,7 +61,7 @@ func (p metricsProcessor) ConsumeMetrics(ctx context.Context, md pmetric.Metrics
 }
 
 func createMetrics(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Metrics) (processor.Metrics, error) {
-	b, err := newBatcher(set, cfg.(*Config), signal.OfMetrics(), next.ConsumeMetrics)
+	b, err := newBatcher(set, cfg.(*Config), signal.OfMetrics(), nextOf(next, next.ConsumeMetrics))
 	return metricsProcessor{b}, err
 }
 
@@ -71,7 +76,7 @@ func createLogs(_ context.Context, set processor.Settings, cfg component.Config,
 	if c.Buffer == bufferMap && c.Map.Key == mapRecord && len(c.Map.LogKeys) == 0 {
 		return nil, errors.New("map.log_keys is empty; a logs pipeline with map.key record needs the attributes that tell records apart")
 	}
-	b, err := newBatcher(set, c, signal.OfLogs(), next.ConsumeLogs)
+	b, err := newBatcher(set, c, signal.OfLogs(), nextOf(next, next.ConsumeLogs))
 	return logsProcessor{b}, err
 }
 
@@ -89,6 +94,6 @@ func createProfiles(_ context.Context, set processor.Settings, cfg component.Con
 	if c.Buffer == bufferMap {
 		return nil, fmt.Errorf("buffer is %q; profiles can only be in a queue, as their parts refer to one dictionary a payload and are not merged by resource", bufferMap)
 	}
-	b, err := newBatcher(set, c, signal.OfProfiles(), next.ConsumeProfiles)
+	b, err := newBatcher(set, c, signal.OfProfiles(), nextOf(next, next.ConsumeProfiles))
 	return profilesProcessor{b}, err
 }

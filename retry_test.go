@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -218,20 +220,29 @@ func TestCopyIsOnlyMadeToSendAgain(t *testing.T) {
 				cfg := NewFactory().CreateDefaultConfig().(*Config)
 				test.set(cfg)
 				require.NoError(t, cfg.Validate())
-				var got plog.Logs
-				p, consume, err := logs.create(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, func(_ context.Context, ld plog.Logs) error {
-					got = ld
+				var got []plog.Logs
+				next, err := consumer.NewLogs(func(_ context.Context, ld plog.Logs) error { // it does not change what it gets
+					got = append(got, ld)
 					return nil
 				})
 				require.NoError(t, err)
+				p, err := NewFactory().CreateLogs(context.Background(), metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, next)
+				require.NoError(t, err)
 				require.NoError(t, p.Start(context.Background(), componenttest.NewNopHost()))
 				ld := logs.payload(0, 3)
-				require.NoError(t, consume(context.Background(), ld))
+				lent := addressOf(ld)
+				require.NoError(t, p.ConsumeLogs(context.Background(), ld))
 				require.NoError(t, p.Shutdown(context.Background()))
-				require.Equal(t, test.same, ld == got)
+				require.Equal(t, test.same, lent == addressOf(got[0]))
 			})
 		})
 	}
+}
+
+// addressOf returns where the first record of a payload is.
+func addressOf(ld plog.Logs) uintptr {
+	record := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+	return reflect.ValueOf(record).FieldByName("orig").Pointer()
 }
 
 // I7: the wait for the next attempt is cut short, for one last time.

@@ -42,8 +42,11 @@ type kind[P payload] struct {
 
 	partial func(err error, failed P) error
 
-	create func(processor.Settings, component.Config, func(context.Context, P) error) (component.Component, func(context.Context, P) error, error)
+	create func(processor.Settings, component.Config, func(context.Context, P) error, ...consumer.Option) (component.Component, func(context.Context, P) error, error)
 }
+
+// mutates is what the next consumers of most tests do: they move what they get.
+var mutates = consumer.WithCapabilities(consumer.Capabilities{MutatesData: true})
 
 // resources makes a payload with n items under each of several resources, whose service.name is "service" and the first.
 func (k kind[P]) resources(n int, firsts ...int) P {
@@ -101,8 +104,8 @@ var traces = kind[ptrace.Traces]{
 	},
 	own:     pref.MarkPipelineOwnedTraces,
 	partial: consumererror.NewTraces,
-	create: func(set processor.Settings, cfg component.Config, next func(context.Context, ptrace.Traces) error) (component.Component, func(context.Context, ptrace.Traces) error, error) {
-		c, err := consumer.NewTraces(next)
+	create: func(set processor.Settings, cfg component.Config, next func(context.Context, ptrace.Traces) error, options ...consumer.Option) (component.Component, func(context.Context, ptrace.Traces) error, error) {
+		c, err := consumer.NewTraces(next, append([]consumer.Option{mutates}, options...)...)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -144,8 +147,8 @@ var logs = kind[plog.Logs]{
 	},
 	own:     pref.MarkPipelineOwnedLogs,
 	partial: consumererror.NewLogs,
-	create: func(set processor.Settings, cfg component.Config, next func(context.Context, plog.Logs) error) (component.Component, func(context.Context, plog.Logs) error, error) {
-		c, err := consumer.NewLogs(next)
+	create: func(set processor.Settings, cfg component.Config, next func(context.Context, plog.Logs) error, options ...consumer.Option) (component.Component, func(context.Context, plog.Logs) error, error) {
+		c, err := consumer.NewLogs(next, append([]consumer.Option{mutates}, options...)...)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -195,8 +198,8 @@ var metrics = kind[pmetric.Metrics]{
 	},
 	own:     pref.MarkPipelineOwnedMetrics,
 	partial: consumererror.NewMetrics,
-	create: func(set processor.Settings, cfg component.Config, next func(context.Context, pmetric.Metrics) error) (component.Component, func(context.Context, pmetric.Metrics) error, error) {
-		c, err := consumer.NewMetrics(next)
+	create: func(set processor.Settings, cfg component.Config, next func(context.Context, pmetric.Metrics) error, options ...consumer.Option) (component.Component, func(context.Context, pmetric.Metrics) error, error) {
+		c, err := consumer.NewMetrics(next, append([]consumer.Option{mutates}, options...)...)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -214,8 +217,8 @@ var profiles = kind[pprofile.Profiles]{
 	items:   listProfiles,
 	own:     pref.MarkPipelineOwnedProfiles,
 	partial: xconsumererror.NewProfiles,
-	create: func(set processor.Settings, cfg component.Config, next func(context.Context, pprofile.Profiles) error) (component.Component, func(context.Context, pprofile.Profiles) error, error) {
-		c, err := xconsumer.NewProfiles(next)
+	create: func(set processor.Settings, cfg component.Config, next func(context.Context, pprofile.Profiles) error, options ...consumer.Option) (component.Component, func(context.Context, pprofile.Profiles) error, error) {
+		c, err := xconsumer.NewProfiles(next, append([]consumer.Option{mutates}, options...)...)
 		if err != nil {
 			return nil, nil, err
 		}

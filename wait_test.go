@@ -94,8 +94,9 @@ func TestAnErrorReachesThoseWithItemsInItsBatch(t *testing.T) {
 	}
 }
 
-// Whose an item is, pdata does not tell. So the subset that failed is for the one who has all of the batch.
-func TestSubsetIsForASingleOrigin(t *testing.T) {
+// Whose an item is, pdata does not tell. So the subset that failed is for the caller that had all of the batch. Callers that shared
+// it get back all that they had in it.
+func TestErrorCarriesWhatWasNotDelivered(t *testing.T) {
 	for _, k := range kinds {
 		for _, permanent := range []bool{false, true} {
 			t.Run(fmt.Sprint(k.name, permanent), func(t *testing.T) {
@@ -115,8 +116,8 @@ func TestSubsetIsForASingleOrigin(t *testing.T) {
 						require.ErrorContains(t, err, errNext.Error())
 						require.Equal(t, permanent, consumererror.IsPermanent(err))
 					}
-					require.Nil(t, k.subset(results[1]), "two share a batch")
-					require.Nil(t, k.subset(results[2]))
+					require.Equal(t, k.list(4, 3), k.subset(results[1]), "two share a batch")
+					require.Equal(t, k.list(7, 2), k.subset(results[2]))
 					require.EqualValues(t, 4, p.metric(t, "items_returned", ""), "two of four, two of five")
 					require.EqualValues(t, 5, p.metric(t, "items_forwarded", ""))
 					p.requireConserved(t)
@@ -133,14 +134,14 @@ func TestErrorOfARequestInParts(t *testing.T) {
 		answers   []error
 		partly    int // the part of which only an item failed, from 1
 		permanent bool
-		subset    bool
+		back      []int // items that the error carries
 	}{
-		"one fails":                          {[]error{nil, errNext, nil}, 0, false, false},
-		"a subset of one fails":              {[]error{nil, errNext, nil}, 2, false, true},
-		"a subset and another":               {[]error{errNext, errNext, nil}, 2, false, false},
-		"permanent and retryable":            {[]error{rejected, errNext, nil}, 0, false, false},
-		"all that failed permanently":        {[]error{rejected, nil, rejected}, 0, true, false},
-		"a permanent subset and another one": {[]error{rejected, rejected, rejected}, 1, true, false},
+		"one fails":                          {[]error{nil, errNext, nil}, 0, false, []int{4, 5, 6, 7}},
+		"a subset of one fails":              {[]error{nil, errNext, nil}, 2, false, []int{6}},
+		"a subset and another":               {[]error{errNext, errNext, nil}, 2, false, []int{0, 1, 2, 3, 6}},
+		"permanent and retryable":            {[]error{rejected, errNext, nil}, 0, false, []int{0, 1, 2, 3, 4, 5, 6, 7}},
+		"all that failed permanently":        {[]error{rejected, nil, rejected}, 0, true, []int{0, 1, 2, 3, 8, 9, 10, 11}},
+		"a permanent subset and another one": {[]error{rejected, rejected, rejected}, 1, true, []int{4, 5, 6, 7, 8, 9, 10, 11, 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -161,11 +162,11 @@ func TestErrorOfARequestInParts(t *testing.T) {
 						require.ErrorContains(t, err, failed.Error())
 					}
 				}
-				if test.subset {
-					require.Equal(t, anyLogs.list(0, 12)[6:7], anyLogs.subset(err))
-				} else {
-					require.Nil(t, anyLogs.subset(err))
+				var back []string
+				for _, i := range test.back {
+					back = append(back, anyLogs.list(0, 12)[i])
 				}
+				require.Equal(t, back, anyLogs.subset(err))
 				p.requireConserved(t)
 			})
 		})
@@ -254,7 +255,8 @@ func TestRefusalIsToldFromResult(t *testing.T) {
 					return partitioned.ErrFull
 				}).begun(t)
 				results := pushAll(p, background, 4, 1)
-				require.Equal(t, partitioned.ErrFull, results[0])
+				require.ErrorIs(t, results[0], partitioned.ErrFull)
+				require.Equal(t, partitioned.ErrFull.Error(), results[0].Error())
 				require.ErrorIs(t, results[1], partitioned.ErrFull)
 				require.ErrorContains(t, results[1], "queue_size is 4")
 				require.EqualValues(t, 4, p.metric(t, "items_returned", ""))

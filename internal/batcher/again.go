@@ -2,55 +2,130 @@
 
 package batcher
 
-import (
-	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
-	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
-)
+import "github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 
-// What comes again is one request, or two halves of it, of what failed of a batch.
-
-// examine finds out how much of a batch with so many items failed.
-func (o *policy[P]) examine(f *failed[P], items int) {
-	f.items = items
+// examine finds out how much of a batch failed.
+func (f *failed[P]) examine(p *payloads[P]) {
+	f.items = f.out.items
 	if !f.Single() {
 		return
 	}
-	if subset, ok := o.payloads.signal.Subset(f.err); ok {
-		if n := o.payloads.signal.Items(subset); n > 0 { // else nobody can tell what failed
+	if subset, ok := p.signal.Subset(f.err); ok {
+		if n := p.signal.Items(subset); n > 0 { // else nobody can tell what failed
 			f.partial, f.subset, f.items = true, subset, n
 		}
 	}
 }
 
-// again makes a request of what failed. It takes the merged payload out of f.out, unless only a subset of it failed.
-func (o *policy[P]) again(batch *partitioned.Batch[request[P]], f *failed[P], tries attempts) request[P] {
-	r := request[P]{payload: f.out.merged, items: f.items, meta: &meta[P]{
-		several:  several(batch.Items),
-		links:    linksOf(batch.Items),
-		attempts: tries,
-	}}
-	r.meta.deadline, _ = latestDeadline(batch.Items)
-	if f.partial {
-		r.payload = o.payloads.copy(f.subset) // whoever made it may go on to use it
-	} else {
-		f.out.held = false
-	}
-	r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
-	return r
+// again is what comes again of a batch: all that failed of it.
+//
+// While callers wait, the requests come again as they were, so that each caller learns of its own. Else they come again as one, which
+// costs less. So does a subset that an error named of a batch of several callers: nobody can tell what of it belongs to whom.
+type again[P any] struct {
+	requests []request[P]
+	from     []int // the index in the batch that each of requests is of; nil: nobody can tell
 }
 
-// halves makes two requests of what failed. If it cannot be cut, halves returns nil and leaves f.out as it was.
-func (o *policy[P]) halves(batch *partitioned.Batch[request[P]], f *failed[P], tries attempts) []request[P] {
-	r := o.again(batch, f, tries)
-	if !r.meta.whole {
-		if head, tail, ok := o.payloads.cut(r, signal.Items(r.items/2)); ok {
-			return []request[P]{head, tail}
+// again makes requests of what failed. What f.out has merged is used up, unless only a subset of it failed.
+func (o *policy[P]) again(batch []request[P], f *failed[P], tries attempts) *again[P] {
+	switch {
+	case f.partial:
+		return o.subset(batch, f, tries)
+	case !o.wait:
+		r := request[P]{payload: f.out.merged, items: f.items, meta: mergedMeta(batch, tries)}
+		f.out.held = false
+		r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
+		return &again[P]{requests: []request[P]{r}}
+	}
+	o.payloads.unload(f.out, batch)
+	a := &again[P]{}
+	for i, r := range batch {
+		if r.items > 0 {
+			a.requests, a.from = append(a.requests, r), append(a.from, i)
 		}
 	}
-	if f.partial {
-		o.payloads.release(r.payload)
-	} else {
-		f.out.held = true
+	a.attempted(tries)
+	return a
+}
+
+// subset makes a request of the subset of a batch that failed. The subset is copied: whoever made it may go on to use it.
+func (o *policy[P]) subset(batch []request[P], f *failed[P], tries attempts) *again[P] {
+	r := request[P]{payload: o.payloads.copy(f.subset), items: f.items, meta: mergedMeta(batch, tries)}
+	r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
+	if o.wait {
+		if g := groupOf(batch); g.sole() != nil {
+			r.meta.piece = g.sole().narrow(g, r.payload, r.items)
+		} else {
+			r.meta.group = g
+		}
+	}
+	return &again[P]{requests: []request[P]{r}}
+}
+
+// giveUp lets go of what does not come again. made: what again made of it already; nil: nothing. A caller that had the batch alone
+// gets back the subset that failed, and nothing else.
+func (o *policy[P]) giveUp(batch []request[P], f *failed[P], made *again[P]) {
+	if made == nil && o.wait && f.partial {
+		if g := groupOf(batch); g.sole() != nil {
+			g.sole().narrow(g, o.payloads.copy(f.subset), f.items)
+		}
+	}
+	if made == nil {
+		return
+	}
+	for i := range made.requests {
+		if r := &made.requests[i]; r.meta.piece == nil {
+			o.payloads.release(r.payload)
+		}
+	}
+}
+
+// attempted notes what is known of the attempts.
+func (a *again[P]) attempted(tries attempts) {
+	for i := range a.requests {
+		a.requests[i].meta.attempts = tries
+	}
+}
+
+// halves takes a apart in two, of about the same number of items. It returns how many requests each half has; nil: that cannot be
+// done, and a is as it was.
+func (a *again[P]) halves(p *payloads[P], items int) []int {
+	half := items / 2
+	for i := range a.requests {
+		r := a.requests[i]
+		if half >= r.items {
+			half -= r.items
+			continue
+		}
+		if half > 0 && !r.meta.whole {
+			if head, tail, ok := p.cut(r, signal.Items(half)); ok {
+				a.replace(i, head, tail)
+				i++
+			}
+		}
+		switch {
+		case i > 0:
+			return []int{i, len(a.requests) - i}
+		case len(a.requests) > 1:
+			return []int{1, len(a.requests) - 1}
+		}
+		break
 	}
 	return nil
+}
+
+// replace puts the two parts of request i in its place.
+func (a *again[P]) replace(i int, head, tail request[P]) {
+	a.requests = append(a.requests[:i+1], a.requests[i:]...)
+	a.requests[i], a.requests[i+1] = head, tail
+	if a.from != nil {
+		a.from = append(a.from[:i+1], a.from[i:]...)
+	}
+}
+
+// mergedMeta is what is known of requests that come again as one.
+func mergedMeta[P any](batch []request[P], tries attempts) *meta[P] {
+	m := &meta[P]{several: several(batch), links: linksOf(batch), attempts: tries}
+	m.deadline, _ = latestDeadline(batch)
+	return m
 }

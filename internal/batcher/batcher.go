@@ -16,8 +16,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
@@ -39,8 +41,14 @@ type Batcher[P any] struct {
 	refusing, tooManyKeys *notice
 }
 
-// New makes a Batcher that accepts nothing until Start. next is the next consumer.
-func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[P, R], next func(context.Context, P) error) (*Batcher[P], error) {
+// Next is the next consumer.
+type Next[P any] struct {
+	Consume func(context.Context, P) error
+	Mutates bool // it may change what it gets
+}
+
+// New makes a Batcher that accepts nothing until Start.
+func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[P, R], next Next[P]) (*Batcher[P], error) {
 	t, err := newTelemetry(set, kind.Name)
 	if err != nil {
 		return nil, err
@@ -80,34 +88,71 @@ func (b *Batcher[P]) Start(_ context.Context, host component.Host) error {
 	return b.store.Start()
 }
 
-// Consume accepts payload, or returns an error and leaves it as it was. It only reads until then.
+// Consume accepts payload, or returns an error and leaves it as it was. With wait_for_result it returns when the data was delivered.
+// Unless its error is permanent, the payload is as it was, and what was not delivered is in the error.
 func (b *Batcher[P]) Consume(ctx context.Context, payload P) error {
 	r := request[P]{payload: payload, items: b.payloads.signal.Items(payload)}
 	if r.items == 0 {
 		return nil
 	}
+	caller := ctx
+	if b.cfg.WaitTimeout > 0 {
+		limited := newPatience(ctx, b.cfg.WaitTimeout)
+		defer limited.end()
+		ctx = limited
+	}
+	if b.cfg.WaitForResult {
+		return b.consumeWait(caller, ctx, r)
+	}
 	r.meta = b.describe(ctx, payload)
 	b.payloads.hold(payload)
-	result, err := b.store.push(ctx, r, b.cfg.WaitForResult)
-	if err != nil {
+	if _, err := b.store.push(ctx, r, false); err != nil {
 		b.payloads.release(payload)
 		return b.refused(err, r.items)
 	}
-	if !b.cfg.WaitForResult {
-		return nil
-	}
-	if err = result.Wait(ctx); err == nil {
-		return nil
-	}
-	for _, ours := range []error{partitioned.ErrAbandoned, partitioned.ErrDropped} {
-		if errors.Is(err, ours) {
-			return b.cfg.explain(err)
-		}
-	}
-	return failure.Of(err).ForCallers(false)
+	return nil
 }
 
-// describe returns what has to be known of a request beside its items; nil, mostly: nothing.
+// consumeWait is Consume for a caller that waits for its result. The wait ends with ctx; what is sent for caller, by its deadline.
+func (b *Batcher[P]) consumeWait(caller, ctx context.Context, r request[P]) error {
+	keep := b.cfg.Map != nil || b.payloads.dictionary || b.payloads.signal.Shared(r.payload)
+	l, m := newLease(r.payload, r.items, keep, trace.SpanContextFromContext(caller))
+	m.deadline, _ = caller.Deadline()
+	if b.payloads.dictionary {
+		m.size, m.whole = b.payloads.measure(r.payload)
+	}
+	r.meta = m
+	result, err := b.store.push(ctx, r, true)
+	if err != nil {
+		return b.refused(err, r.items) // nothing was lent
+	}
+	return b.handBack(l, b.told(result.Wait(ctx)))
+}
+
+// told returns what a caller is told of its result.
+func (b *Batcher[P]) told(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, partitioned.ErrAbandoned), errors.Is(err, partitioned.ErrDropped):
+		return b.cfg.explain(err)
+	default:
+		return failure.Of(err).ForCallers(false)
+	}
+}
+
+// handBack ends a lease with the error of its call.
+func (b *Batcher[P]) handBack(l *lease[P], err error) (told error) {
+	defer func() {
+		if r := recover(); r != nil { // I8: the next consumer changed a batch although it says that it does not
+			b.log.Error("A payload could not be handed back to its caller", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+			told = consumererror.NewPermanent(errors.Join(err, &failure.PanicError{Value: r, Stack: debug.Stack()}))
+		}
+	}()
+	return l.end(b.payloads, err)
+}
+
+// describe returns what has to be known of a request that nobody waits for beside its items; nil, mostly: nothing.
 func (b *Batcher[P]) describe(ctx context.Context, payload P) (m *meta[P]) {
 	span := trace.SpanContextFromContext(ctx)
 	switch {
@@ -115,14 +160,6 @@ func (b *Batcher[P]) describe(ctx context.Context, payload P) (m *meta[P]) {
 		m = newLinkedMeta[P](span)
 	case b.payloads.dictionary || b.payloads.bytes:
 		m = &meta[P]{}
-	}
-	if b.cfg.WaitForResult {
-		if deadline, ok := ctx.Deadline(); ok {
-			if m == nil {
-				m = &meta[P]{}
-			}
-			m.deadline = deadline
-		}
 	}
 	if b.payloads.dictionary {
 		m.size, m.whole = b.payloads.measure(payload)

@@ -48,7 +48,8 @@ func sendEntries[P, E any](ctx context.Context, send sendFunc[P], batch partitio
 	answer := send(ctx, partitioned.Batch[request[P]]{
 		Key: batch.Key, Items: requests, Weight: batch.Weight, Reason: batch.Reason, Oldest: batch.Oldest, Closing: batch.Closing,
 	})
-	v.Err, v.Taken, v.Groups, v.After = answer.Err, answer.Taken, answer.Groups, answer.After
+	v.Err, v.Taken, v.Returned, v.After = answer.Err, answer.Taken, answer.Returned, answer.After
+	v.From, v.Groups = answer.From, answer.Groups
 	for i := range answer.Rest {
 		v.Rest = append(v.Rest, entry(&answer.Rest[i]))
 	}

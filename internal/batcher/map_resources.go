@@ -64,9 +64,10 @@ func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payl
 	return m, err
 }
 
+// push copies what others may read, now or, as a caller that waits gets it back after an error, later.
 func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (partitioned.Result, error) {
 	given := r.payload
-	copied := m.payloads.signal.Shared(given)
+	copied := wait || m.payloads.signal.Shared(given)
 	if copied {
 		r.payload = m.payloads.copy(given)
 	}
@@ -94,7 +95,7 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 		if copied {
 			m.payloads.release(r.payload)
 		}
-	} else if copied {
+	} else if copied && !wait {
 		m.payloads.release(given)
 	}
 	return result, err
@@ -108,20 +109,42 @@ func (m *resources[P]) entries(ctx context.Context, r request[P], entries []reso
 	}
 	defer m.writers.Put(w)
 	m.router.begin(ctx, &w.streams)
-	for i := range m.payloads.signal.Resources(r.payload) {
+	n := m.payloads.signal.Resources(r.payload)
+	l := r.lease()
+	if l != nil {
+		l.divide(count(n))
+	}
+	for i := range n {
 		identity, g := m.signal.Group(&w.encoder, r.payload, i)
+		of := resource[P]{items: g.Items, meta: r.meta, last: &arrival[P]{Group: g}}
+		if r.meta != nil && (len(entries) > 0 || l != nil) {
+			own := *r.meta
+			of.meta = &own
+			if len(entries) > 0 { // the links stand once for all of them
+				own.links = nil
+			}
+			if l != nil {
+				own.piece = nil
+				first := l.addPart()
+				first.items = g.Items
+				own.group = newGroup([]*piece[P]{first}, nil)
+			}
+		}
 		if g.Items == 0 {
 			continue
-		}
-		of := resource[P]{items: g.Items, meta: r.meta, last: &arrival[P]{Group: g}}
-		if r.meta != nil && len(entries) > 0 { // the links stand once for all of them
-			other := *r.meta
-			other.links = nil
-			of.meta = &other
 		}
 		entries = append(entries, resourceEntry[P]{Key: resourceID{m.router.stream(&w.streams, r.payload, i), identity}, Value: of})
 	}
 	return entries, w.streams.err
+}
+
+// count returns the numbers from 0 to n - 1.
+func count(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // gather runs under the lock of the partition. What is below the resources becomes one when the entry is taken: here it would hold up

@@ -53,12 +53,16 @@ func (p *payloads[P]) release(payload P) {
 	}
 }
 
-// measure reports whether profiles can be neither merged nor cut, and what they weigh in bytes.
+// measure returns what payload weighs in bytes, and whether it can be neither merged nor cut.
 func (p *payloads[P]) measure(payload P) (size int, whole bool) {
-	if p.signal.Check(payload) != nil {
+	switch {
+	case p.dictionary && p.signal.Check(payload) != nil:
 		return wholeSize, true // goes on alone, as it came: the next consumer may know better
+	case p.bytes:
+		return p.signal.Size(payload), false
+	default:
+		return 0, false
 	}
-	return 0, false
 }
 
 // tooLarge reports whether a batch of this weight has more bytes than a batch may have.
@@ -69,6 +73,17 @@ func (p *payloads[P]) tooLarge(w partitioned.Weight) bool {
 // copy returns a deep copy, of which we hold the reference.
 func (p *payloads[P]) copy(payload P) P { return p.signal.Copy(payload) }
 
+// divide moves each resource i of payload to part of[i] of n.
+func (p *payloads[P]) divide(payload P, of []int, n int) []P {
+	parts, finish := p.signal.Divide(payload, of, n)
+	if finish != nil {
+		for _, part := range parts {
+			finish(part)
+		}
+	}
+	return parts
+}
+
 // exclusive returns payload, or a copy in its place if others may read it.
 func (p *payloads[P]) exclusive(payload P) P {
 	if !p.signal.Shared(payload) {
@@ -78,68 +93,12 @@ func (p *payloads[P]) exclusive(payload P) P {
 	return p.copy(payload)
 }
 
-// take returns what r stands for, as a payload that is ours to change, and of which we hold a reference.
+// take returns what r stands for, as a payload that is ours to change, and of which we hold a reference. Not for a piece.
 func (p *payloads[P]) take(r *request[P]) P {
 	if r.meta != nil && r.meta.source != nil {
 		return r.meta.source.take(p, r.items)
 	}
 	return p.exclusive(r.payload)
-}
-
-// merge moves all requests into the payload of the first.
-func (p *payloads[P]) merge(requests []request[P]) P {
-	first := p.take(&requests[0])
-	if len(requests) == 1 {
-		return first
-	}
-	scratch, _ := p.scratch.Get().(*[]P)
-	if scratch == nil {
-		scratch = new([]P)
-	}
-	others := (*scratch)[:0]
-	for i := range requests[1:] {
-		others = append(others, p.take(&requests[i+1]))
-	}
-	p.signal.Merge(first, others...)
-	for _, payload := range others {
-		p.release(payload)
-	}
-	clear(others)
-	*scratch = others
-	p.scratch.Put(scratch)
-	return first
-}
-
-// outgoing is the payload of one call of the next consumer. We hold a reference to either of the two until releaseOutgoing, so that
-// they can be read after the call, and what an error says of a subset, which may be made of them.
-type outgoing[P any] struct {
-	merged P    // what the requests of the batch became
-	held   bool // ours
-	sent   P    // what the next consumer gets: merged or, if that may have to be sent again, a deep copy
-	copied bool // ours
-}
-
-// load merges requests into out. A batch that is too large carries no containers without items: it is that of one item, or of
-// what repeats too much. Without keep nobody pays for the copy.
-func (p *payloads[P]) load(out *outgoing[P], requests []request[P], keep, tooLarge bool) {
-	out.merged = p.merge(requests)
-	out.held = true
-	if tooLarge {
-		p.signal.Strip(out.merged)
-	}
-	out.sent = out.merged
-	if keep {
-		out.sent, out.copied = p.copy(out.merged), true
-	}
-}
-
-func (p *payloads[P]) releaseOutgoing(out *outgoing[P]) {
-	if out.held {
-		p.release(out.merged)
-	}
-	if out.copied {
-		p.release(out.sent)
-	}
 }
 
 // split takes off r what there is room for. With room for a whole batch it takes one item at least, even if that alone is
@@ -168,6 +127,9 @@ func (p *payloads[P]) split(r request[P], room partitioned.Weight) (head, tail r
 
 // together is how many of the next items of r belong into a batch that is too large even so, after cut found no room for one.
 func (p *payloads[P]) together(r request[P]) int {
+	if r.meta.piece != nil {
+		return r.meta.piece.together(p.maxBytes)
+	}
 	if left, _ := r.meta.source.(*remainder[P]); left != nil && left.cutter != nil {
 		return left.cutter.Together(p.maxBytes)
 	}
@@ -183,40 +145,58 @@ func (p *payloads[P]) cut(r request[P], q signal.Quota) (head, tail request[P], 
 		}
 	}()
 	m := r.meta
-	left, _ := m.source.(*remainder[P])
-	if left == nil {
-		left = &remainder[P]{payload: p.take(&r)}
-		m.source = left
-		size := 0
-		if p.bytes {
-			size = m.size
-		}
-		left.cutter = p.signal.Cut(left.payload, size)
-	}
-	if left.cutter == nil {
-		return r, r, false // it panicked before
+	size := 0
+	if p.bytes {
+		size = m.size
 	}
 	q.Items = min(q.Items, r.items-1)
-	part, took := left.cutter.Take(q)
+	var part P
+	var rest *piece[P]
+	var took, left signal.Quota
+	if m.piece != nil {
+		rest, took, left = m.piece.cut(p, q, size)
+	} else {
+		part, took, left = p.remainder(&r).cut(p, q, size)
+	}
 	if took.Items == 0 {
 		return r, r, false
 	}
 	head, tail = r, r
-	head.payload, head.items = part, took.Items
-	tail.items -= took.Items
 	of := *m
-	of.source = nil
-	head.meta = &of
+	of.source, m.piece = nil, rest
+	head.payload, head.items, head.meta = part, took.Items, &of
+	tail.items -= took.Items
 	if p.bytes {
-		of.size, m.size = took.Bytes, left.cutter.Left().Bytes
+		of.size, m.size = took.Bytes, left.Bytes
+	}
+	if m.group != nil {
+		m.group.cut()
 	}
 	return head, tail, true
+}
+
+// remainder makes what is left of r the source of r.
+func (p *payloads[P]) remainder(r *request[P]) *remainder[P] {
+	left, _ := r.meta.source.(*remainder[P])
+	if left == nil {
+		left = &remainder[P]{payload: p.take(r)}
+		r.meta.source = left
+	}
+	return left
 }
 
 // remainder is the [source] of a request that is cut. It holds a reference of its payload.
 type remainder[P any] struct {
 	payload P
-	cutter  signal.Cutter[P] // takes payload apart; nil: that cannot be done
+	cutter  signal.Cutter[P] // takes payload apart; nil: nothing was cut off
+}
+
+func (s *remainder[P]) cut(p *payloads[P], q signal.Quota, size int) (part P, took, left signal.Quota) {
+	if s.cutter == nil {
+		s.cutter = p.signal.Cut(s.payload, size)
+	}
+	part, took = s.cutter.Take(q)
+	return part, took, s.cutter.Left()
 }
 
 func (s *remainder[P]) take(p *payloads[P], items int) P {

@@ -55,7 +55,7 @@ func TestRequestIsMeasuredOnce(t *testing.T) {
 			records, tel := 0, componenttest.NewTelemetry()
 			kind := signal.OfLogs()
 			kind.Signal = measuredLogs{records: &records}
-			b, err := New(metadatatest.NewSettings(tel), cfg, kind, func(context.Context, plog.Logs) error { return nil })
+			b, err := New(metadatatest.NewSettings(tel), cfg, kind, Next[plog.Logs]{Consume: func(context.Context, plog.Logs) error { return nil }})
 			require.NoError(t, err)
 			b.telemetry.bytes = false // the detailed level measures too, what is sent
 			require.NoError(t, b.Start(context.Background(), componenttest.NewNopHost()))
@@ -102,10 +102,10 @@ func uncuttableSizes(t *testing.T, set func(*Settings), payloads ...plog.Logs) (
 		set(&cfg)
 		kind := signal.OfLogs()
 		kind.Signal = uncuttable{}
-		b, err := New(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, kind, func(_ context.Context, ld plog.Logs) error {
+		b, err := New(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, kind, Next[plog.Logs]{Consume: func(_ context.Context, ld plog.Logs) error {
 			sizes = append(sizes, ld.LogRecordCount())
 			return nil
-		})
+		}})
 		require.NoError(t, err)
 		require.NoError(t, b.Start(context.Background(), componenttest.NewNopHost()))
 		for _, payload := range payloads {
@@ -117,10 +117,10 @@ func uncuttableSizes(t *testing.T, set func(*Settings), payloads ...plog.Logs) (
 }
 
 func TestEmptySubsetSaysNothing(t *testing.T) {
-	p := newPolicy(testSettings(), newPayloads(testSettings(), signal.OfLogs().Signal, false, zap.NewNop()), zap.NewNop())
+	p := newPayloads(testSettings(), signal.OfLogs().Signal, false, zap.NewNop())
 	examined := func(err error) *failed[plog.Logs] {
-		f := &failed[plog.Logs]{Failure: failure.Of(err), err: err}
-		p.examine(f, 5)
+		f := &failed[plog.Logs]{Failure: failure.Of(err), err: err, out: &outgoing[plog.Logs]{items: 5}}
+		f.examine(p)
 		return f
 	}
 	none, two := consumererror.NewLogs(errNext, logsOf(0, "a")), consumererror.NewLogs(errNext, logsOf(2, "a"))

@@ -50,23 +50,26 @@ type failed[P any] struct {
 
 // decide returns the verdict on a batch, and whether it comes again in halves: that is no failure of the next consumer.
 func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (v partitioned.Verdict[request[P]], halved bool) {
-	o.examine(f, batch.Weight.Items)
+	f.examine(o.payloads)
 	tries := attemptsOf(batch.Items)
 	tries.before, tries.bySize = true, f.bySize
 	fields := func() []zap.Field { return []zap.Field{zap.Error(f.Err())} }
+	var a *again[P]
 	if o.split && f.out.copied && f.items > 1 && f.TooLarge(o.tooLarge) {
-		if v.Rest = o.halves(batch, f, tries); v.Rest != nil {
+		a = o.again(batch.Items, f, tries)
+		if groups := a.halves(o.payloads, f.items); groups != nil {
 			o.halved.happened(f.items, fields)
-			v.Groups = []int{1, 1}
-			return v, true
+			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: groups}, true
 		}
 	}
 	if o.retry.Enabled && f.out.copied && !batch.Closing && !f.Permanent() {
-		var again bool
-		if v.After, again = tries.next(&o.retry, f.took, f.Delay()); again {
-			o.retried.happened(f.items, func() []zap.Field { return append(fields(), zap.Duration("after", v.After)) })
-			v.Rest, v.Groups = []request[P]{o.again(batch, f, tries)}, []int{1}
-			return v, false
+		if after, again := tries.next(&o.retry, f.took, f.Delay()); again {
+			o.retried.happened(f.items, func() []zap.Field { return append(fields(), zap.Duration("after", after)) })
+			if a == nil {
+				a = o.again(batch.Items, f, tries)
+			}
+			a.attempted(tries)
+			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: []int{len(a.requests)}, After: after}, false
 		}
 	}
 	outcome := o.dropped
@@ -74,7 +77,9 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 		outcome = o.returned
 	}
 	outcome.happened(f.items, func() []zap.Field { return append(fields(), zap.Int("attempts", max(tries.failed, 1))) })
-	return partitioned.Verdict[request[P]]{Err: f.ForCallers(several(batch.Items)), Taken: batch.Weight.Items - f.items}, false
+	o.giveUp(batch.Items, f, a)
+	// Each caller gets back what it lent, and no telemetry that the error carries.
+	return partitioned.Verdict[request[P]]{Err: f.ForCallers(o.wait || several(batch.Items)), Taken: f.out.items - f.items}, false
 }
 
 // attempts is what a batch that is sent again knows of the times before. Halves go on with that of the whole.

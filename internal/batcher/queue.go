@@ -80,9 +80,6 @@ func (q *queue[P]) push(ctx context.Context, r request[P], wait bool) (partition
 	case !wait:
 		return partitioned.Result{}, q.Push(ctx, r)
 	case keyed:
-		if r.meta == nil {
-			r.meta = &meta[P]{}
-		}
 		r.meta.key = key
 	}
 	return q.PushResult(ctx, r)

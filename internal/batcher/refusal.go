@@ -35,11 +35,11 @@ func (s *Settings) explain(err error) error {
 	case errors.Is(err, partitioned.ErrClosed):
 		text = "the processor is shutting down, or was not started: nothing was accepted; send again later"
 	case errors.Is(err, partitioned.ErrAbandoned):
-		text = fmt.Sprintf("the caller gave up waiting for its result (wait_for_result is true): %v; what was accepted may still be delivered", contextError(err))
+		text = fmt.Sprintf("the caller gave up waiting for its result (wait_for_result is true): %s; what is being sent may still be delivered", s.ended(err))
 	case errors.Is(err, partitioned.ErrDropped):
 		text = fmt.Sprintf("dropped at shutdown: shutdown_timeout is %v; send again, and raise it if this lasts", s.ShutdownTimeout)
-	case contextError(err) != nil:
-		text = fmt.Sprintf("nothing accepted, the caller gave up waiting for capacity: %v; %s", contextError(err), s.limits())
+	case s.ended(err) != "":
+		text = fmt.Sprintf("nothing accepted, the caller gave up waiting for capacity: %s; %s", s.ended(err), s.limits())
 	case !strings.Contains(err.Error(), "partitioned: "):
 		return err
 	default:
@@ -61,12 +61,15 @@ func (s *Settings) limits() string {
 	return fmt.Sprintf("queue_size is %d %s", s.Capacity, s.sizer())
 }
 
-// contextError returns why the caller's context ended; nil: err does not say.
-func contextError(err error) error {
+// ended returns why the wait of a caller ended; "": err does not say.
+func (s *Settings) ended(err error) string {
+	if errors.Is(err, errPatience) {
+		return fmt.Sprintf("wait_timeout, which is %v, was over", s.WaitTimeout)
+	}
 	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, ended) {
-			return ended
+			return ended.Error()
 		}
 	}
-	return nil
+	return ""
 }

@@ -13,9 +13,17 @@ import (
 // request is one Consume call's payload on its way through, or a part of it. It is small, as it is copied in and out
 // of the queue: what most requests do without stands in meta.
 type request[P any] struct {
-	payload P // unless meta has a source
+	payload P // unless meta has a source or a piece
 	items   int
 	meta    *meta[P]
+}
+
+// lease returns what the caller of r lends; nil: r is not its caller's piece.
+func (r *request[P]) lease() *lease[P] {
+	if r.meta == nil || r.meta.piece == nil {
+		return nil
+	}
+	return r.meta.piece.lease
 }
 
 // meta is what is known of a request beside its items. A request that stands for several has the meta of all of them.
@@ -24,6 +32,8 @@ type meta[P any] struct {
 	size     int          // signal.Size, where it matters
 	whole    bool         // it can be neither merged nor cut
 	source   source[P]    // where the payload comes from once it is needed; nil: it is in the request
+	piece    *piece[P]    // instead of a payload: what a caller that waits for the result lends
+	group    *group[P]    // of a request that is no piece: the callers that wait for it; nil: nobody, or nobody knows
 	several  bool         // it has items of several Consume calls
 	links    []trace.Link // to the sampled spans that it came from, at most maxLinks
 	deadline time.Time    // of the last of the callers that wait for the result; zero: one of them has none
@@ -71,6 +81,9 @@ func mergeMeta[P any](held, added *meta[P]) *meta[P] {
 		held.links = appendLinks(held.links, added.links)
 	}
 	held.several = true
+	if added != nil {
+		held.group = held.group.join(added.group)
+	}
 	return held
 }
 
@@ -81,7 +94,7 @@ func appendLinks(links, more []trace.Link) []trace.Link {
 // linksOf returns links to the spans that requests came from; nil when none was sampled.
 func linksOf[P any](requests []request[P]) (links []trace.Link) {
 	for i := range requests {
-		if m := requests[i].meta; m != nil {
+		if m := requests[i].meta; m != nil && requests[i].items > 0 {
 			links = appendLinks(links, m.links)
 		}
 	}
@@ -92,6 +105,9 @@ func linksOf[P any](requests []request[P]) (links []trace.Link) {
 func latestDeadline[P any](requests []request[P]) (latest time.Time, ok bool) {
 	for i := range requests {
 		m := requests[i].meta
+		if requests[i].items == 0 {
+			continue
+		}
 		if m == nil || m.deadline.IsZero() {
 			return time.Time{}, false
 		}
@@ -100,6 +116,14 @@ func latestDeadline[P any](requests []request[P]) (latest time.Time, ok bool) {
 		}
 	}
 	return latest, true
+}
+
+// itemsOf counts the items of requests, without those that were left out.
+func itemsOf[P any](requests []request[P]) (n int) {
+	for i := range requests {
+		n += requests[i].items
+	}
+	return n
 }
 
 // several reports whether more than one Consume call has items in the batch. Of one call it never has two requests.

@@ -60,6 +60,10 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 // divide makes a request for each key of r. client is the part of a key that is the same for all of them.
 func (o *router[P]) divide(r request[P], client []byte) (parts []request[P], err error) {
 	d := &division[P]{payload: r.payload, of: make([]int, o.signal.Resources(r.payload))}
+	l := r.lease()
+	if l != nil {
+		l.divide(d.of)
+	}
 	key, index := client, map[string]int{}
 	for i := range d.of {
 		if key, err = o.appendPart(key[:len(client)], r.payload, i); err != nil {
@@ -68,19 +72,23 @@ func (o *router[P]) divide(r request[P], client []byte) (parts []request[P], err
 		n, ok := index[string(key)]
 		if !ok {
 			n = len(parts)
-			own := &struct {
-				meta[P]
-				part[P]
-			}{part: part[P]{division: d, n: n}}
+			m := &meta[P]{}
 			if r.meta != nil {
-				own.meta = *r.meta
+				*m = *r.meta
 			}
-			own.key, own.source = string(key), &own.part
-			index[own.key] = n
-			parts = append(parts, request[P]{meta: &own.meta})
+			if m.key = string(key); l == nil {
+				m.source = &part[P]{division: d, n: n}
+			} else {
+				m.piece = l.addPart()
+			}
+			index[m.key] = n
+			parts = append(parts, request[P]{meta: m})
 		}
 		d.of[i] = n
-		parts[n].items += o.signal.ItemsOf(r.payload, i)
+		items := o.signal.ItemsOf(r.payload, i)
+		if parts[n].items += items; l != nil {
+			l.parts[n].items += items
+		}
 		if o.bytes {
 			parts[n].meta.size += o.signal.SizeOf(r.payload, i)
 		}

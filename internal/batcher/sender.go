@@ -18,7 +18,7 @@ import (
 // sender calls the next consumer with one payload for each batch, and tells health and telemetry how that ended.
 type sender[P any] struct { // immutable but for asked
 	wait      bool // callers wait for the result
-	copies    bool // what is sent may have to be sent again
+	again     bool // what is sent may have to be sent again
 	keys      keyer
 	payloads  *payloads[P]
 	policy    policy[P]
@@ -27,14 +27,14 @@ type sender[P any] struct { // immutable but for asked
 	log       *zap.Logger
 	oversized *notice
 	panicked  *notice
-	next      func(context.Context, P) error
+	next      Next[P]
 
 	asked atomic.Bool // where the client metadata is
 }
 
-func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h *health, log *zap.Logger, next func(context.Context, P) error) *sender[P] {
+func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h *health, log *zap.Logger, next Next[P]) *sender[P] {
 	return &sender[P]{
-		wait: cfg.WaitForResult, copies: cfg.SplitOnTooLarge || cfg.Retry.Enabled,
+		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.Retry.Enabled,
 		keys: keys, payloads: p, policy: newPolicy(cfg, p, log), telemetry: t, health: h, log: log, next: next,
 		panicked: newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
 		oversized: newNotice(log, zap.WarnLevel, "An item, or what the items of a batch have in common, is larger than send_batch_max_size_bytes and is "+
@@ -44,6 +44,15 @@ func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h 
 
 // send sends a batch as one payload, and returns what became of it. Each consumer calls it, under no lock.
 func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]]) (v partitioned.Verdict[request[P]]) {
+	var out outgoing[P]
+	defer s.payloads.releaseOutgoing(&out)
+	err := s.guard(func() error {
+		s.payloads.load(&out, batch.Items, s.wait)
+		return nil
+	})
+	if out.items == 0 && err == nil {
+		return partitioned.Verdict[request[P]]{Returned: batch.Weight.Items}
+	}
 	s.health.begins()
 	if s.keys.neverMet() && s.asked.CompareAndSwap(false, true) {
 		s.log.Warn("No request so far has client metadata for metadata_keys: does the receiver have include_metadata: true, and do senders set it?",
@@ -57,32 +66,39 @@ func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]
 			defer cancel()
 		}
 	}
-	c := s.telemetry.begin(s.keys.context(ctx, batch.Key), linksOf(batch.Items))
-	c.items, c.bySize, c.age = batch.Weight.Items, batch.Reason == partitioned.Size, time.Since(batch.Oldest)
-	if tries := attemptsOf(batch.Items); tries.before {
-		c.bySize = tries.bySize
+	c := s.begin(ctx, &batch, &out)
+	if err == nil {
+		err = s.guard(func() error { return s.call(c, &batch, &out) })
 	}
-	if s.payloads.bytes {
-		c.bytes = batch.Weight.Bytes
-	}
-	var out outgoing[P]
-	defer s.payloads.releaseOutgoing(&out)
-	err := s.call(c, batch, &out)
 	c.end(err)
 	if err == nil {
+		if s.wait {
+			s.payloads.delivered(batch.Items)
+		}
 		s.health.delivered(nil)
-		return v
+	} else {
+		f := failed[P]{Failure: failure.Of(err), err: err, took: c.duration, bySize: c.bySize, out: &out}
+		var halved bool
+		if v, halved = s.policy.decide(&batch, &f); !halved {
+			s.health.delivered(err)
+		}
 	}
-	f := failed[P]{Failure: failure.Of(err), err: err, took: c.duration, bySize: c.bySize, out: &out}
-	v, halved := s.policy.decide(&batch, &f)
-	if !halved {
-		s.health.delivered(err)
-	}
+	v.Returned = batch.Weight.Items - itemsOf(batch.Items)
 	return v
 }
 
-// call merges the batch and calls the next consumer. A panic of it is an error (I8).
-func (s *sender[P]) call(c *sending, batch partitioned.Batch[request[P]], out *outgoing[P]) (err error) {
+// begin starts the span of a batch, and notes what there is to tell of it.
+func (s *sender[P]) begin(ctx context.Context, batch *partitioned.Batch[request[P]], out *outgoing[P]) *sending {
+	c := s.telemetry.begin(s.keys.context(ctx, batch.Key), linksOf(batch.Items))
+	c.items, c.bySize, c.age = out.items, batch.Reason == partitioned.Size, time.Since(batch.Oldest)
+	if tries := attemptsOf(batch.Items); tries.before {
+		c.bySize = tries.bySize
+	}
+	return c
+}
+
+// guard calls f. A panic is an error, and noted (I8).
+func (s *sender[P]) guard(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			panicked := &failure.PanicError{Value: r, Stack: debug.Stack()}
@@ -90,20 +106,28 @@ func (s *sender[P]) call(c *sending, batch partitioned.Batch[request[P]], out *o
 			err = consumererror.NewPermanent(panicked)
 		}
 	}()
+	return f()
+}
+
+// call calls the next consumer.
+func (s *sender[P]) call(c *sending, batch *partitioned.Batch[request[P]], out *outgoing[P]) error {
 	tooLarge := s.payloads.tooLarge(batch.Weight)
-	s.payloads.load(out, batch.Items, s.copies, tooLarge)
-	if tooLarge {
-		c.bytes = s.payloads.signal.Size(out.merged)
+	// Else nobody pays for a copy. What is lent is only read after the call, so a next consumer that does not change it can have it.
+	s.payloads.address(out, s.again || out.lends && s.next.Mutates, tooLarge)
+	switch {
+	case tooLarge:
+		c.bytes = s.payloads.signal.Size(out.sent)
 		s.warnOversized(c.items, c.bytes)
-	}
-	if s.telemetry.bytes && !s.payloads.bytes {
+	case s.payloads.bytes && out.items == batch.Weight.Items:
+		c.bytes = batch.Weight.Bytes
+	case s.payloads.bytes, s.telemetry.bytes: // of the first, something was left out
 		c.bytes = s.payloads.signal.Size(out.sent)
 	}
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx) // I7: Shutdown may have ended while this was made ready
 	}
 	defer c.timeCall()()
-	return s.next(c.ctx, out.sent)
+	return s.next.Consume(c.ctx, out.sent)
 }
 
 // warnOversized notes that what cannot be divided is larger than a batch may be.

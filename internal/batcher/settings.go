@@ -32,6 +32,7 @@ type Settings struct {
 	Overflow    partitioned.Overflow // what a request without capacity does
 
 	WaitForResult   bool                      // Consume returns when the data was delivered
+	WaitTimeout     time.Duration             // longest wait of a caller; 0: as long as its context
 	ExportTimeout   time.Duration             // of one call of the next consumer; 0: none
 	Retry           configretry.BackOffConfig // whether and when what failed is sent again
 	SplitOnTooLarge bool                      // a batch that is too large is sent again in halves

@@ -17,7 +17,9 @@ import (
 func (Traces) New() ptrace.Traces { return newTraces() }
 
 // WithSubset implements [Signal].
-func (Traces) WithSubset(err error, failed ptrace.Traces) error { return consumererror.NewTraces(err, failed) }
+func (Traces) WithSubset(err error, failed ptrace.Traces) error {
+	return consumererror.NewTraces(err, failed)
+}
 
 // Unite implements [Signal].
 func (Traces) Unite(p ptrace.Traces, parts []ptrace.Traces, of []int) {
@@ -28,7 +30,9 @@ func (Traces) Unite(p ptrace.Traces, parts []ptrace.Traces, of []int) {
 func (Metrics) New() pmetric.Metrics { return newMetrics() }
 
 // WithSubset implements [Signal].
-func (Metrics) WithSubset(err error, failed pmetric.Metrics) error { return consumererror.NewMetrics(err, failed) }
+func (Metrics) WithSubset(err error, failed pmetric.Metrics) error {
+	return consumererror.NewMetrics(err, failed)
+}
 
 // Unite implements [Signal].
 func (Metrics) Unite(p pmetric.Metrics, parts []pmetric.Metrics, of []int) {
@@ -50,7 +54,9 @@ func (Logs) Unite(p plog.Logs, parts []plog.Logs, of []int) {
 func (Profiles) New() pprofile.Profiles { return newProfiles() }
 
 // WithSubset implements [Signal].
-func (Profiles) WithSubset(err error, failed pprofile.Profiles) error { return xconsumererror.NewProfiles(err, failed) }
+func (Profiles) WithSubset(err error, failed pprofile.Profiles) error {
+	return xconsumererror.NewProfiles(err, failed)
+}
 
 // Unite implements [Signal].
 func (Profiles) Unite(pprofile.Profiles, []pprofile.Profiles, []int) {

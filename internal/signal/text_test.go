@@ -55,8 +55,12 @@ func TestTextIsInjective(t *testing.T) {
 // TestTextIsJSON where JSON can say it, and what AsString says of all others.
 func TestTextIsJSON(t *testing.T) {
 	for _, raw := range []any{
-		nil, "", "a", "\xff", true, int64(-7), 1.0, -1.5, 1e21, 1e-7, 1.25e-10, math.NaN(), math.Inf(1), math.Inf(-1), []byte{1, 2},
-		[]any{}, map[string]any{}, []any{nil, "a", true, false, int64(1), -1.5, 1e300, 1e-9}, []any{"<&>", "\u2028\u2029", "\x00\x1f\b\f\n\r\t\"\\\x7f", "ü€𝄞\ufffd"},
+		nil, "", "a", "\xff", true, int64(-7), 1.0, -1.5, 1e21, 1e-7, 1.25e-10, math.NaN(), math.Inf(1), math.Inf(-1),
+		[]byte{1, 2},
+		[]any{},
+		map[string]any{},
+		[]any{nil, "a", true, false, int64(1), -1.5, 1e300, 1e-9},
+		[]any{"<&>", "\u2028\u2029", "\x00\x1f\b\f\n\r\t\"\\\x7f", "ü€𝄞\ufffd"},
 		map[string]any{"b": []any{[]any{}}, "a": map[string]any{"": "x", "\"": int64(math.MinInt64)}},
 	} {
 		v := valueOf(t, raw)
