@@ -181,6 +181,21 @@ func TestNamesInDocumentsExist(t *testing.T) {
 	}
 }
 
+// Pages and workflows tell nobody to run what the Makefile does not have.
+func TestMakeTargetsInDocumentsExist(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	require.NoError(t, err)
+	pages := documents(t)
+	workflow, err := os.ReadFile(".github/workflows/build-and-test.yml")
+	require.NoError(t, err)
+	pages["workflow"] = string(workflow)
+	for file, text := range pages {
+		for _, m := range regexp.MustCompile("(?:`|run: |\\$ )make ([a-z0-9-]+)").FindAllStringSubmatch(text, -1) {
+			require.Regexp(t, "(?m)^"+m[1]+":", string(makefile), "%s: make %s", file, m[1])
+		}
+	}
+}
+
 // attributeValues are those that metadata.yaml gives for an attribute.
 func attributeValues(t *testing.T, attribute string) (values []string) {
 	t.Helper()
