@@ -148,3 +148,40 @@ func compare[T any](t *testing.T, sig testSignal[T], s script) string {
 func settings(timeout time.Duration, size, limit int) Settings {
 	return Settings{"timeout": timeout, "send_batch_size": size, "send_batch_max_size": limit}
 }
+
+// TestSameNumberOfBatchesAtASteadyRate: what a cut leaves behind is as old as its own first item, so it does not go early.
+func TestSameNumberOfBatchesAtASteadyRate(t *testing.T) {
+	for name, c := range map[string]struct {
+		size, items int
+		every       time.Duration
+		pushes      int
+	}{
+		"a batch takes less than the timeout": {8192, 500, 11 * time.Millisecond, 400},
+		"a batch takes about the timeout":     {100, 30, 55 * time.Millisecond, 600},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := script{Settings: settings(timeout, c.size, c.size), AtRest: true}
+			for range c.pushes {
+				s.Steps = append(s.Steps, step{Pause: c.every, Request: Flat(c.items)})
+			}
+			count := func(rival Rival) (batches, short int) {
+				got, err := replay(t, testLogs, rival, s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range sizes(got) {
+					if n < c.size {
+						short++
+					}
+				}
+				return len(got), short
+			}
+			theirs, theirShort := count(Batch)
+			ours, short := count(Ours)
+			t.Logf("batch: %d, of which %d are short; ours: %d, %d", theirs, theirShort, ours, short)
+			if ours > theirs || short > theirShort {
+				t.Errorf("batch makes %d, of which %d are short; ours are %d, %d", theirs, theirShort, ours, short)
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,7 +34,7 @@ func (p packedWeight) unpack() Weight { return Weight{int(p.items), int(p.bytes)
 // segment is a buffer that writers no longer append to.
 type segment[T any] struct {
 	entries []entry[T]
-	born    time.Time // when the first entry came
+	at      int // position of the first entry
 }
 
 // backlog is the data of one stream, in order. Writers append to active; a full active is put aside in filled. A swap moves
@@ -53,13 +54,18 @@ type backlog[T any] struct {
 	tombstones int32  // in active, of what was deleted or evicted
 
 	front  int32        // tombstones at the beginning of the oldest written buffer: filled[0], else active
-	born   time.Time    // when active got its first entry
+	at     int          // position of the first entry of active
 	filled []segment[T] // full buffers since the last swap; always empty if contiguous
 	index  index[T]     // finds the entries of active by key; does nothing in a Queue
 
 	// contiguous: all that was written since the last swap stands in active, as an index leads into it. It is set in a Map,
 	// and is the one place where the data of a Map differs from that of a Queue.
 	contiguous bool
+
+	complete Weight // of what makes full batches, in front of what begins the next one
+	marks    marks
+	tuned    *atomic.Pointer[tuning]
+	splits   bool // items can be split
 
 	swaps     uint32 // so far
 	withdrawn int    // entries in filled and active that were withdrawn. They weigh nothing any more, and are skipped
@@ -108,14 +114,16 @@ func (b *backlog[T]) append(item T, c *completion, w packedWeight) {
 	if len(b.active) == cap(b.active) {
 		b.extend()
 	}
-	if len(b.active) == 0 {
-		b.born = time.Now() // the only clock of a push, and only for an empty buffer
+	complete, begins := b.expect(w.unpack())
+	if begins {
+		b.marks.add(b.at+len(b.active), time.Now()) // the only clock of a push
 	}
 	if c != nil {
 		b.urgent++
 	}
 	b.active = append(b.active, entry[T]{item, c, w})
 	b.weight = b.weight.plus(w.unpack())
+	b.complete = complete
 }
 
 // appendFlush adds a marker that makes the stream due, and whose completion learns when all before it is settled.
@@ -129,7 +137,8 @@ func (b *backlog[T]) extend() {
 	if len(b.active) < bufferSize || b.contiguous {
 		return
 	}
-	b.filled = append(b.filled, segment[T]{b.active, b.born})
+	b.filled = append(b.filled, segment[T]{b.active, b.at})
+	b.at += len(b.active)
 	b.active, b.tombstones = b.drain.buffers.get(), 0
 }
 
@@ -156,7 +165,8 @@ func (b *backlog[T]) swap() {
 		d.entries += len(s.entries)
 	}
 	d.entries += len(b.active)
-	d.segments = append(append(d.segments, b.filled...), segment[T]{b.active, b.born})
+	d.segments = append(append(d.segments, b.filled...), segment[T]{b.active, b.at})
+	b.at += len(b.active)
 	d.weight = b.weight
 	d.withdrawn += b.withdrawn
 	b.withdrawn = 0
@@ -180,17 +190,18 @@ func (b *backlog[T]) settleCut(taken Weight, urgent int32, skipped int) {
 	b.urgent -= urgent
 	b.drain.weight = b.drain.weight.minus(taken)
 	b.drain.withdrawn -= skipped
+	b.complete = b.complete.minus(taken)
+	b.recount()
 }
 
-// putBack puts entries before all others.
-func (b *backlog[T]) putBack(s segment[T], w Weight, urgent int32) {
+// putBack puts entries before all others, as old as oldest.
+func (b *backlog[T]) putBack(entries []entry[T], oldest time.Time, w Weight, urgent int32) {
+	at := b.frontAt()
+	b.marks.putBack(at, len(entries), oldest)
 	d := &b.drain
-	if d.cursor > 0 {
-		d.segments[0].entries = d.segments[0].entries[d.cursor:]
-		d.cursor = 0
-	}
-	d.segments = slices.Insert(d.segments, 0, s)
-	d.entries += len(s.entries)
+	d.skipConsumed()
+	d.segments = slices.Insert(d.segments, 0, segment[T]{entries, at - len(entries)})
+	d.entries += len(entries)
 	d.weight = d.weight.plus(w)
 	b.weight = b.weight.plus(w)
 	b.urgent += urgent
@@ -200,20 +211,29 @@ func (b *backlog[T]) putBack(s segment[T], w Weight, urgent int32) {
 // deleted, evicted or withdrawn may still stand in the buffers.
 func (b *backlog[T]) empty() bool { return b.weight.Items == 0 && b.urgent == 0 }
 
-// oldest returns when the buffer of the oldest entry was begun.
-func (b *backlog[T]) oldest() time.Time {
-	if len(b.drain.segments) > 0 {
-		return b.drain.segments[0].born
-	}
-	return b.oldestWritten()
-}
+// oldest returns when the first entry came, or earlier if it was not to be the first of a batch (marks).
+func (b *backlog[T]) oldest() time.Time { return b.marks.pass(b.frontAt()) }
 
 // oldestWritten is oldest without the drain.
-func (b *backlog[T]) oldestWritten() time.Time {
-	if len(b.filled) > 0 {
-		return b.filled[0].born
+func (b *backlog[T]) oldestWritten() time.Time { return b.marks.at(b.writtenAt()) }
+
+// frontAt returns the position of the first entry, or of the next one if there is none.
+func (b *backlog[T]) frontAt() int {
+	if d := &b.drain; len(d.segments) > 0 {
+		return d.segments[0].at + d.cursor
 	}
-	return b.born
+	return b.writtenAt()
+}
+
+// writtenAt is frontAt without the drain.
+func (b *backlog[T]) writtenAt() int { return b.writtenStart() + int(b.front) }
+
+// writtenStart returns the position where what was written begins, and the drain ends.
+func (b *backlog[T]) writtenStart() int {
+	if len(b.filled) > 0 {
+		return b.filled[0].at
+	}
+	return b.at
 }
 
 // reset clears the buffers of an empty backlog.
@@ -230,6 +250,8 @@ func (b *backlog[T]) reset() {
 	clear(b.filled)
 	clear(b.active)
 	b.filled, b.active = b.filled[:0], b.active[:0]
+	b.marks.reset()
+	b.complete = Weight{}
 	b.tombstones, b.front, b.withdrawn, d.withdrawn = 0, 0, 0, 0
 }
 
@@ -252,6 +274,15 @@ func (d *drain[T]) run() []entry[T] {
 		return nil
 	}
 	return d.segments[0].entries[d.cursor:]
+}
+
+// skipConsumed makes the first entry that is left the first of its segment.
+func (d *drain[T]) skipConsumed() {
+	if d.cursor > 0 {
+		d.segments[0].entries = d.segments[0].entries[d.cursor:]
+		d.segments[0].at += d.cursor
+		d.cursor = 0
+	}
 }
 
 // consume removes the first n entries of a run, which have been cleared.

@@ -4,6 +4,7 @@ package partitioned
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,9 +38,18 @@ type modelEntry struct {
 	by     *completion
 }
 
+// newBacklog makes one whose batches are of 10 to 12 items, which can be split.
+func newBacklog() *backlog[int] {
+	b := &backlog[int]{index: noIndex[int]{}, tuned: &atomic.Pointer[tuning]{}, splits: true}
+	b.drain.buffers = &buffers[int]{}
+	b.tuned.Store(&tuning{size: Weight{Items: 10}, until: Weight{Items: 10}, limit: Weight{Items: 12}})
+	return b
+}
+
 // backlogModel is a backlog beside a plain slice. The first drained entries of it were swapped out.
 type backlogModel struct {
-	b       backlog[int]
+	b       *backlog[int]
+	came    map[int]time.Time // when an item did, at the latest
 	index   *positions
 	model   []modelEntry
 	drained int
@@ -60,6 +70,7 @@ func (m *backlogModel) append(t *rapid.T, n int) {
 			m.index.at[e.id] = len(m.b.active)
 		}
 		m.b.append(e.id, c, e.weight)
+		m.came[e.id] = time.Now()
 		m.model = append(m.model, e)
 	}
 }
@@ -72,6 +83,7 @@ func (m *backlogModel) push(n int) {
 		m.nextID++
 		e := modelEntry{id: m.nextID, weight: packedWeight{uint32(m.nextID%3 + 1), uint32(m.nextID % 5)}, urgent: true, by: c}
 		m.b.append(e.id, c, e.weight)
+		m.came[e.id] = time.Now()
 		m.model = append(m.model, e)
 		c.mu.left = c.mu.left.plus(e.weight.unpack(), 0)
 	}
@@ -123,6 +135,7 @@ func (m *backlogModel) flush() {
 func (m *backlogModel) swap() {
 	if !m.cutting {
 		m.b.swap()
+		m.b.seal()
 		m.drained = len(m.model)
 	}
 }
@@ -188,14 +201,14 @@ func (m *backlogModel) putBack(t *rapid.T, back []modelEntry) {
 	if len(back) == 0 {
 		return
 	}
-	var s segment[int]
+	var entries []entry[int]
 	var w Weight
 	for i := range back {
 		back[i].urgent, back[i].by = false, nil
-		s.entries = append(s.entries, entry[int]{back[i].id, newForwarding(1), back[i].weight})
+		entries = append(entries, entry[int]{back[i].id, newForwarding(1), back[i].weight})
 		w = w.plus(back[i].weight.unpack())
 	}
-	m.b.putBack(s, w, 0)
+	m.b.putBack(entries, m.came[back[0].id], w, 0)
 	m.model = append(slices.Clone(back), m.model...)
 	m.drained += len(back)
 }
@@ -309,6 +322,9 @@ func (m *backlogModel) check(t *rapid.T) {
 			dead++
 		}
 	}
+	if i := slices.IndexFunc(m.model, func(e modelEntry) bool { return e.id != 0 }); i >= 0 && m.b.oldest().After(m.came[m.model[i].id]) {
+		t.Fatalf("I6: %d came %v ago, it says %v", m.model[i].id, time.Since(m.came[m.model[i].id]), time.Since(m.b.oldest()))
+	}
 	if m.b.empty() != (len(m.model) == 0) {
 		t.Fatalf("empty: %v, with %d", m.b.empty(), len(m.model))
 	}
@@ -327,11 +343,10 @@ func TestBacklogIsASlice(t *testing.T) {
 	for name, contiguous := range map[string]bool{"queue": false, "map": true} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				m := &backlogModel{index: &positions{t: t, at: map[int]int{}}}
-				m.b.drain.buffers = &buffers[int]{}
-				m.b.index = noIndex[int]{}
+				m := &backlogModel{b: newBacklog(), index: &positions{t: t, at: map[int]int{}}, came: map[int]time.Time{}}
 				if m.b.contiguous = contiguous; contiguous {
 					m.b.index = m.index
+					m.b.tuned.Store(&tuning{whole: true})
 				}
 				for range rapid.IntRange(1, 40).Draw(t, "steps") {
 					switch rapid.IntRange(0, 8).Draw(t, "step") {
@@ -367,29 +382,5 @@ func TestBacklogIsASlice(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// TestOldestOfABacklog is when the buffer of its first entry was begun, wherever that stands.
-func TestOldestOfABacklog(t *testing.T) {
-	var b backlog[int]
-	b.drain.buffers, b.index = &buffers[int]{}, noIndex[int]{}
-	begin := time.Now()
-	for i := range 3 * bufferSize {
-		b.append(i, nil, packedWeight{items: 1})
-	}
-	first := b.oldest()
-	if first.Before(begin) || !first.Equal(b.filled[0].born) {
-		t.Fatalf("%v, begun at %v, filled at %v", first, begin, b.filled[0].born)
-	}
-	b.swap()
-	b.append(0, nil, packedWeight{items: 1})
-	if got := b.oldest(); !got.Equal(first) {
-		t.Errorf("swapped: %v, want %v", got, first)
-	}
-	back := begin.Add(-time.Hour)
-	b.putBack(segment[int]{[]entry[int]{{item: 7}}, back}, Weight{}, 0)
-	if got := b.oldest(); !got.Equal(back) {
-		t.Errorf("put back: %v, want %v", got, back)
 	}
 }

@@ -103,7 +103,7 @@ type Batch[T any] struct {
 	Items   []T       // in the order of their acceptance. Process may keep the items; it may keep the slice only with Whole
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
-	Oldest  time.Time // when the buffer that the oldest item came from got its first item
+	Oldest  time.Time // when the first of Items came, or earlier where a Rest, DropOldest or a withdrawal moved the ends of batches
 	Closing bool      // Shutdown has begun: a Rest comes again at once, so do not return one for ever
 }
 

@@ -124,6 +124,10 @@ func (q *Queue[T]) claim(s *stream[T], why cause, c *call[T]) bool {
 	if p.mu.dead {
 		return false
 	}
+	if why == expired && !q.closing.Load() && s.early() {
+		s.schedule()
+		return false
+	}
 	c.tuning = *q.tuned.Load()
 	c.batch.Key = s.key
 	c.batch.Oldest = s.backlog.oldest()

@@ -16,7 +16,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
 	stream                the state of one key's data, and its transitions  owns stream
 	scheduler, heap       which stream a free consumer takes                owns node
-	backlog, tombstones   the data of one stream                            owns backlog, drain
+	backlog, tombstones, marks   the data of one stream, and its age        own backlog, drain, marks
 	withdraw              what a caller that gave up takes back
 	index, generation, table, memory    how a Map finds its entries, and the versions it remembers
 	gate, lock, completion              the units taken; a mutex that spins; who is told
@@ -48,8 +48,8 @@ The numbers are those of the whole project.
 	   lock          has to ask.
 	I5 Bounded       The gate compares and swaps: units taken stay below Capacity plus one push, and what splits add to a
 	                 batch in flight. Streams without data are forgotten. Goroutines: the consumers.
-	I6 Batch bounds  cutRun. A stream is in timed with the deadline of its oldest item; nudge keeps the one timer set while a
-	                 consumer is idle.
+	I6 Batch bounds  cutRun. A stream is in timed with the deadline of its oldest item, which marks knows; claim looks once more
+	                 whether it is due. nudge keeps the one timer set while a consumer is idle.
 	I7 An end        Below, "Shutdown".
 	I8 Isolation     process recovers. work sees to runtime.Goexit. A stuck stream holds one consumer.
 	I9 Fairness      The common wait list is first come, first served. ready is a FIFO; a stream goes to its end after each

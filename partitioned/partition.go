@@ -35,6 +35,7 @@ type common[T any] struct {
 	scheduler *scheduler[T]
 	buffers   *buffers[T]
 	newIndex  func(partition int) index[T] // nil in a Queue
+	splits    bool                         // items can be split
 	ordered   bool                         // streams have at most one batch in flight (I2)
 }
 

@@ -71,7 +71,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.keys.max = int64(cfg.MaxKeys)
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	shared := &common[T]{
-		tuned: &q.tuned, keys: &q.keys, scheduler: &q.scheduler, buffers: &q.buffers, newIndex: m.newIndex,
+		tuned: &q.tuned, keys: &q.keys, scheduler: &q.scheduler, buffers: &q.buffers, newIndex: m.newIndex, splits: cfg.Split != nil,
 		ordered: cfg.Key != nil || cfg.Partitions > 1 || cfg.Consumers == 1 || m.newIndex != nil,
 	}
 	for i := range cfg.Partitions {

@@ -55,6 +55,7 @@ func newStream[T any](p *partition[T]) *stream[T] {
 		return s
 	}
 	s.backlog.drain.buffers = p.common.buffers
+	s.backlog.tuned, s.backlog.splits = p.common.tuned, p.common.splits
 	if p.common.newIndex != nil {
 		s.backlog.index = p.common.newIndex(p.number)
 		s.backlog.contiguous = true
@@ -131,12 +132,20 @@ func (s *stream[T]) schedule() {
 
 // retime schedules s anew after BatchSize or Interval changed.
 func (s *stream[T]) retime(interval time.Duration) {
+	if s.state != cutting {
+		s.backlog.recount()
+	}
 	if s.state != timed {
 		return
 	}
 	if s.moveOn(); s.state == timed {
 		s.partition.common.scheduler.retime(s, s.backlog.oldest().Add(interval))
 	}
+}
+
+// early reports whether s, whose time is over, is to wait on: the item that it was the time of has left meanwhile.
+func (s *stream[T]) early() bool {
+	return s.state == timed && !s.due() && time.Since(s.backlog.oldest()) < s.partition.common.tuned.Load().interval
 }
 
 // claim gives the drain to a consumer that cuts, with what was written if a batch may need it.
@@ -146,6 +155,7 @@ func (s *stream[T]) claim(t *tuning) {
 	if d := &s.backlog.drain; !s.inFlush(t) && !d.weight.reaches(t.until) {
 		s.backlog.swap()
 	}
+	s.backlog.seal()
 	s.state = cutting
 }
 
@@ -186,7 +196,7 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 			urgent++
 		}
 	}
-	s.backlog.putBack(segment[T]{r.entries, oldest}, r.weight, urgent)
+	s.backlog.putBack(r.entries, oldest, r.weight, urgent)
 	s.reserved += r.units
 	if after > 0 {
 		s.state = parked

@@ -3,6 +3,7 @@
 package partitioned
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -20,6 +21,9 @@ func (b *backlog[T]) evict(cutting bool) (e entry[T], ok bool) {
 		e, ok = b.evictActive()
 	}
 	if ok {
+		if b.complete.Items > 0 && !cutting && !b.contiguous { // of a Map all is in one batch
+			b.complete = b.complete.minus(e.weight.unpack())
+		}
 		b.removed(e)
 	}
 	return e, ok
@@ -37,6 +41,7 @@ func (b *backlog[T]) delete(at int) entry[T] {
 
 func (b *backlog[T]) removed(e entry[T]) {
 	b.weight = b.weight.minus(e.weight.unpack())
+	b.complete = b.complete.clamp(b.weight)
 	if e.completion.urgent() {
 		b.urgent--
 	}
@@ -155,15 +160,18 @@ func (b *backlog[T]) compact() {
 		return
 	}
 	kept := b.active[:0]
+	marked := b.marks.from(b.at)
 	for at, e := range b.active {
 		if e.completion == tombstone {
 			continue
 		}
+		marked.kept(b.at+at, b.at+len(kept))
 		if len(kept) != at && (e.completion == nil || !e.completion.flush) {
 			b.index.moved(e.item, at, len(kept))
 		}
 		kept = append(kept, e)
 	}
+	marked.kept(b.at+len(b.active)-1, b.at+len(kept))
 	clear(b.active[len(kept):])
 	b.active = kept
 	b.tombstones = 0
@@ -175,6 +183,7 @@ func (b *backlog[T]) compact() {
 // withdraw books that entries were withdrawn. They stay where they are.
 func (b *backlog[T]) withdraw(left share, drained bool) {
 	b.weight = b.weight.minus(left.weight)
+	b.complete = b.complete.clamp(b.weight)
 	b.urgent -= int32(left.entries)
 	if drained {
 		b.drain.weight = b.drain.weight.minus(left.weight)
@@ -189,21 +198,19 @@ func (b *backlog[T]) withdraw(left share, drained bool) {
 func (b *backlog[T]) sweep(cutting bool) {
 	const few = 64
 	if d := &b.drain; !cutting && d.withdrawn >= few && d.withdrawn >= d.entries/2 {
-		d.segments[0].entries = d.segments[0].entries[d.cursor:]
-		d.cursor = 0
-		d.segments = d.buffers.sweep(d.segments)
-		d.entries, d.withdrawn = 0, 0
-		for _, s := range d.segments {
-			d.entries += len(s.entries)
-		}
+		d.skipConsumed()
+		d.entries, d.withdrawn = alive(d.segments), 0
+		end := b.writtenStart()
+		d.segments = d.buffers.sweep(d.segments, end-d.entries, b.marks.from(math.MinInt))
 	}
 	if b.withdrawn < few || b.withdrawn < (len(b.filled)*bufferSize+len(b.active))/2 {
 		return
 	}
-	kept := b.drain.buffers.sweep(append(b.filled, segment[T]{b.active, b.born}))
-	b.active = nil
+	start := b.writtenStart()
+	kept := b.drain.buffers.sweep(append(b.filled, segment[T]{b.active, b.at}), start, b.marks.from(start))
+	b.active, b.at = nil, start
 	if n := len(kept); n > 0 {
-		b.active, b.born = kept[n-1].entries, kept[n-1].born
+		b.active, b.at = kept[n-1].entries, kept[n-1].at
 		kept[n-1] = segment[T]{}
 		kept = kept[:n-1]
 	}
@@ -211,10 +218,25 @@ func (b *backlog[T]) sweep(cutting bool) {
 	b.withdrawn, b.tombstones, b.front = 0, 0, 0
 }
 
-// sweep moves the live entries of segments together, in order, and returns those that hold some. The others are used again.
-func (p *buffers[T]) sweep(segments []segment[T]) []segment[T] {
+// alive returns the number of entries that are neither tombstones nor withdrawn.
+func alive[T any](segments []segment[T]) (n int) {
+	for _, s := range segments {
+		for i := range s.entries {
+			if !s.entries[i].completion.gone() {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// sweep moves the live entries of segments together, in order, to positions from at on, and the marks of m with them. It returns
+// the segments that hold some. The others are used again.
+func (p *buffers[T]) sweep(segments []segment[T], at int, m remap) []segment[T] {
 	to, n := 0, 0 // where the next entry goes: never behind where it comes from
+	end := at
 	for i := range segments {
+		from := segments[i].at
 		for j := range segments[i].entries {
 			e := &segments[i].entries[j]
 			if e.completion.gone() {
@@ -223,17 +245,24 @@ func (p *buffers[T]) sweep(segments []segment[T]) []segment[T] {
 			for n == len(segments[to].entries) {
 				to, n = to+1, 0
 			}
+			m.kept(from+j, end)
+			end++
 			segments[to].entries[n] = *e
 			n++
 		}
+		m.kept(from+len(segments[i].entries)-1, end)
 	}
-	for i := to; i < len(segments); i++ {
-		kept := 0
+	for i := range segments {
+		s := &segments[i]
+		kept := len(s.entries)
 		if i == to {
 			kept = n
+		} else if i > to {
+			kept = 0
 		}
-		clear(segments[i].entries[kept:])
-		segments[i].entries = segments[i].entries[:kept]
+		clear(s.entries[kept:])
+		s.entries, s.at = s.entries[:kept], at
+		at += kept
 	}
 	if n > 0 {
 		to++

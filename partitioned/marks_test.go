@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// steady is a load of equal pushes at equal times, and how batches are made of it.
+type steady struct {
+	size, limit int // trigger and cap
+	splits      bool
+	interval    time.Duration
+	items       int // of a push
+	every       time.Duration
+	pushes      int
+}
+
+// sent is a batch: when, since the beginning, and how many items.
+type sent struct {
+	at    time.Duration
+	items int
+	age   time.Duration // of its first item
+}
+
+// plain is what a list of items with their exact ages does.
+func (l steady) plain() (all []sent) {
+	type piece struct {
+		items int
+		came  time.Duration
+	}
+	var pending []piece
+	total := 0
+	send := func(now time.Duration) {
+		b := sent{at: now, age: now - pending[0].came}
+		for len(pending) > 0 && b.items < l.size {
+			p := &pending[0]
+			n := p.items
+			if l.limit > 0 && b.items+n > l.limit {
+				if l.splits {
+					n = l.limit - b.items
+				} else if b.items > 0 {
+					break
+				}
+			}
+			b.items += n
+			if p.items -= n; p.items == 0 {
+				pending = pending[1:]
+			}
+			if b.items == l.limit {
+				break
+			}
+		}
+		total -= b.items
+		all = append(all, b)
+	}
+	for i := range l.pushes + 1 {
+		now := time.Duration(i) * l.every
+		if i == l.pushes {
+			now += time.Hour
+		}
+		for len(pending) > 0 && pending[0].came+l.interval < now {
+			send(pending[0].came + l.interval)
+		}
+		if i == l.pushes {
+			break
+		}
+		pending = append(pending, piece{l.items, now})
+		for total += l.items; total >= l.size; {
+			send(now)
+		}
+	}
+	return all
+}
+
+// queue is what a Queue does.
+func (l steady) queue(t *testing.T) (all []sent) {
+	begin := time.Now()
+	r := &recorder{}
+	cfg := QueueConfig[parcel]{
+		Process: r.process, Weigh: weighParcel, Interval: l.interval,
+		BatchSize: Weight{Items: l.size}, MaxBatchSize: Weight{Items: l.limit},
+	}
+	if l.splits {
+		cfg.Split = splitParcel
+	}
+	q := start(t, cfg)
+	for range l.pushes {
+		if err := q.Push(bg, parcel{n: l.items}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(l.every)
+	}
+	time.Sleep(time.Hour)
+	q.Shutdown(bg)
+	for i, b := range r.batches {
+		all = append(all, sent{r.at[i].Sub(begin), b.Weight.Items, r.at[i].Sub(b.Oldest)})
+	}
+	nothingLeft(t, q)
+	return all
+}
+
+// TestBatchesGoWhenTheirFirstItemIsDue: at a steady rate, between half a batch and two an interval, no batch goes before its time,
+// none later, and each says how old it is (I6).
+func TestBatchesGoWhenTheirFirstItemIsDue(t *testing.T) {
+	check := func(l steady) string {
+		var got []sent
+		synctest.Test(t, func(t *testing.T) { got = l.queue(t) })
+		want := l.plain()
+		for i := range want {
+			// What completes a batch by itself has no time of its own: its batch is due anyway.
+			if i < len(got) && l.items >= l.size && got[i].age >= want[i].age {
+				got[i].age = want[i].age
+			}
+		}
+		if !slices.Equal(got, want) {
+			return fmt.Sprintf("%+v\n got %v\nwant %v", l, got, want)
+		}
+		return ""
+	}
+	for _, l := range []steady{
+		{8192, 8192, true, 200 * time.Millisecond, 500, 11 * time.Millisecond, 400},
+		{100, 100, true, 200 * time.Millisecond, 30, 55 * time.Millisecond, 600},
+		{100, 0, false, 200 * time.Millisecond, 30, 55 * time.Millisecond, 600},
+	} {
+		if fault := check(l); fault != "" {
+			t.Error(fault)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		l := steady{interval: 200*time.Millisecond + time.Microsecond, pushes: 60}
+		l.size = rapid.IntRange(1, 100).Draw(rt, "size")
+		if rapid.Bool().Draw(rt, "capped") {
+			l.limit = l.size + rapid.SampledFrom([]int{0, 1, 30}).Draw(rt, "over")
+			l.splits = rapid.Bool().Draw(rt, "splits")
+		}
+		l.items = rapid.IntRange(1, 3*l.size).Draw(rt, "items")
+		perBatch := max(float64(l.items)/float64(l.size), 0.01) // of a push
+		rate := rapid.Float64Range(0.5, 2).Draw(rt, "batches an interval")
+		l.every = max(time.Duration(float64(l.interval)*perBatch/rate).Truncate(time.Millisecond), time.Millisecond)
+		if fault := check(l); fault != "" {
+			rt.Fatal(fault)
+		}
+	})
+}
