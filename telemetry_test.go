@@ -366,6 +366,29 @@ func count(n int) (list []int) {
 	return list
 }
 
+// A map's batch links to the spans of all of its requests, whatever became of their resources, and however the batch is sent.
+func TestBatchOfAMapLinksToAllItsOrigins(t *testing.T) {
+	for name, wait := range map[string]func(*Config){"accepted": func(*Config) {}, "awaited": waits} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := anyLogs.start(t, func(c *Config) { byResource(c); wait(c) }, nil)
+				var callers sync.WaitGroup
+				for i := range 4 {
+					callers.Go(func() { require.NoError(t, p.push(span(i+1, true), i%2, 1)) })
+				}
+				time.Sleep(time.Second)
+				callers.Wait()
+				require.NoError(t, p.Shutdown(context.Background()))
+				links := 0
+				for _, s := range p.telemetry.SpanRecorder.Ended() {
+					links += len(s.Links())
+				}
+				require.Equal(t, 4, links)
+			})
+		})
+	}
+}
+
 func TestBatchSpanTellsOfFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := anyLogs.start(t, nil, func(context.Context, int) error { return errNext })

@@ -362,3 +362,70 @@ type address struct{}
 
 func (address) Network() string { return "tcp" }
 func (address) String() string  { return "192.0.2.1:1" }
+
+// wait_timeout ends the wait of a caller without a deadline of its own, for room and for its result together.
+func TestWaitTimeout(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  func(*Config)
+		want string
+	}{
+		"for room":     {func(c *Config) { c.QueueSize, c.SendBatchSize = 1, 1 }, "waiting for capacity: wait_timeout, which is 2s, was over"},
+		"for a result": {waits, "waiting for its result (wait_for_result is true): wait_timeout, which is 2s, was over"},
+		"for both":     {func(c *Config) { waits(c); c.QueueSize, c.SendBatchSize = 1, 1 }, "wait_timeout, which is 2s, was over"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := anyLogs.answered(t, func(c *Config) {
+					test.set(c)
+					c.WaitTimeout = 2 * time.Second
+				}, func(a *answer) error {
+					if a.call == 1 {
+						time.Sleep(1500 * ms) // of the two seconds of the second caller
+						return nil
+					}
+					time.Sleep(time.Hour)
+					return nil
+				}).begun(t)
+				go func() { _ = p.push(context.Background(), 0, 1) }()
+				synctest.Wait()
+				if name == "for room" {
+					go func() { _ = p.push(context.Background(), 1, 1) }()
+					time.Sleep(1500 * ms)
+				}
+				begin := time.Now()
+				err := p.push(context.Background(), 2, 1)
+				require.ErrorContains(t, err, test.want)
+				require.False(t, consumererror.IsPermanent(err))
+				require.NotErrorIs(t, err, context.DeadlineExceeded, "no deadline of the sender's was over")
+				require.Equal(t, 2*time.Second, time.Since(begin))
+				time.Sleep(2 * time.Hour)
+			})
+		})
+	}
+}
+
+// What is not sent yet when its caller gives up is the caller's again, and is not sent.
+func TestCallerTakesBackWhatIsNotSent(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := k.answered(t, func(c *Config) {
+					waits(c)
+					c.SendBatchSize, c.SendBatchMaxSize = 4, 4
+				}, func(*answer) error {
+					time.Sleep(time.Second)
+					return nil
+				}).begun(t)
+				ctx, cancel := context.WithTimeout(context.Background(), 1500*ms)
+				defer cancel()
+				err := p.push(ctx, 0, 12)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, k.list(0, 12)[4:], k.subset(err), "four are delivered, four are in flight")
+				time.Sleep(time.Minute)
+				require.Equal(t, k.list(0, 8), p.items())
+				require.EqualValues(t, 4, p.metric(t, "items_returned", ""))
+				p.requireConserved(t)
+			})
+		})
+	}
+}

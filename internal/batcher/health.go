@@ -91,20 +91,20 @@ func (h *health) delivered(err error) {
 	h.report()
 }
 
-// look is what the timer does.
+// look is what the timer does. It stops when there is nothing to look for. The flag is cleared first: a delivery that begins behind
+// the look at the queue then starts the timer again. Were it cleared last, such a delivery would take the timer for running, and if
+// it hangs nobody would look any more.
 func (h *health) look() {
+	h.armed.Store(false)
 	waits := h.queue.LongestWait()
+	idle := waits == 0 && h.queue.Stats().Calls == 0
 	if waits < longWait {
 		waits = 0
 	}
-	idle := waits == 0 && h.queue.Stats().Calls == 0
 	h.mu.Lock()
 	h.mu.waits = waits
-	switch {
-	case h.mu.ended:
-	case idle:
-		h.armed.Store(false) // the next delivery sets it again
-	default:
+	if !h.mu.ended && !idle {
+		h.armed.Store(true)
 		h.mu.timer.Reset(longWait)
 	}
 	h.report()

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
 // slowHost takes its time to hear of a component's health.
@@ -41,5 +43,41 @@ func TestHealthThatChangesWhileItIsTold(t *testing.T) {
 		h.delivered(nil)
 		time.Sleep(time.Minute)
 		require.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, slow.all)
+	})
+}
+
+// idleOnce is a queue in which a delivery begins right after it was looked at for the first time, and hangs.
+type idleOnce struct {
+	h      *health
+	looked bool
+}
+
+func (q *idleOnce) Stats() (st partitioned.Stats) {
+	if q.looked {
+		st.Calls = 1
+		return st
+	}
+	q.looked = true
+	q.h.begins()
+	return st
+}
+
+func (q *idleOnce) LongestWait() time.Duration {
+	if q.looked {
+		return time.Minute
+	}
+	return 0
+}
+
+// A delivery that begins while the timer finds nothing to do, and hangs, is looked at nevertheless.
+func TestHealthOfACallThatBeginsDuringALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host, h := &slowHost{}, &health{}
+		h.start(host, &idleOnce{h: h})
+		h.begins()
+		time.Sleep(10 * longWait)
+		synctest.Wait()
+		require.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError}, host.all)
+		h.end()
 	})
 }
