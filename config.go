@@ -147,7 +147,7 @@ func (c *Config) settings() batcher.Settings {
 	s := batcher.Settings{
 		MetadataKeys: c.MetadataKeys, ResourceKeys: c.ResourceKeys, MaxKeys: toInt(c.MetadataCardinalityLimit),
 		Partitions: int(c.Partitions), Timeout: c.Timeout, Bytes: c.bytesKey() != "", Consumers: c.consumers(), Unit: c.unit(),
-		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge,
+		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge, SplitOnRejected: c.SplitOnRejected,
 		ShutdownTimeout: c.ShutdownTimeout,
 	}
 	s.BatchSize, s.MaxBatchSize = c.batchSize()

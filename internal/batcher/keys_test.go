@@ -40,9 +40,26 @@ func TestKeysAreInjective(t *testing.T) {
 	})
 	attribute := rapid.Custom(func(t *rapid.T) any {
 		return rapid.SampledFrom([]any{
-			nil, "", "0", "1", "true", "a", "\x01", int64(0), int64(1), -1.5, 1.0, true, false, []any{"1"}, []any{int64(1)}, map[string]any{"a": "b"},
-			[]any{1.0}, []any{math.NaN()}, []any{math.Inf(1)}, []any{math.Inf(-1)}, []any{"\xff"}, []any{"\xfe"}, []any{"AQ=="}, []any{[]byte{1}}, []byte{1}, "AQ==",
-			map[string]any{"a": math.NaN()}, map[string]any{"a": "\xff"}, map[string]any{"\xff": "a"}, map[string]any{"\xfe": "a"}, map[string]any{}, []any{},
+			nil, "", "0", "1", "true", "a", "\x01", int64(0), int64(1), -1.5, 1.0, true, false,
+			[]any{"1"},
+			[]any{int64(1)},
+			map[string]any{"a": "b"},
+			[]any{1.0},
+			[]any{math.NaN()},
+			[]any{math.Inf(1)},
+			[]any{math.Inf(-1)},
+			[]any{"\xff"},
+			[]any{"\xfe"},
+			[]any{"AQ=="},
+			[]any{[]byte{1}},
+			[]byte{1},
+			"AQ==",
+			map[string]any{"a": math.NaN()},
+			map[string]any{"a": "\xff"},
+			map[string]any{"\xff": "a"},
+			map[string]any{"\xfe": "a"},
+			map[string]any{},
+			[]any{},
 		}).Draw(t, "attribute")
 	})
 	k := newKeyer(names, []string{"r1", "r2"})

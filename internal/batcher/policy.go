@@ -8,6 +8,7 @@ import (
 
 	"github.com/cenkalti/backoff/v7"
 	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.uber.org/zap"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/failure"
@@ -18,17 +19,19 @@ import (
 type policy[P any] struct { // immutable
 	wait     bool             // callers wait for the result
 	split    bool             // a batch that is too large is sent again in halves
+	isolate  bool             // so is one that is rejected for its data, until the bad items are alone
 	tooLarge []*regexp.Regexp // answers that mean it, beside the known ones
 	retry    configretry.BackOffConfig
 	payloads *payloads[P]
 
-	halved, retried, dropped, returned *notice
+	halved, isolated, retried, dropped, returned *notice
 }
 
 func newPolicy[P any](cfg Settings, p *payloads[P], log *zap.Logger) policy[P] {
 	return policy[P]{
-		wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, payloads: p,
+		wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, isolate: cfg.SplitOnRejected, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, payloads: p,
 		halved:   newNotice(log, zap.InfoLevel, "A batch is too large and is sent again in halves"),
+		isolated: newNotice(log, zap.InfoLevel, "A batch is rejected for its data and is sent again in halves, to find the bad items"),
 		retried:  newNotice(log, zap.InfoLevel, "A batch failed and is sent again later"),
 		dropped:  newNotice(log, zap.ErrorLevel, "A batch failed and is dropped; see items_dropped"),
 		returned: newNotice(log, zap.WarnLevel, "A batch failed; its callers were told"),
@@ -54,15 +57,16 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	tries := attemptsOf(batch.Items)
 	tries.before, tries.bySize = true, f.bySize
 	fields := func() []zap.Field { return []zap.Field{zap.Error(f.Err())} }
+	halve, bad := o.halve(f, &tries)
 	var a *again[P]
-	if o.split && f.out.copied && f.items > 1 && f.TooLarge(o.tooLarge) {
+	if halve != nil && f.items > 1 {
 		a = o.again(batch.Items, f, tries)
 		if groups := a.halves(o.payloads, f.items); groups != nil {
-			o.halved.happened(f.items, fields)
+			halve.happened(f.items, fields)
 			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: groups}, true
 		}
 	}
-	if o.retry.Enabled && f.out.copied && !batch.Closing && !f.Permanent() {
+	if o.retry.Enabled && f.out.copied && !batch.Closing && !bad && !f.Permanent() {
 		if after, again := tries.next(&o.retry, f.took, f.Delay()); again {
 			o.retried.happened(f.items, func() []zap.Field { return append(fields(), zap.Duration("after", after)) })
 			if a == nil {
@@ -79,16 +83,43 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	outcome.happened(f.items, func() []zap.Field { return append(fields(), zap.Int("attempts", max(tries.failed, 1))) })
 	o.giveUp(batch.Items, f, a)
 	// Each caller gets back what it lent, and no telemetry that the error carries.
-	return partitioned.Verdict[request[P]]{Err: f.ForCallers(o.wait || several(batch.Items)), Taken: f.out.items - f.items}, false
+	v = partitioned.Verdict[request[P]]{Err: f.ForCallers(o.wait || several(batch.Items)), Taken: f.out.items - f.items}
+	if bad && !consumererror.IsPermanent(v.Err) {
+		v.Err = consumererror.NewPermanent(v.Err)
+	}
+	return v, false
+}
+
+// halve returns what to log if f is to be sent again in halves; nil: it is not. bad: it was rejected for its data, and is what a
+// search for the bad items has found.
+func (o *policy[P]) halve(f *failed[P], tries *attempts) (why *notice, bad bool) {
+	switch {
+	case !f.out.copied:
+		return nil, false
+	case o.split && f.TooLarge(o.tooLarge):
+		return o.halved, false
+	case !o.isolate || !f.Rejected():
+		return nil, false
+	}
+	if tries.isolation == nil {
+		tries.isolation = newIsolation(f.items)
+	}
+	if !tries.isolation.rejected(f.err) {
+		tries.isolation = nil // it is not the data: what is left is like any other batch that fails
+		return nil, false
+	}
+	return o.isolated, true
 }
 
 // attempts is what a batch that is sent again knows of the times before. Halves go on with that of the whole.
 type attempts struct {
-	failed  int
-	first   time.Time // when the first began
-	before  bool      // there were any, which may have been too large instead of failed
-	bySize  bool      // why the batch was cut
-	backoff backoff.ExponentialBackOff
+	failed int
+	first  time.Time // when the first began
+	before bool      // there were any, which may have been too large instead of failed
+	bySize bool      // why the batch was cut
+
+	isolation *isolation // that it is part of; nil: none
+	backoff   backoff.ExponentialBackOff
 }
 
 // next books an attempt that failed and returns how long to wait for the next one; false: there is to be none. asked is what

@@ -34,7 +34,7 @@ type sender[P any] struct { // immutable but for asked
 
 func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h *health, log *zap.Logger, next Next[P]) *sender[P] {
 	return &sender[P]{
-		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.Retry.Enabled,
+		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.SplitOnRejected || cfg.Retry.Enabled,
 		keys: keys, payloads: p, policy: newPolicy(cfg, p, log), telemetry: t, health: h, log: log, next: next,
 		panicked: newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
 		oversized: newNotice(log, zap.WarnLevel, "An item, or what the items of a batch have in common, is larger than send_batch_max_size_bytes and is "+
@@ -75,6 +75,7 @@ func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]
 		if s.wait {
 			s.payloads.delivered(batch.Items)
 		}
+		attemptsOf(batch.Items).isolation.taken()
 		s.health.delivered(nil)
 	} else {
 		f := failed[P]{Failure: failure.Of(err), err: err, took: c.duration, bySize: c.bySize, out: &out}
@@ -125,6 +126,9 @@ func (s *sender[P]) call(c *sending, batch *partitioned.Batch[request[P]], out *
 	}
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx) // I7: Shutdown may have ended while this was made ready
+	}
+	if err := attemptsOf(batch.Items).isolation.over(); err != nil {
+		return err
 	}
 	defer c.timeCall()()
 	return s.next.Consume(c.ctx, out.sent)

@@ -36,6 +36,7 @@ type Settings struct {
 	ExportTimeout   time.Duration             // of one call of the next consumer; 0: none
 	Retry           configretry.BackOffConfig // whether and when what failed is sent again
 	SplitOnTooLarge bool                      // a batch that is too large is sent again in halves
+	SplitOnRejected bool                      // so is one that is rejected for its data, until the bad items are alone
 	TooLargeErrors  []*regexp.Regexp          // answers that mean it, beside the known ones
 	ShutdownTimeout time.Duration             // bound of the drain
 }
