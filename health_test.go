@@ -139,7 +139,7 @@ func TestHealthWhileCallersWaitForLong(t *testing.T) {
 func TestBackpressureIsNoFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &statusHost{}
-		p := anyLogs.make(t, func(c *Config) { c.SendBatchSize, c.QueueSize = 5, 5 }, func(context.Context, int) error {
+		p := anyLogs.make(t, func(c *Config) { c.SendBatchSize, c.QueueSize = 5, 15 }, func(context.Context, int) error {
 			time.Sleep(time.Second)
 			return nil
 		}).on(t, h)

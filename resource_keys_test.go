@@ -389,19 +389,19 @@ func TestPartitionsSpreadResources(t *testing.T) {
 	}
 }
 
-// One partition has no room: nothing of the payload is accepted in the others.
+// The share of one partition is full: nothing of the payload is accepted in the others.
 func TestPayloadOverSeveralPartitionsIsRefusedWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		p := anyLogs.start(t, func(c *Config) {
-			c.Partitions, c.SendBatchSize, c.QueueSize, c.BlockOnOverflow = 4, 5, 10, false
+			c.Partitions, c.SendBatchSize, c.QueueSize, c.BlockOnOverflow = 4, 5, 20, false
 		}, func(context.Context, int) error {
 			<-gate
 			return nil
 		})
 		require.NoError(t, p.push(context.Background(), 0, 5))
 		require.NoError(t, p.push(context.Background(), 0, 5))
-		require.ErrorContains(t, p.pushAll(context.Background(), 1, 0, 10, 20, 30, 40, 50), "queue_size is 10")
+		require.ErrorContains(t, p.pushAll(context.Background(), 1, 0, 10, 20, 30, 40, 50), "queue_size is 20")
 		require.EqualValues(t, 10, p.metric(t, "items_pending", ""))
 		require.EqualValues(t, 6, p.metric(t, "items_refused", ""))
 		close(gate)

@@ -211,7 +211,7 @@ func TestClosedLoopProducersNeverStall(t *testing.T) {
 	for name, set := range map[string]func(*Config){
 		"one consumer": func(*Config) {},
 		"several":      func(c *Config) { c.NumConsumers = 10 },
-		"no room":      func(c *Config) { c.Sizer, c.QueueSize = "requests", 10 },
+		"no room":      func(c *Config) { c.Sizer, c.QueueSize = "requests", 40 },
 		"keys":         func(c *Config) { c.MetadataKeys = []string{"tenant"} },
 	} {
 		t.Run(name, func(t *testing.T) {

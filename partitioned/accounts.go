@@ -4,7 +4,7 @@ package partitioned
 
 // accounts is what a partition counts, in items. In every snapshot (I1)
 //
-//	accepted = forwarded + returned + superseded + failed + evicted + lost + queued + inFlight
+//	accepted = forwarded + returned + superseded + failed + evicted + lost + stalled + queued + inFlight
 //
 // What a push writes stands in pushed, next to the lock; the rest is elsewhere. Guarded by the partition's lock.
 type accounts struct {
@@ -22,6 +22,7 @@ type settled struct {
 	forwarded, returned int64
 	failed, lost        int64 // dropped: nobody waited for the error; the deadline of Shutdown was over
 	evicted             int64 // dropped: made room for newer ones
+	stalled             int64 // dropped: of a stalled key
 	retried, oversized  int64
 	calls               int64 // batches in flight
 	batches             [Shutdown + 1]int64
@@ -62,6 +63,12 @@ func (a *accounts) evict(items int64) {
 func (a *accounts) withdraw(items int64) {
 	a.settled.returned += items
 	a.queued -= items
+}
+
+// drop books items of a stalled key.
+func (a *accounts) drop(items int64) {
+	a.accepted += items
+	a.settled.stalled += items
 }
 
 // cut books a batch that is in flight from now on. grown: the items that a split added.
@@ -126,6 +133,7 @@ func (a *accounts) addTo(st *Stats) {
 	st.Failed += c.failed
 	st.Evicted += c.evicted
 	st.Lost += c.lost
+	st.Stalled += c.stalled
 	st.Queued += a.queued
 	st.InFlight += c.inFlight
 	st.Retried += c.retried

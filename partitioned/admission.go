@@ -7,15 +7,21 @@ import "errors"
 // errNoCapacity: not now. It never leaves the package.
 var errNoCapacity = errors.New("no capacity")
 
-// part is a run of the items of one push, for one stream.
+// part is what a push has for one stream: a run of its items. No two parts of a push have the same stream.
 type part[T any] struct {
 	partition *partition[T]
 	key       string
 	from, to  int // of the pushed items
 	weight    Weight
 	units     int64
-	stream    *stream[T] // set by admit
-	freed     bool       // set by admit: units were given back for which somebody may wait
+
+	// Set by admit.
+	stream  *stream[T]
+	held    int64 // units that the stream holds
+	freed   bool  // units were given back for which somebody may wait
+	dropped bool  // the key has stalled, and the part is accepted and dropped
+
+	passed bool // it had its turn in the wait list of its key, so the share no longer holds it up. Owned by the wait list
 }
 
 // measures is what is known of the items of a push before any lock is taken.
@@ -32,9 +38,9 @@ func (m *measures) weight(i int) packedWeight {
 	return m.weights[i]
 }
 
-// admit is the one path of every push. Under the locks of all partitions concerned it finds the streams, takes the units, and
-// appends: all of it or nothing. Without capacity it returns errNoCapacity and the first stream that is full, or nil if the
-// whole queue is. w is the caller in the wait list for whom it is done; nil: a caller that has not waited.
+// admit is the one path of every push. Under the locks of all partitions concerned it finds the streams, checks their shares,
+// takes key slots and units, and appends: all of it or nothing. Without capacity it returns errNoCapacity and the stream that is
+// full, or nil if the whole queue is. w is the caller in the wait list for whom it is done; nil: a caller that has not waited.
 //
 // Units are taken under the lock under which the items are appended. So the order of acceptance is the order in the stream
 // (I2), and Shutdown, which closes the gate and then holds each lock once, has seen every item that will ever be here (I7).
@@ -44,26 +50,13 @@ func (m *measures) weight(i int) packedWeight {
 func (q *Queue[T]) admit(parts []part[T], items []T, m *measures, c *completion, w *waiter[T]) (full *stream[T], err error) {
 	lockAll(parts)
 	if w != nil || len(items) > 1 || !m.how.overwrites() || !q.overwrite(&parts[0], items[0], m) {
-		var units int64
-		n := 0
-		for ; n < len(parts) && err == nil; n++ {
-			p := &parts[n]
-			if p.stream, err = q.find(p.partition, p.key, w); err != nil {
-				full = p.stream
-				break
-			}
-			units += p.units
-		}
-		if err == nil {
-			err = q.gate.enter(units, w != nil)
-		}
-		if err == nil {
+		if full, err = q.enter(parts, w); err == nil {
 			for i := range parts {
 				q.write(&parts[i], items, m, c)
 			}
 		}
 		if err != nil || m.hashes != nil { // nothing was written, or all may have been superseded
-			forgetEmpty(parts[:n])
+			forgetEmpty(parts)
 		}
 	}
 	unlockAll(parts)
@@ -85,33 +78,149 @@ func (q *Queue[T]) overwrite(p *part[T], item T, m *measures) bool {
 	return true
 }
 
-// find returns the stream of key, with an error if it is full. Partition's lock held.
-//
-// A waiter that was promoted from any key's wait list passes those of other keys: with turns in one list only, two callers
-// that want the same two keys could send each other back for ever.
-func (q *Queue[T]) find(p *partition[T], key string, w *waiter[T]) (*stream[T], error) {
-	s := p.existing(key)
-	if s == nil {
-		var err error
-		if s, err = p.open(key); err != nil {
-			return nil, err
+// enter finds the streams and takes what the parts need, or nothing. Partitions' locks held.
+func (q *Queue[T]) enter(parts []part[T], w *waiter[T]) (full *stream[T], err error) {
+	for i := range parts {
+		p := &parts[i]
+		s := p.partition.existing(p.key)
+		if s == nil {
+			if s, err = p.partition.open(p.key); err != nil {
+				return nil, err
+			}
 		}
+		p.stream, p.dropped = s, false
 	}
-	if s.reserved < q.cfg.KeyCapacity && (!s.blocked || w != nil && w.from != nil) {
-		return s, nil
+	if !q.shares {
+		return nil, q.gate.enter(parts[0].units, q.gate.capacity-1, w.hasTurn())
 	}
 	if q.gate.closed() {
 		return nil, ErrClosed // no wait list any more
 	}
-	if w != nil {
-		s.block()
+	if q.cfg.StallTimeout > 0 && len(parts) > 1 {
+		q.dropStalled(parts)
 	}
-	return s, errNoCapacity
+	n := q.need(parts, w)
+	if err = q.enterGate(n, w); err == errNoCapacity {
+		if full = q.firstFull(parts, n.units, w); full != nil && q.probe(parts, full, n, w) {
+			full, err = nil, nil
+		}
+	}
+	for i := range parts {
+		if p := &parts[i]; err == nil && !p.dropped {
+			p.stream.take(!p.passed)
+			p.held = p.stream.reserved + p.units
+		} else {
+			p.held = p.stream.reserved
+		}
+	}
+	if full != nil {
+		full.refuse(w != nil)
+	}
+	return full, err
+}
+
+// need is what a push takes all at once.
+type need struct {
+	units int64
+	slots int64 // keys of which nothing is pending yet
+	most  int64 // units that may be taken at most when it comes: what all shares allow
+}
+
+// need adds up what the parts need. Partitions' locks held.
+func (q *Queue[T]) need(parts []part[T], w *waiter[T]) need {
+	n := need{most: q.gate.capacity - 1}
+	for i := range parts {
+		if p := &parts[i]; !p.dropped {
+			n.units += p.units
+			if p.stream.slot == slotFree {
+				n.slots++
+			}
+		}
+	}
+	for i := range parts {
+		n.most = min(n.most, q.bound(&parts[i], n.units, w))
+	}
+	return n
+}
+
+// bound returns how many units may be taken at most, for the share of one part to allow the whole push; -1: it does not.
+//
+// The share: a stream that holds something may take a part if it then holds at most free / (1 + stuck). Free is what remains of
+// the capacity after the push. stuck is the number of other streams that are full, and of which nothing was forwarded since.
+// Whatever the order in which n streams get stuck, they leave capacity / (n + 1), less n parts. It is the dynamic threshold of
+// Choudhury and Hahne (Dynamic Queue Length Thresholds for Shared-Memory Packet Switches, 1998), with a divisor for streams
+// that never drain. An empty stream may take one part while there is capacity at all.
+//
+// As a bound it needs no second lock: the gate compares it with the units taken in its one compare-and-swap (I5).
+func (q *Queue[T]) bound(p *part[T], push int64, w *waiter[T]) int64 {
+	s, capacity := p.stream, q.gate.capacity
+	switch {
+	case p.dropped || p.passed:
+		return capacity - 1
+	case s.blocked && !w.headOf(s), s.reserved >= q.cfg.KeyCapacity:
+		return -1
+	case s.reserved == 0:
+		return capacity - 1
+	}
+	divisor := 1 + q.stuck.Load()
+	if s.stuck {
+		divisor--
+	}
+	holds := s.reserved + p.units
+	if holds > capacity/divisor { // and no overflow below
+		return -1
+	}
+	return capacity - push - holds*divisor
+}
+
+// firstFull returns the first stream whose share refuses a push of so many units, if one does: that of which w is the first
+// before all others. Partitions' locks held.
+func (q *Queue[T]) firstFull(parts []part[T], push int64, w *waiter[T]) (full *stream[T]) {
+	used := q.gate.used()
+	for i := range parts {
+		p := &parts[i]
+		if q.bound(p, push, w) < min(used, q.gate.capacity-1) {
+			if w.headOf(p.stream) {
+				return p.stream
+			}
+			if full == nil {
+				full = p.stream
+			}
+		}
+	}
+	return full
+}
+
+// enterGate takes units and key slots, or neither. The one lock is for pushes that open a key while MaxKeys limits their number:
+// a slot that is taken and given back would refuse others meanwhile.
+func (q *Queue[T]) enterGate(n need, w *waiter[T]) error {
+	if n.slots == 0 || q.keys.max == 0 {
+		err := q.gate.enter(n.units, n.most, w.hasTurn())
+		if err == nil && n.slots > 0 {
+			q.keys.n.Add(n.slots)
+		}
+		return err
+	}
+	q.keys.Lock()
+	defer q.keys.Unlock()
+	// A push of more keys than MaxKeys is admitted while nothing else is pending by key, so it is not refused for ever.
+	if taken := q.keys.n.Load(); taken > 0 && taken+n.slots > q.keys.max {
+		return ErrTooManyKeys
+	}
+	err := q.gate.enter(n.units, n.most, w.hasTurn())
+	if err == nil {
+		q.keys.n.Add(n.slots)
+	}
+	return err
 }
 
 // write puts the items of a part into its stream; the units are taken. Partition's lock held.
 func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 	s := p.stream
+	if p.dropped {
+		q.dropPart(p, c)
+		return
+	}
 	c = s.claimant(c, p)
 	if !s.backlog.contiguous {
 		for i := p.from; i < p.to; i++ {
@@ -130,10 +239,12 @@ func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 	}
 }
 
-// forgetEmpty leaves no stream behind that was opened for nothing. Only after all writes: parts may share a stream.
+// forgetEmpty leaves no stream behind that was opened for nothing. Only after all writes.
 func forgetEmpty[T any](parts []part[T]) {
 	for i := range parts {
-		parts[i].partition.forget(parts[i].stream)
+		if s := parts[i].stream; s != nil {
+			s.partition.forget(s)
+		}
 	}
 }
 

@@ -111,19 +111,29 @@ func TestFullBuffersAtTheDeadlineOfShutdown(t *testing.T) {
 // TestHolesOfAFullBuffer are forgotten with it: as many entries behind it are not taken for them.
 func TestHolesOfAFullBuffer(t *testing.T) {
 	const held = bufferSize
+	busy, hold := make(chan struct{}, 10), make(chan struct{})
 	q := start(t, QueueConfig[int]{
-		Process:  Plain(func(context.Context, []int) error { return nil }),
-		Interval: time.Hour, BatchSize: Weight{Items: 1 << 30}, Capacity: held, Overflow: DropOldest,
+		Process: Plain(func(context.Context, []int) error {
+			busy <- struct{}{}
+			<-hold
+			return nil
+		}),
+		Interval: time.Hour, BatchSize: Weight{Items: 1 << 30}, Capacity: held + 1, Overflow: DropOldest,
 	})
+	if _, err := q.PushResult(bg, 0); err != nil {
+		t.Fatal(err)
+	}
+	<-busy // with that one the only consumer
 	for i := range 10 * held {
 		if err := q.Push(bg, i); err != nil {
 			t.Fatal(err)
 		}
 	}
+	close(hold)
 	if err := q.Shutdown(bg); err != nil {
 		t.Error(err)
 	}
-	if st := q.Stats(); st.Forwarded != held || st.Evicted != 9*held {
+	if st := q.Stats(); st.Forwarded != held+1 || st.Evicted != 9*held {
 		t.Errorf("%+v", st)
 	}
 	nothingLeft(t, q)

@@ -143,11 +143,15 @@ func drawChaos(t *rapid.T) *chaos {
 	if c.keys > 0 && !c.cfg.OrderOnlyByPartition {
 		c.cfg.MaxKeys = rapid.SampledFrom([]int{0, 2}).Draw(t, "maxKeys")
 		c.cfg.KeyCapacity = rapid.SampledFrom([]int64{0, 1, 10}).Draw(t, "keyCapacity")
+		c.cfg.StallTimeout = rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, 100 * time.Millisecond}).Draw(t, "stallTimeout")
 	}
 	if rapid.Bool().Draw(t, "timeout") {
 		c.cfg.ProcessTimeout = 100 * time.Millisecond
 	}
-	c.capacity, c.maxKeys = c.cfg.Capacity, c.cfg.MaxKeys
+	c.capacity = c.cfg.Capacity
+	if c.cfg.MaxKeys > 0 { // a single push may bring more keys
+		c.maxKeys = max(c.cfg.MaxKeys, 5)
+	}
 	return c
 }
 
@@ -267,7 +271,7 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 		var things []thing
 		units := 0
 		id := producer*1000 + i
-		for range 1 + rng.IntN(3)*rng.IntN(2) {
+		for range 1 + rng.IntN(5)*rng.IntN(2) {
 			n := 1 + rng.IntN(12)
 			t := thing{id: id, producer: producer, from: units, to: units + n}
 			if c.keys > 0 {

@@ -15,7 +15,7 @@ import (
 var (
 	// ErrClosed: the queue is not running: not started yet, or Shutdown has begun.
 	ErrClosed = errors.New("partitioned: closed")
-	// ErrFull: no capacity, and the queue refuses instead of waiting.
+	// ErrFull: no capacity, and the queue refuses instead of waiting, or as much waits already as may be pending.
 	ErrFull = errors.New("partitioned: full")
 	// ErrTooManyKeys: a new key, while MaxKeys others have something pending.
 	ErrTooManyKeys = errors.New("partitioned: too many keys")
@@ -27,6 +27,8 @@ var (
 	ErrWithdrawn = errors.New("partitioned: taken back, as its caller gave up")
 	// ErrEvicted: accepted, and dropped to make room for a newer item, as DropOldest says. Waiting callers get it.
 	ErrEvicted = errors.New("partitioned: dropped to make room")
+	// ErrStalled: accepted, and dropped because its key has stalled, as StallTimeout says. Waiting callers get it.
+	ErrStalled = errors.New("partitioned: dropped, its key has stalled")
 	// ErrDropped: accepted, and given up when the deadline of Shutdown was over. Waiting callers get it.
 	ErrDropped = errors.New("partitioned: dropped at shutdown")
 )
@@ -188,15 +190,26 @@ type QueueConfig[T any] struct {
 	Split func(item T, room Weight) (head, tail T, ok bool)
 
 	// Capacity bounds what is pending, in Unit: a push is admitted while less than this is pending, whatever its own
-	// weight, so at most one push is ever above it. 0: no limit.
+	// weight, so at most one push is ever above it. What waits for capacity is bounded by it once more. 0: no limit.
+	//
+	// With keys or several partitions each of them has a share: one that holds something may take more if it then holds
+	// at most free / (1 + stuck). Free is what remains of Capacity after the push. stuck is the number of others that
+	// are full, and of which nothing was taken by Process since. So n keys that are stuck leave Capacity / (n + 1) to the
+	// others, less n pushes.
 	Capacity int64
 	// Unit is what Capacity and KeyCapacity count. Default: Items.
 	Unit Unit
-	// KeyCapacity bounds what is pending of one key in the same way. 0: no limit.
+	// KeyCapacity bounds what is pending of one key in the same way. The lower of this and the share holds. 0: the share
+	// alone.
 	KeyCapacity int64
+	// StallTimeout is when a key that is full no longer holds up pushes that have other keys too: when it has been full for so
+	// long, nothing of it was taken by Process in that time, and something of another key was. From then on its part
+	// of such a push is accepted and dropped, and counted (Stalled), until Process takes something of it again, or no
+	// other key works any more. Pushes of that key alone wait or are refused as before. 0: never.
+	StallTimeout time.Duration
 	// Overflow is what a push does without capacity: Wait for it, Refuse, or DropOldest. DropOldest drops and counts the
-	// oldest items that are in no batch yet: with keys only those of its own key, without keys those of its own partition
-	// first. If to drop all of them would not be enough, it drops none and returns ErrFull. Default: Wait.
+	// oldest items that are in no batch yet: those of the streams that the push goes to, then those of the stream that
+	// holds most. If to drop all of them would not be enough, it drops none and returns ErrFull. Default: Wait.
 	Overflow Overflow
 
 	// ProcessTimeout is the deadline of the context of one call of Process. 0: none, since only the caller knows what is
@@ -245,6 +258,7 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 		{"MaxBatchSize.Bytes", int64(c.MaxBatchSize.Bytes)},
 		{"Capacity", c.Capacity},
 		{"KeyCapacity", c.KeyCapacity},
+		{"StallTimeout", int64(c.StallTimeout)},
 		{"ProcessTimeout", int64(c.ProcessTimeout)},
 	} {
 		if f.value < 0 {
@@ -262,6 +276,9 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 	}
 	if (c.Key == nil || c.OrderOnlyByPartition) && (c.MaxKeys > 0 || c.KeyCapacity > 0) {
 		return c, fmt.Errorf("partitioned: MaxKeys %d and KeyCapacity %d need a Key, and batches made by it", c.MaxKeys, c.KeyCapacity)
+	}
+	if (c.Key == nil || c.OrderOnlyByPartition) && c.StallTimeout > 0 {
+		return c, fmt.Errorf("partitioned: StallTimeout %v needs a Key, and batches made by it", c.StallTimeout)
 	}
 	partitions, consumers := 1, 1
 	if c.Key != nil {

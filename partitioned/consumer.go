@@ -75,11 +75,15 @@ func (q *Queue[T]) work() {
 		}
 	}()
 	for {
-		s, why := q.scheduler.next()
-		if s == nil {
+		s, ok := q.scheduler.next()
+		if !ok {
 			return
 		}
-		if q.take(s, why, c) {
+		if s == nil {
+			q.urgeHeaviest()
+			continue
+		}
+		if q.take(s, c) {
 			if q.flushed != nil {
 				q.flushed(s, c.batch.Items)
 			}
@@ -95,8 +99,8 @@ func (q *Queue[T]) work() {
 var errGoexit = errors.New("partitioned: Process called runtime.Goexit")
 
 // take cuts the next batch of s into c, and books it as in flight. It reports false if Shutdown has given up.
-func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
-	if !q.claim(s, why, c) {
+func (q *Queue[T]) take(s *stream[T], c *call[T]) bool {
+	if !q.claim(s, c) {
 		return false
 	}
 	s.backlog.index.clear()
@@ -110,10 +114,10 @@ func (q *Queue[T]) take(s *stream[T], why cause, c *call[T]) bool {
 }
 
 // claim takes s over from the scheduler.
-func (q *Queue[T]) claim(s *stream[T], why cause, c *call[T]) bool {
+func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 	p := s.partition
 	p.mu.Lock()
-	if q.reason(s, why) == Waiting {
+	if q.reason(s) == Waiting {
 		// The callers whom the last batch released are often about to push again. To let them run first is worth a little:
 		// one batch then stands for many. It is no more than a hint to the scheduler of Go, and nothing depends on it.
 		p.mu.Unlock()
@@ -124,28 +128,29 @@ func (q *Queue[T]) claim(s *stream[T], why cause, c *call[T]) bool {
 	if p.mu.dead {
 		return false
 	}
-	if why == expired && !q.closing.Load() && s.early() {
+	if s.state == timed && !q.closing.Load() && s.early() { // its time was over, and the item that it was for has left
+		q.scheduler.release(s, false, false)
 		s.schedule()
 		return false
 	}
 	c.tuning = *q.tuned.Load()
 	c.batch.Key = s.key
 	c.batch.Oldest = s.backlog.oldest()
-	c.batch.Reason = q.reason(s, why)
+	c.batch.Reason = q.reason(s)
 	c.batch.Closing = q.closing.Load()
 	s.claim(&c.tuning)
 	return true
 }
 
 // reason returns why a batch of s is cut. Partition's lock held.
-func (q *Queue[T]) reason(s *stream[T], why cause) Reason {
+func (q *Queue[T]) reason(s *stream[T]) Reason {
 	t := q.tuned.Load()
 	switch {
 	case s.backlog.weight.reaches(t.size) || s.inFlush(t):
 		return Size
 	case q.closing.Load():
 		return Shutdown
-	case s.backlog.urgent > 0 || s.blocked || why == oldest:
+	case s.backlog.urgent > 0 || s.blocked || s.needed:
 		return Waiting
 	default:
 		return Timeout

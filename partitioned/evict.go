@@ -2,137 +2,75 @@
 
 package partitioned
 
-import (
-	"errors"
-	"slices"
-	"time"
-)
-
-// evictAndPush drops the oldest items until there is capacity for a push. It drops none if all of them would not do.
+// evictAndPush drops the oldest items until there is capacity for a push: those of a stream whose share refuses it, else of the
+// streams that it goes to, else of the stream that holds most. It drops none if to drop all of them would not be enough.
+//
+// It holds the locks of all partitions, so nobody else enters: what it finds out stays true until it has pushed. That is the
+// price of DropOldest, and paid only without capacity.
 func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *completion) error {
-	if !q.canEvictFor(parts) {
-		return ErrFull
-	}
-	for {
-		_, err := q.admit(parts, items, m, c, nil)
-		if err == nil {
-			q.served(parts)
-			return nil
-		}
-		if !errors.Is(err, errNoCapacity) {
-			return err
-		}
-		if !q.evictFor(parts) {
-			return ErrFull
-		}
-	}
-}
-
-// evictFor drops one item for parts: of a stream that is full itself, else of any that they go to, else, where items have no
-// key, of any other. It reports false if all that is left is in a batch.
-func (q *Queue[T]) evictFor(parts []part[T]) bool {
-	for _, full := range []bool{true, false} {
-		for i := range parts {
-			p := parts[i].partition
-			if q.evictIn(p, func() *stream[T] {
-				s := p.existing(parts[i].key)
-				if s == nil || full && s.reserved < q.cfg.KeyCapacity {
-					return nil
-				}
-				return s
-			}) {
-				return true
-			}
-		}
-	}
-	if q.cfg.Key != nil {
-		return false
-	}
+	var gone []victim[T]
 	for _, p := range q.partitions {
-		if q.evictIn(p, p.oldestStream) {
-			return true
+		p.mu.Lock()
+	}
+	full, err := q.enter(parts, nil)
+	if err == errNoCapacity && q.canEvictFor(parts) {
+		for err == errNoCapacity {
+			e, ok := q.evictFor(parts, full)
+			if !ok {
+				break
+			}
+			gone = append(gone, e)
+			full, err = q.enter(parts, nil)
 		}
 	}
-	return false
+	if err == nil {
+		for i := range parts {
+			q.write(&parts[i], items, m, c)
+		}
+	}
+	forgetEmpty(parts)
+	for _, p := range q.partitions {
+		p.mu.Unlock()
+	}
+	for _, e := range gone {
+		if e.completion != nil {
+			e.completion.complete(ErrEvicted)
+		}
+		q.cfg.Observer.evicted(q.cfg.Name, e.partition, int(e.weight.items))
+	}
+	return err
 }
 
-// canEvictFor reports whether parts would be admitted if all that may be dropped for them were. The answer may be stale: other
-// goroutines push and settle meanwhile.
-func (q *Queue[T]) canEvictFor(parts []part[T]) bool {
-	var dropped int64
-	var seen []*stream[T]
-	look := func(s *stream[T]) (fits bool) {
-		if s == nil || slices.Contains(seen, s) {
-			return true
-		}
-		seen = append(seen, s)
-		var inFlight int64
-		for _, f := range s.flights {
-			inFlight += f.call.units
-		}
-		dropped += s.reserved - inFlight
-		return inFlight < q.cfg.KeyCapacity
+// victim is an entry that was dropped, and the number of its partition.
+type victim[T any] struct {
+	entry[T]
+	partition int
+}
+
+// evictFor drops one item, and reports false if all that is left is in a batch. Partitions' locks held.
+func (q *Queue[T]) evictFor(parts []part[T], full *stream[T]) (e victim[T], ok bool) {
+	if full != nil {
+		return q.evict(full)
 	}
 	for i := range parts {
-		p := parts[i].partition
-		p.mu.Lock()
-		fits := look(p.existing(parts[i].key))
-		p.mu.Unlock()
-		if !fits {
-			return false
+		if e, ok = q.evict(parts[i].stream); ok {
+			return e, true
 		}
 	}
-	if q.cfg.Key == nil {
-		for _, p := range q.partitions {
-			p.mu.Lock()
-			p.all(func(s *stream[T]) { look(s) })
-			p.mu.Unlock()
-		}
+	if most := q.heaviest(func(s *stream[T]) bool { return s.evictable() > 0 }); most != nil {
+		return q.evict(most)
 	}
-	return q.gate.used()-dropped < q.gate.capacity
+	return e, false
 }
 
-// oldestStream returns the stream with the oldest item that can be evicted. Lock held.
-func (p *partition[T]) oldestStream() (oldest *stream[T]) {
-	var since time.Time
-	p.all(func(s *stream[T]) {
-		b := &s.backlog
-		items, born := b.weight.Items, b.oldest()
-		if s.state == cutting {
-			items, born = items-b.drain.weight.Items, b.oldestWritten()
-		}
-		if items == 0 {
-			return
-		}
-		if oldest == nil || born.Before(since) {
-			oldest, since = s, born
-		}
-	})
-	return oldest
-}
-
-// evictIn drops the oldest item of the stream that choose returns, under the partition's lock.
-func (q *Queue[T]) evictIn(p *partition[T], choose func() *stream[T]) bool {
-	p.mu.Lock()
-	s := choose()
-	if s == nil || p.mu.dead {
-		p.mu.Unlock()
-		return false
+// evict drops the oldest item of s that no consumer has. Partition's lock held.
+func (q *Queue[T]) evict(s *stream[T]) (e victim[T], ok bool) {
+	e.partition = s.partition.number
+	if e.entry, ok = s.evict(); ok {
+		s.partition.mu.evict(int64(e.weight.items))
+		q.remove(s, e.entry)
 	}
-	e, ok := s.evict()
-	if ok {
-		p.mu.evict(int64(e.weight.items))
-		q.remove(s, e)
-	}
-	p.mu.Unlock()
-	if !ok {
-		return false
-	}
-	if e.completion != nil {
-		e.completion.complete(ErrEvicted)
-	}
-	q.cfg.Observer.evicted(q.cfg.Name, p.number, int(e.weight.items))
-	return true
+	return e, ok
 }
 
 // remove gives back the units of an entry that was evicted or deleted. Partition's lock held.
@@ -142,4 +80,51 @@ func (q *Queue[T]) remove(s *stream[T], e entry[T]) {
 	s.reserve(-units)
 	q.gate.leave(units)
 	s.tidy()
+}
+
+// canEvictFor reports whether parts would be admitted if all were dropped that may be. Partitions' locks held.
+func (q *Queue[T]) canEvictFor(parts []part[T]) bool {
+	var kept, push int64
+	for _, p := range q.partitions {
+		p.all(func(s *stream[T]) { kept += s.reserved - s.evictable() })
+	}
+	if kept >= q.gate.capacity {
+		return false
+	}
+	for i := range parts {
+		push += parts[i].units
+	}
+	for i := range parts {
+		s := parts[i].stream
+		if held := s.reserved - s.evictable(); held >= q.cfg.KeyCapacity || held > 0 && q.shares && held+parts[i].units > q.gate.capacity-kept-push {
+			return false
+		}
+	}
+	return true
+}
+
+// heaviest returns the stream that holds most, of equal ones that with the oldest item, of those that ok reports true for; nil: there
+// is none. Partitions' locks held.
+func (q *Queue[T]) heaviest(ok func(*stream[T]) bool) (most *stream[T]) {
+	for _, p := range q.partitions {
+		p.all(func(s *stream[T]) {
+			if ok(s) && (most == nil || s.reserved > most.reserved || s.reserved == most.reserved && s.oldest().Before(most.oldest())) {
+				most = s
+			}
+		})
+	}
+	return most
+}
+
+// urgeHeaviest makes the stream due that holds most, of those that only wait for their time: callers need what it holds.
+func (q *Queue[T]) urgeHeaviest() {
+	for _, p := range q.partitions {
+		p.mu.Lock()
+	}
+	if s := q.heaviest(func(s *stream[T]) bool { return s.state == timed }); s != nil {
+		s.need()
+	}
+	for _, p := range q.partitions {
+		p.mu.Unlock()
+	}
 }

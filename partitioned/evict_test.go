@@ -12,40 +12,49 @@ import (
 	"time"
 )
 
-// TestDropOldestDropsTheOldest, counts them, tells who waits for them, and takes no key's items for another's.
+// TestDropOldestDropsTheOldest of the key whose share is full, and where the whole is full, of the key that holds most.
 func TestDropOldestDropsTheOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &recorder{}
+		l := &recorder{hold: make(chan struct{})}
 		evicted := map[string]int{}
 		q := start(t, QueueConfig[parcel]{
-			Name: "q", Process: l.process, Key: parcelKey, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100},
-			Capacity: 5, Overflow: DropOldest,
+			Name: "q", Process: l.process, Key: parcelKey, Partitions: 1, Consumers: 1, Capacity: 9, Overflow: DropOldest,
 			Observer: &Observer{Evicted: func(queue string, partition, items int) { evicted[fmt.Sprint(queue, partition)] += items }},
 		})
-		for id := range 4 {
-			if err := q.Push(bg, parcel{key: "a", id: id}); err != nil {
-				t.Fatal(err)
+		push := func(us ...parcel) {
+			t.Helper()
+			if err := q.Push(bg, us...); err != nil {
+				t.Error(err)
 			}
 		}
-		if err := q.Push(bg, parcel{key: "b", id: 10}); err != nil {
-			t.Fatal(err)
+		push(parcel{key: "z"})
+		synctest.Wait() // z is in flight, and keeps the only consumer
+		for id := range 4 {
+			push(parcel{key: "a", id: id})
 		}
-		if err := q.Push(bg, parcel{key: "c", id: 20}); !errors.Is(err, ErrFull) {
-			t.Errorf("a key without items of its own drops another's: %v", err)
+		push(parcel{key: "b", id: 10})
+		push(parcel{key: "b", id: 11})
+		push(parcel{key: "c", id: 20})
+		push(parcel{key: "d", id: 30})
+		if st := q.Stats(); st.Evicted != 0 || st.Used != 9 {
+			t.Errorf("full: %+v", st)
 		}
-		if err := q.Push(bg, parcel{key: "a", id: 4}, parcel{key: "a", id: 5}); err != nil {
-			t.Error(err)
+		push(parcel{key: "e", id: 40}) // for it, 0 of a
+		if st := q.Stats(); st.Evicted != 1 || st.Used != 9 {
+			t.Errorf("one more key: %+v", st)
 		}
-		if st := q.Stats(); st.Evicted != 1 || st.Refused != 1 || st.Used != 6 || st.Keys != 2 {
+		push(parcel{key: "a", id: 4}, parcel{key: "a", id: 5}) // for them, 1, 2 and 3
+		if st := q.Stats(); st.Evicted != 4 || st.Used != 8 || st.Refused != 0 || st.Keys != 6 {
 			t.Errorf("%+v", st)
 		}
+		close(l.hold)
 		q.Shutdown(bg)
 		got := l.all()
 		slices.SortFunc(got, slices.Compare)
-		if want := "[[1 2 3 4 5] [10]]"; fmt.Sprint(got) != want {
+		if want := "[[0] [4] [5] [10] [11] [20] [30] [40]]"; fmt.Sprint(got) != want {
 			t.Errorf("%v, want %v", got, want)
 		}
-		if evicted["q0"] != 1 || len(evicted) != 1 {
+		if evicted["q0"] != 4 || len(evicted) != 1 {
 			t.Errorf("the Observer heard of %v", evicted)
 		}
 		nothingLeft(t, q)
@@ -278,10 +287,22 @@ func TestEmptiedKeyIsNoKey(t *testing.T) {
 // TestDropOldestForEver holds no more than what is there, and nothing of what is not.
 func TestDropOldestForEver(t *testing.T) {
 	const held = 100
+	busy, hold := make(chan struct{}), make(chan struct{})
 	q := start(t, QueueConfig[*int]{
-		Process:  Plain(func(context.Context, []*int) error { return nil }),
-		Interval: time.Hour, BatchSize: Weight{Items: 1 << 20}, Capacity: held, Overflow: DropOldest,
+		Process: Plain(func(context.Context, []*int) error {
+			select {
+			case <-hold:
+			case busy <- struct{}{}:
+				<-hold
+			}
+			return nil
+		}),
+		Interval: time.Hour, BatchSize: Weight{Items: 1 << 20}, Capacity: held + 1, Overflow: DropOldest,
 	})
+	if _, err := q.PushResult(bg, new(int)); err != nil {
+		t.Fatal(err)
+	}
+	<-busy // with that one the only consumer
 	for i := range 10_000 {
 		if err := q.Push(bg, &i); err != nil {
 			t.Fatal(err)
@@ -298,8 +319,9 @@ func TestDropOldestForEver(t *testing.T) {
 			}
 		}
 	}
+	close(hold)
 	q.Shutdown(bg)
-	if st := q.Stats(); st.Evicted != 10_000-held || st.Forwarded != held {
+	if st := q.Stats(); st.Evicted != 10_000-held || st.Forwarded != held+1 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -339,18 +361,22 @@ func TestRefusedByCapacityDropsNothing(t *testing.T) {
 			}
 			q := start(t, cfg)
 			push := func(us ...parcel) error { return q.Push(bg, us...) }
+			other := "" // with keys, that of what may be dropped
+			if keys {
+				other = "o"
+			}
 			if err := push(parcel{n: 9}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait() // 9 in flight
-			if err := push(parcel{n: 6}); err != nil {
+			if err := push(parcel{key: other, n: 6}); err != nil {
 				t.Fatal(err)
 			}
-			if err := push(parcel{n: 7}); err != nil { // for the 6
+			if err := push(parcel{key: other, n: 7}); err != nil { // for the 6
 				t.Error(err)
 			}
 			if keys { // what may be dropped is counted once, however often its key comes
-				if err := push(parcel{key: "k"}, parcel{n: 1}, parcel{key: "k"}, parcel{n: 1}); err != nil {
+				if err := push(parcel{key: "k"}, parcel{key: other, n: 1}, parcel{key: "k"}, parcel{key: other, n: 1}); err != nil {
 					t.Error(err)
 				}
 				if st := q.Stats(); st.Evicted != 13 {
@@ -361,6 +387,9 @@ func TestRefusedByCapacityDropsNothing(t *testing.T) {
 			q.Shutdown(bg)
 			nothingLeft(t, q)
 		})
+		if keys {
+			continue // then a share refuses first
+		}
 		synctest.Test(t, func(t *testing.T) {
 			l := &recorder{hold: make(chan struct{})}
 			cfg := QueueConfig[parcel]{

@@ -29,7 +29,7 @@ func BenchmarkGate(b *testing.B) {
 		var g gate
 		g.init(maxUnits)
 		g.open()
-		run(b, func() { _ = g.enter(10, false) }, func() { g.leave(10 * batch) })
+		run(b, func() { _ = g.enter(10, g.capacity-1, false) }, func() { g.leave(10 * batch) })
 	})
 	b.Run("mutex", func(b *testing.B) {
 		var mu sync.Mutex

@@ -35,7 +35,7 @@ func TestHugeWeight(t *testing.T) {
 func TestGate(t *testing.T) {
 	var g gate
 	g.init(10)
-	if err := g.enter(1, false); !errors.Is(err, ErrClosed) || !g.closed() {
+	if err := g.enter(1, g.capacity-1, false); !errors.Is(err, ErrClosed) || !g.closed() {
 		t.Fatalf("before open: %v", err)
 	}
 	g.open()
@@ -43,32 +43,32 @@ func TestGate(t *testing.T) {
 		t.Fatal("an open gate is never at its end")
 	}
 	for _, size := range []int64{4, 5, 100} { // 9 are inside when the last comes: whatever its own weight
-		if err := g.enter(size, false); err != nil {
+		if err := g.enter(size, g.capacity-1, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := g.enter(1, true); !errors.Is(err, errNoCapacity) || g.used() != 109 {
+	if err := g.enter(1, g.capacity-1, true); !errors.Is(err, errNoCapacity) || g.used() != 109 {
 		t.Fatalf("full: %v, used %d", err, g.used())
 	}
 	if g.leave(100) {
 		t.Fatal("nobody is in line")
 	}
-	g.setWaiting(true)
-	if err := g.enter(1, false); !errors.Is(err, errNoCapacity) {
+	g.set(gateWaiting | gateWhole)
+	if err := g.enter(1, g.capacity-1, false); !errors.Is(err, errNoCapacity) {
 		t.Fatalf("passing by a line: %v", err)
 	}
-	if err := g.enter(1, true); err != nil || g.used() != 10 {
+	if err := g.enter(1, g.capacity-1, true); err != nil || g.used() != 10 {
 		t.Fatalf("the head of the line: %v, used %d", err, g.used())
 	}
 	if !g.leave(-2) || g.used() != 12 {
 		t.Fatalf("grown: used %d", g.used())
 	}
 	g.close()
-	g.setWaiting(false)
+	g.setIf(gateWaiting|gateWhole, false)
 	if closedNow(g.empty) || g.used() != 12 {
 		t.Fatalf("closed, not empty: used %d", g.used())
 	}
-	if err := g.enter(1, true); !errors.Is(err, ErrClosed) {
+	if err := g.enter(1, g.capacity-1, true); !errors.Is(err, ErrClosed) {
 		t.Fatalf("after close: %v", err)
 	}
 	g.leave(12)
@@ -89,7 +89,7 @@ func TestGateIsExact(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 20_000 {
-				if g.enter(3, false) != nil {
+				if g.enter(3, g.capacity-1, false) != nil {
 					continue
 				}
 				if n := inside.Add(3); n > 12 {

@@ -7,7 +7,10 @@ import "time"
 // node is a stream's place in the lists of the scheduler, which owns it.
 type node[T any] struct {
 	deadline  time.Time
-	heapIndex int // in a heap; -1: in none
+	heapIndex int    // in a heap; -1: in none
+	turn      uint64 // when it became due, in order
+	failing   bool   // its last call failed
+	busy      bool   // it counts as one of the failing that have a consumer
 
 	prev, next *stream[T] // in a fifo
 }

@@ -100,7 +100,7 @@ func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units i
 		s.reserve(more)
 		s.moveOn()
 	}
-	return q.giveBack(s, units-more)
+	return q.giveBack(units - more)
 }
 
 // supersede books an item that an earlier one supersedes (I3). Partition's lock held.
@@ -109,14 +109,14 @@ func (q *Queue[T]) supersede(s *stream[T], w packedWeight, units int64, c *compl
 	if c != nil {
 		c.complete(nil)
 	}
-	return q.giveBack(s, units)
+	return q.giveBack(units)
 }
 
 // giveBack gives back units that the gate has counted and the stream has not, and reports whether somebody may wait for them.
 // Partition's lock held.
-func (q *Queue[T]) giveBack(s *stream[T], units int64) (freed bool) {
+func (q *Queue[T]) giveBack(units int64) (freed bool) {
 	if units == 0 {
 		return false
 	}
-	return q.gate.leave(units) || s.blocked
+	return q.gate.leave(units)
 }

@@ -201,7 +201,6 @@ func (m *Map[K, V]) Delete(key K) (ok bool) {
 		return false
 	}
 	s := p.stream
-	blocked := s.blocked
 	e := s.backlog.delete(p.at)
 	p.mu.remove(int64(e.weight.items))
 	q.remove(s, e)
@@ -209,7 +208,7 @@ func (m *Map[K, V]) Delete(key K) (ok bool) {
 	if e.completion != nil {
 		e.completion.complete(nil)
 	}
-	if blocked || q.gate.word.Load()&gateWaiting != 0 {
+	if q.gate.waiting() {
 		q.roomOf(s)
 	}
 	return true

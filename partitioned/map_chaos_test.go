@@ -121,7 +121,10 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		c.witness = newWitness()
 		c.cfg.Observer = &c.witness.Observer
 	}
-	c.capacity, c.maxKeys = c.cfg.Capacity, c.cfg.MaxKeys
+	c.capacity = c.cfg.Capacity
+	if c.cfg.MaxKeys > 0 { // a single push may bring more keys
+		c.maxKeys = max(c.cfg.MaxKeys, 5)
+	}
 	return c
 }
 

@@ -163,8 +163,16 @@ func TestHolesCloseUp(t *testing.T) {
 		const n = 500
 		r := &mapRecorder{}
 		cfg := one(r)
-		cfg.Capacity, cfg.Overflow = n, DropOldest
+		cfg.Capacity, cfg.Overflow = n+1, DropOldest
+		hold := make(chan struct{})
+		r.answer = func(Batch[kv]) (v Verdict[kv]) {
+			<-hold
+			return v
+		}
 		m := startMap(t, cfg)
+		m.Put(bg, "busy", 0)
+		go m.Flush(bg)
+		synctest.Wait() // the only consumer is busy with that one
 		for i := range n {
 			m.Put(bg, fmt.Sprint(i), i)
 		}
@@ -190,13 +198,14 @@ func TestHolesCloseUp(t *testing.T) {
 				want = append(want, kv{fmt.Sprint(i), -i, 0, 1})
 			}
 		}
+		close(hold)
 		go func() { flushed <- m.Flush(bg) }()
 		if err := <-flushed; err != nil {
 			t.Error(err)
 		}
 		m.Shutdown(bg)
-		if !slices.Equal(r.batches[0], want) {
-			t.Errorf("sent %v, want %v", r.batches[0], want)
+		if !slices.Equal(r.batches[1], want) {
+			t.Errorf("sent %v, want %v", r.batches[1], want)
 		}
 		if st := m.Stats(); st.Evicted != 100 {
 			t.Errorf("%+v", st)

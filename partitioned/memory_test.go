@@ -234,9 +234,9 @@ func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 	q.working.Store(1)
 	q.gate.open()
 	m.PutNewer(bg, "k", 1, 1)
-	s, why := q.scheduler.next()
+	s, _ := q.scheduler.next()
 	c := &call[kv]{}
-	if !q.take(s, why, c) {
+	if !q.take(s, c) {
 		t.Fatal("not taken")
 	}
 	m.PutNewer(bg, "k", 2, 2)

@@ -24,6 +24,9 @@ type Observer struct {
 
 	// Evicted is called when DropOldest has dropped items.
 	Evicted func(queue string, partition int, items int)
+
+	// Stalled is called when items of a push were accepted and dropped, because their key has stalled (StallTimeout).
+	Stalled func(queue string, partition int, key string, items int)
 }
 
 // BatchInfo is what an Observer learns of a batch.
@@ -65,6 +68,12 @@ func (o *Observer) stopped(queue string, partition int, lost int64) {
 func (o *Observer) evicted(queue string, partition, items int) {
 	if o != nil && o.Evicted != nil {
 		o.Evicted(queue, partition, items)
+	}
+}
+
+func (o *Observer) stalled(queue string, partition int, key string, items int) {
+	if o != nil && o.Stalled != nil {
+		o.Stalled(queue, partition, key, items)
 	}
 }
 

@@ -185,7 +185,7 @@ func TestHungCallIsReportedAndStopsNobodyElse(t *testing.T) {
 		w := newWitness()
 		hang := make(chan struct{})
 		q := start(t, QueueConfig[parcel]{
-			Key: parcelKey, Consumers: 2, Capacity: 3, Overflow: Refuse, Observer: &w.Observer, ProcessTimeout: time.Second,
+			Key: parcelKey, Consumers: 2, Capacity: 6, Overflow: Refuse, Observer: &w.Observer, ProcessTimeout: time.Second,
 			Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
 				if b.Key == "hangs" {
 					<-hang // whatever its context says
@@ -236,9 +236,9 @@ func TestBatchEndHasABatchStart(t *testing.T) {
 	q.working.Store(1)
 	q.gate.open()
 	q.Push(bg, parcel{})
-	s, why := q.scheduler.next()
+	s, _ := q.scheduler.next()
 	c := &call[parcel]{}
-	if !q.take(s, why, c) {
+	if !q.take(s, c) {
 		t.Fatal("not taken")
 	}
 	if err := q.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {

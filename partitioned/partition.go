@@ -3,6 +3,7 @@
 package partitioned
 
 import (
+	"sync"
 	"sync/atomic"
 )
 
@@ -32,6 +33,8 @@ type common[T any] struct {
 	tuned     *atomic.Pointer[tuning]
 	gate      *gate
 	keys      *keyCount
+	stuck     *atomic.Int64 // streams that are full, and of which nothing was forwarded since
+	memories  *memories[T]
 	scheduler *scheduler[T]
 	buffers   *buffers[T]
 	newIndex  func(partition int) index[T] // nil in a Queue
@@ -66,13 +69,10 @@ func (p *partition[T]) existing(key string) *stream[T] {
 	return p.streams[key]
 }
 
-// open makes a stream for key, which has none, if MaxKeys allows. Lock held.
+// open makes a stream for key, which has none. Its key slot is taken with its units. Lock held.
 func (p *partition[T]) open(key string) (*stream[T], error) {
 	if p.mu.dead {
 		return nil, ErrClosed
-	}
-	if !p.common.keys.take() {
-		return nil, ErrTooManyKeys
 	}
 	var s *stream[T]
 	if n := len(p.unused); n > 0 {
@@ -80,38 +80,44 @@ func (p *partition[T]) open(key string) (*stream[T], error) {
 	} else {
 		s = newStream(p)
 	}
-	s.key = key
+	s.key, s.slot = key, slotFree
 	p.streams[key] = s
 	p.most = max(p.most, len(p.streams))
 	return s, nil
 }
 
-// forget removes s if it holds nothing: a key without pending data costs nothing (I5). Lock held.
+// forget removes s if it holds nothing, and nobody waits for it: a key without pending data costs nothing (I5), except for a
+// minute after a failed call. Lock held.
 func (p *partition[T]) forget(s *stream[T]) {
-	if s == p.sole || s.state != idle || s.blocked || len(s.flights) > 0 {
+	if s.state != idle || len(s.flights) > 0 {
 		return
+	}
+	if s.freeSlot() {
+		p.common.keys.n.Add(-1)
 	}
 	if s.apart {
 		delete(p.apart, s)
+	}
+	if s == p.sole || s.apart || s.blocked || p.streams[s.key] != s || p.common.memories.keep(s) {
 		return
 	}
-	if p.streams[s.key] != s {
-		return // forgotten already: several parts of one push were for it
-	}
 	delete(p.streams, s.key)
-	p.common.keys.give(1)
 	if len(p.streams) == 0 && p.most > maxEmpty { // a map does not shrink
 		p.streams, p.most = map[string]*stream[T]{}, 0
 	}
+	s.clear()
 	if len(p.unused) < maxUnused && s.reusable() {
-		s.key = ""
 		p.unused = append(p.unused, s)
 	}
 }
 
 // forgetAll removes every stream, at the deadline of Shutdown. Lock held.
 func (p *partition[T]) forgetAll() {
-	p.common.keys.give(len(p.streams))
+	for _, s := range p.streams {
+		if s.slot == slotTaken {
+			p.common.keys.n.Add(-1)
+		}
+	}
 	clear(p.streams)
 	clear(p.apart)
 }
@@ -137,24 +143,9 @@ func (p *partition[T]) all(f func(*stream[T])) {
 	}
 }
 
-// keyCount counts the streams by key, of which there are at most max.
+// keyCount counts the keys of which something is pending. There are at most max, except for a push of more keys than that.
 type keyCount struct {
-	n   atomic.Int64
-	max int64 // 0: no limit
+	sync.Mutex // held to take slots if there is a max: together with units, so that none is given back
+	n          atomic.Int64
+	max        int64 // 0: no limit
 }
-
-// take counts one more key, or reports that there are too many. It compares and swaps: an add that is taken back would
-// refuse others meanwhile.
-func (k *keyCount) take() bool {
-	for {
-		n := k.n.Load()
-		if k.max > 0 && n >= k.max {
-			return false
-		}
-		if k.n.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-func (k *keyCount) give(n int) { k.n.Add(-int64(n)) }

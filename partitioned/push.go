@@ -62,7 +62,7 @@ const few = 4
 
 // push is every push. key: of all items; nil: Key tells. While there is capacity it allocates nothing for a single stream, and
 // items stays on the caller's stack: it is copied only to wait.
-func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, c *completion) (err error) {
+func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, c *completion) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -84,35 +84,43 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	} else {
 		parts, items = q.divide(key, items, &m)
 	}
-	if _, err = q.admit(parts, items, &m, c, nil); err != nil {
-		return q.notYet(ctx, parts, items, &m, c, err)
+	full, err := q.admit(parts, items, &m, c, nil)
+	if err != nil {
+		return q.notYet(ctx, parts, items, &m, c, full, err)
 	}
+	q.reportStalled(parts)
 	if m.hashes != nil {
 		q.served(parts)
 	}
 	return nil
 }
 
-// notYet goes on with a push that was not admitted at once.
-func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *measures, c *completion, err error) error {
+// notYet goes on with a push that was not admitted at once. full is the stream that is full, or nil if the whole queue is.
+func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *measures, c *completion, full *stream[T], err error) error {
 	if errors.Is(err, errNoCapacity) {
+		if full == nil {
+			q.scheduler.press()
+		}
 		switch q.cfg.Overflow {
 		case Refuse:
-			err = ErrFull
 		case DropOldest:
 			err = q.evictAndPush(parts, items, m, c)
 		default:
 			w := q.newWaiter(parts, items, m, c)
-			err = q.wait(ctx, w)
+			if err = q.wait(ctx, w); err == nil {
+				q.reportStalled(w.parts)
+			}
 			q.done(w)
 		}
 	}
-	if err != nil {
-		for i := range parts {
-			q.refused.Add(int64(parts[i].weight.Items))
-		}
+	if err == nil {
+		return nil
 	}
-	return err
+	var n int64
+	for i := range parts {
+		n += int64(parts[i].weight.Items)
+	}
+	return q.refuse(n, full != nil, err)
 }
 
 // served goes on with the wait lists after a push that superseded something.

@@ -18,7 +18,8 @@ type Queue[T any] struct {
 
 	partitions []*partition[T] // immutable; the partition of a key never changes
 
-	mapping[T] // zero in a Queue
+	mapping[T]      // zero in a Queue
+	shares     bool // several streams share the capacity
 
 	gate *gate    // immutable
 	_    [64]byte // what is above is only read, by every push: no line of it is shared with what others write
@@ -27,9 +28,12 @@ type Queue[T any] struct {
 	waiters   sync.Pool // of *waiter[T]
 	buffers   buffers[T]
 	scheduler scheduler[T]
-	keys      keyCount      // streams by key that exist
+	keys      keyCount     // of which something is pending
+	stuck     atomic.Int64 // see common
+	memories  memories[T]
+	progress  progress
 	turn      atomic.Uint32 // of the partitions, where items have no key
-	refused   atomic.Int64  // items
+	refused   refusals
 
 	ctx     context.Context // of the calls of Process
 	cancel  context.CancelFunc
@@ -69,9 +73,15 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.ended = make(chan struct{})
 	q.scheduler.free.L = &q.scheduler.mu
 	q.keys.max = int64(cfg.MaxKeys)
+	q.memories.max = cfg.MaxKeys
+	q.shares = q.byKey() || cfg.Partitions > 1
+	if q.byKey() && cfg.Consumers > 1 {
+		q.scheduler.failingLimit = cfg.Consumers / 2
+	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	shared := &common[T]{
-		tuned: &q.tuned, keys: &q.keys, scheduler: &q.scheduler, buffers: &q.buffers, newIndex: m.newIndex, splits: cfg.Split != nil,
+		tuned: &q.tuned, keys: &q.keys, stuck: &q.stuck, memories: &q.memories, scheduler: &q.scheduler, buffers: &q.buffers,
+		newIndex: m.newIndex, splits: cfg.Split != nil,
 		ordered: cfg.Key != nil || cfg.Partitions > 1 || cfg.Consumers == 1 || m.newIndex != nil,
 	}
 	for i := range cfg.Partitions {
@@ -81,6 +91,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	if len(q.partitions) > 1 {
 		q.gate = &gate{}
 	}
+	shared.gate = q.gate
 	q.gate.init(cfg.Capacity)
 	return nil
 }

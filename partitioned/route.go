@@ -3,8 +3,10 @@
 package partitioned
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
+	"strings"
 )
 
 // weighAll returns the weights of items, in some or in memory of its own. It runs Weigh, under no lock.
@@ -76,15 +78,7 @@ func (q *Queue[T]) divide(key *string, items []T, m *measures) ([]part[T], []T) 
 			parts = append(parts, part[T]{partition: q.nextPartition(), from: i * len(items) / runs, to: (i + 1) * len(items) / runs})
 		}
 	case q.byKey():
-		for i := range items {
-			p := part[T]{from: i, to: i + 1}
-			q.locate(&p, key, items[i], m, i)
-			if n := len(parts) - 1; n >= 0 && parts[n].key == p.key {
-				parts[n].to = p.to
-				continue
-			}
-			parts = append(parts, p)
-		}
+		parts, items = q.byStream(key, items, m)
 	default:
 		parts, items = q.byPartition(key, items, m)
 	}
@@ -93,6 +87,30 @@ func (q *Queue[T]) divide(key *string, items []T, m *measures) ([]part[T], []T) 
 	}
 	slices.SortStableFunc(parts, func(a, b part[T]) int { return a.partition.number - b.partition.number })
 	return parts, items
+}
+
+// byStream is divide where a stream is a key: one part for each, in the order of the partitions, and then of the keys.
+func (q *Queue[T]) byStream(key *string, items []T, m *measures) ([]part[T], []T) {
+	all := make([]part[T], len(items)) // one for each item, which from says
+	for i := range items {
+		all[i].from = i
+		q.locate(&all[i], key, items[i], m, i)
+	}
+	slices.SortStableFunc(all, func(a, b part[T]) int {
+		return cmp.Or(cmp.Compare(a.partition.number, b.partition.number), strings.Compare(a.key, b.key))
+	})
+	to := make([]int32, len(items))
+	parts := all[:0]
+	for at, p := range all {
+		to[p.from] = int32(at)
+		if n := len(parts) - 1; n >= 0 && parts[n].partition == p.partition && parts[n].key == p.key {
+			parts[n].to = at + 1
+			continue
+		}
+		p.from, p.to = at, at+1
+		parts = append(parts, p)
+	}
+	return parts, reorder(items, to, m)
 }
 
 // byPartition is divide where a stream is what a partition holds: a counting sort of the items by partition.
@@ -114,6 +132,15 @@ func (q *Queue[T]) byPartition(key *string, items []T, m *measures) ([]part[T], 
 			parts = append(parts, part[T]{partition: q.partitions[n], from: from, to: ends[n+1]})
 		}
 	}
+	for i, n := range to {
+		to[i] = int32(ends[n]) // the first free place of the partition
+		ends[n]++
+	}
+	return parts, reorder(items, to, m)
+}
+
+// reorder returns items, and changes m, so that item i stands at to[i].
+func reorder[T any](items []T, to []int32, m *measures) []T {
 	sorted := make([]T, len(items))
 	var weights []packedWeight
 	if m.weights != nil {
@@ -123,9 +150,7 @@ func (q *Queue[T]) byPartition(key *string, items []T, m *measures) ([]part[T], 
 	if m.hashes != nil {
 		hashes = make([]uint64, len(items))
 	}
-	for i, n := range to {
-		at := ends[n] // the first free place of the partition
-		ends[n]++
+	for i, at := range to {
 		sorted[at] = items[i]
 		if weights != nil {
 			weights[at] = m.weights[i]
@@ -135,7 +160,7 @@ func (q *Queue[T]) byPartition(key *string, items []T, m *measures) ([]part[T], 
 		}
 	}
 	m.weights, m.hashes = weights, hashes
-	return parts, sorted
+	return sorted
 }
 
 // nextPartition returns where the next item without a key goes.

@@ -7,44 +7,44 @@ import (
 	"time"
 )
 
-// scheduler decides which stream the next free consumer takes: in turn the first of those that are ready, and the first of
-// those whose time is over. While callers wait for capacity, also the oldest of all, due or not.
+// scheduler decides which stream the next free consumer takes: the one that has been due for the longest time. A stream that was
+// served goes to the end, so a batch of a small key waits for at most one batch of each other key (I9).
 //
-// A stream is in at most one of ready, timed and parked. A consumer that takes it out is its only owner until it puts it back.
+// Streams whose last call failed share at most half of the consumers: backends that time out must not take all of them (I8).
+// While callers need capacity of the whole and nothing is due, a free consumer is sent to the stream that holds most.
+//
+// A stream is in at most one of ready, failing, timed and parked. A consumer that takes it out is its only owner until it puts it
+// back.
 type scheduler[T any] struct {
+	failingLimit int // consumers that streams whose last call failed may have; 0: no limit. Immutable
+
 	mu struct { // after a partition's lock, never before it
 		lock
 		ready   fifo[T]
+		failing fifo[T]     // due like those in ready, but their last call failed
 		timed   heap[T]     // deadline: when the oldest item will have waited for Interval
 		parked  heap[T]     // deadline: when requeued items may come again
 		timer   *time.Timer // the only one
 		armed   time.Time   // what timer is set for; zero: it is not
+		turn    uint64      // of the stream that becomes due next
 		idle    int         // consumers that wait
-		callers int         // that wait for capacity
-		flip    bool        // whose turn it is
+		busy    int         // consumers that have a stream of failing
+		pressed bool        // callers wait for capacity of the whole
+		once    bool        // a caller was refused for lack of it
 		closing bool        // every stream is due
 		stopped bool        // no stream is given out
 	}
 	free sync.Cond // of mu: there may be something for an idle consumer
 }
 
-// cause is why a consumer got a stream.
-type cause int
-
-const (
-	called  cause = iota // it was made ready
-	expired              // its time was over
-	oldest               // callers wait for capacity
-)
-
-// makeReady moves a timed stream to the ready ones. Nothing happens if a consumer has just taken it out: it does not have
-// the partition's lock yet, so it will see what made the stream ready.
+// makeReady moves a timed stream to those that are due. Nothing happens if a consumer has just taken it out: it does not have
+// the partition's lock yet, so it will see what made the stream due.
 func (d *scheduler[T]) makeReady(s *stream[T]) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s.node.heapIndex >= 0 {
 		d.mu.timed.remove(s)
-		d.mu.ready.push(s)
+		d.enqueue(s)
 		d.nudge()
 	}
 }
@@ -53,7 +53,7 @@ func (d *scheduler[T]) makeReady(s *stream[T]) {
 func (d *scheduler[T]) putReady(s *stream[T]) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.ready.push(s)
+	d.enqueue(s)
 	d.nudge()
 }
 
@@ -65,12 +65,27 @@ func (d *scheduler[T]) put(h *heap[T], s *stream[T], deadline time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.mu.closing {
-		d.mu.ready.push(s)
+		d.enqueue(s)
 	} else {
 		s.node.deadline = deadline
 		h.push(s)
 	}
 	d.nudge()
+}
+
+// enqueue puts s behind all that are due. Lock held.
+func (d *scheduler[T]) enqueue(s *stream[T]) {
+	d.mu.turn++
+	s.node.turn = d.mu.turn
+	d.due(s).push(s)
+}
+
+// due returns the list in which s stands while it is due. Whether its last call failed does not change meanwhile. Lock held.
+func (d *scheduler[T]) due(s *stream[T]) *fifo[T] {
+	if s.node.failing {
+		return &d.mu.failing
+	}
+	return &d.mu.ready
 }
 
 // retime gives a timed stream another deadline. As in makeReady, one that a consumer has just taken out is left to it.
@@ -92,48 +107,98 @@ func (d *scheduler[T]) takeOut(s *stream[T]) bool {
 	switch {
 	case s.node.heapIndex >= 0:
 		d.mu.timed.remove(s)
-	case d.mu.ready.has(s):
-		d.mu.ready.remove(s)
+	case d.due(s).has(s):
+		d.due(s).remove(s)
 	default:
 		return false
 	}
 	return true
 }
 
-// next waits for a stream. It returns nil when the consumer has to end.
-func (d *scheduler[T]) next() (*stream[T], cause) {
+// next waits for a stream. With ok it may return nil: then the consumer makes the stream due that holds most. Without ok the
+// consumer has to end.
+func (d *scheduler[T]) next() (s *stream[T], ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for !d.mu.stopped {
-		if s, why := d.pick(); s != nil {
+		if s := d.pick(); s != nil {
 			d.nudge() // one wake-up may stand for several streams: pass it on
-			return s, why
+			return s, true
+		}
+		if d.needsMost() {
+			d.mu.once = false
+			return nil, true
 		}
 		d.mu.idle++
 		d.nudge()
 		d.free.Wait()
 		d.mu.idle--
 	}
-	return nil, called
+	return nil, false
 }
 
-func (d *scheduler[T]) pick() (*stream[T], cause) {
-	d.mu.flip = !d.mu.flip // so that neither those that are called nor those that are over starve the others
-	if d.mu.flip && d.mu.ready.first != nil {
-		return d.mu.ready.pop(), called
+// pick takes out the stream that has been due for the longest time and may have a consumer.
+func (d *scheduler[T]) pick() *stream[T] {
+	d.expire()
+	f := d.first()
+	if f == nil {
+		return nil
 	}
-	if first, h := d.earliest(); first != nil && !first.node.deadline.After(time.Now()) {
+	s := f.pop()
+	if s.node.busy = f == &d.mu.failing; s.node.busy {
+		d.mu.busy++
+	}
+	return s
+}
+
+// first returns the list whose first stream is next, or nil if there is none. While Shutdown drains, streams whose last call
+// succeeded go first, and failing ones have all consumers that are left.
+func (d *scheduler[T]) first() *fifo[T] {
+	r, f := &d.mu.ready, &d.mu.failing
+	switch {
+	case f.first == nil || d.failingLimit > 0 && d.mu.busy >= d.failingLimit && !d.mu.closing:
+		f = nil
+	case r.first == nil || !d.mu.closing && f.first.node.turn < r.first.node.turn:
+		return f
+	}
+	if r.first == nil {
+		return nil
+	}
+	return r
+}
+
+// expire makes those due whose time is over.
+func (d *scheduler[T]) expire() {
+	first, h := d.earliest()
+	if first == nil {
+		return
+	}
+	for now := time.Now(); first != nil && !first.node.deadline.After(now); first, h = d.earliest() {
 		h.remove(first)
-		return first, expired
+		d.enqueue(first)
 	}
-	if d.mu.ready.first != nil {
-		return d.mu.ready.pop(), called
+}
+
+// needsMost reports whether the stream that holds most must be made due.
+func (d *scheduler[T]) needsMost() bool {
+	return (d.mu.pressed || d.mu.once) && d.mu.timed.top() != nil
+}
+
+// release books the answer to a call of s, if there was one, before s is put back.
+func (d *scheduler[T]) release(s *stream[T], called, failed bool) {
+	if d.failingLimit == 0 {
+		return
 	}
-	if top := d.mu.timed.top(); top != nil && d.mu.callers > 0 {
-		d.mu.timed.remove(top)
-		return top, oldest
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if called {
+		s.node.failing = failed
 	}
-	return nil, called
+	if s.node.busy {
+		s.node.busy = false
+		d.mu.busy--
+		d.nudge()
+	}
 }
 
 // nudge makes sure that idle consumers miss nothing. A consumer that gets free looks by itself, so while none is idle nothing
@@ -142,7 +207,7 @@ func (d *scheduler[T]) nudge() {
 	if d.mu.idle == 0 {
 		return
 	}
-	if d.mu.ready.first != nil || d.mu.callers > 0 && d.mu.timed.top() != nil {
+	if d.first() != nil || d.needsMost() {
 		d.free.Signal()
 		return
 	}
@@ -187,12 +252,27 @@ func (d *scheduler[T]) earliest() (*stream[T], *heap[T]) {
 	return t, &d.mu.timed
 }
 
-// setCallers says how many callers wait for capacity.
-func (d *scheduler[T]) setCallers(n int) {
+// setPressed says whether callers wait for capacity of the whole.
+func (d *scheduler[T]) setPressed(pressed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.callers = n
+	d.mu.pressed = pressed
 	d.nudge()
+}
+
+// press says that a caller was refused for lack of capacity of the whole. If no consumer is idle, one is about to give some back.
+func (d *scheduler[T]) press() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.once = d.mu.idle > 0
+	d.nudge()
+}
+
+// idleConsumers returns how many consumers wait for something to do.
+func (d *scheduler[T]) idleConsumers() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.idle
 }
 
 // close makes every stream due, now and later, the parked ones too.
@@ -204,7 +284,7 @@ func (d *scheduler[T]) close() {
 		for h.top() != nil {
 			s := h.top()
 			h.remove(s)
-			d.mu.ready.push(s)
+			d.enqueue(s)
 		}
 	}
 	d.nudge()

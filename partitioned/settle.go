@@ -2,7 +2,10 @@
 
 package partitioned
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // settle does what the verdict says: the accounts, what comes back, the stream, the capacity, and those who wait. From the
 // unlock on s may be forgotten and be the stream of another key, so it is used only to look at its wait list (roomOf).
@@ -19,7 +22,12 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		q.reportEnd(p, c, Outcome{Err: v.Err, Lost: int64(c.batch.Weight.Items)})
 		return
 	}
+	failed := v.Err != nil || len(back.entries) > 0
+	q.answer(s, c, failed)
 	out := p.mu.settle(c.batch.Weight, back.weight, v.Returned, awaited, v.Taken, v.Err != nil)
+	if out.Forwarded > 0 {
+		q.forwarded(s)
+	}
 	c.flushes = append(c.flushes, s.arrive(c)...)
 	switch {
 	case len(back.entries) > 0:
@@ -30,21 +38,34 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	case s.state == busy:
 		s.schedule()
 	}
-	blocked := s.blocked
 	p.mu.Unlock()
 
 	waits := q.gate.leave(c.units - back.units) // before those who wait are told: they may push again at once
 	out.Err = v.Err
 	q.reportEnd(p, c, out)
 	c.complete(v.Err, back.named)
-	switch {
-	case blocked:
+	if waits {
 		q.roomOf(s)
-	case waits:
-		q.waitList.mu.Lock()
-		q.serve()
-		q.waitList.mu.Unlock()
 	}
+}
+
+// answer books whether the call of s failed, for the scheduler and for the memory of failures. Partition's lock held.
+func (q *Queue[T]) answer(s *stream[T], c *call[T], failed bool) {
+	called := len(c.batch.Items) > 0 // else the cut passed markers of Flush, and nothing else
+	q.scheduler.release(s, called, failed)
+	if called && q.byKey() {
+		s.answered(failed)
+	}
+}
+
+// forwarded books that something of s was forwarded. Partition's lock held.
+func (q *Queue[T]) forwarded(s *stream[T]) {
+	var now time.Time
+	if q.cfg.StallTimeout > 0 {
+		now = time.Now()
+		q.progress.succeeded(s.key, now)
+	}
+	s.setForwarded(now)
 }
 
 // awaited returns how many items of a failed batch have somebody who learns of the error. named: by index, items that came back,

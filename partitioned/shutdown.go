@@ -42,6 +42,7 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	q.scheduler.stop()
+	q.memories.stop()
 	select {
 	case <-q.stopped:
 	case <-ctx.Done():

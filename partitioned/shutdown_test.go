@@ -292,8 +292,8 @@ func TestShutdownWithAnExpiredContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
 		q := start(t, QueueConfig[parcel]{
-			Process: l.process, Key: parcelKey, Interval: time.Hour, BatchSize: Weight{Items: 100},
-			Capacity: 3, KeyCapacity: 2, Consumers: 1,
+			Process: l.process, Key: parcelKey, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 100},
+			Capacity: 12, KeyCapacity: 2, Consumers: 1,
 		})
 		var wg sync.WaitGroup
 		want := func(target error, push func(context.Context, ...parcel) error, us ...parcel) {
@@ -308,13 +308,13 @@ func TestShutdownWithAnExpiredContext(t *testing.T) {
 		want(ErrDropped, q.PushWait, parcel{key: "a"}) // in active
 		want(ErrClosed, q.Push, parcel{key: "a"})      // in the line of its key
 		want(ErrClosed, q.Push, parcel{key: "a"}, parcel{key: "b"})
-		want(nil, q.Push, parcel{key: "c"})
+		want(nil, q.Push, parcel{key: "c", n: 10})
 		want(ErrClosed, q.Push, parcel{key: "d"}) // in the common line
 		want(ErrClosed, q.PushWait, parcel{key: "a"})
 		flushed := make(chan error, 1)
 		go func() { flushed <- q.Flush(bg) }()
 		synctest.Wait()
-		if st := q.Stats(); st.Callers != 4 || st.Used != 3 {
+		if st := q.Stats(); st.Callers != 4 || st.Used != 12 {
 			t.Errorf("%+v", st)
 		}
 		if err := q.Shutdown(cancelled()); !errors.Is(err, ErrDropped) || !errors.Is(err, context.Canceled) {
@@ -400,9 +400,9 @@ func TestNoCallBeginsAfterShutdownByHand(t *testing.T) {
 	if err := q.Push(bg, parcel{}); err != nil {
 		t.Fatal(err)
 	}
-	s, why := q.scheduler.next()
+	s, _ := q.scheduler.next()
 	c := &call[parcel]{}
-	if !q.take(s, why, c) {
+	if !q.take(s, c) {
 		t.Fatal("not taken")
 	}
 	if err := q.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {

@@ -2,12 +2,18 @@
 
 package partitioned
 
-import "time"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
 
 // Stats is what a queue has in it and what became of everything before, counted in items where nothing else is said. In
 // every snapshot
 //
-//	Accepted = Forwarded + Returned + Superseded + Failed + Evicted + Lost + Queued + InFlight
+//	Accepted = Forwarded + Returned + Superseded + Failed + Evicted + Lost + Stalled + Queued + InFlight
 type Stats struct {
 	Accepted   int64 // by a push
 	Forwarded  int64 // Process took them
@@ -16,47 +22,117 @@ type Stats struct {
 	Failed     int64 // dropped: Process failed, and nobody waited
 	Evicted    int64 // dropped: made room for newer ones
 	Lost       int64 // dropped: the deadline of Shutdown was over
+	Stalled    int64 // dropped: their key has stalled (StallTimeout)
 	Queued     int64 // pending: waiting for their batch, or for its next attempt
 	InFlight   int64 // pending: in a call of Process
 
-	Refused   int64 // not accepted: the caller was told, which Accepted does not count
-	Retried   int64 // came back as a Rest, each time counted
-	Oversized int64 // sent alone, over MaxBatchSize, since they could not be split
+	Refused   int64    // not accepted: the caller was told, which Accepted does not count
+	RefusedBy Refusals // Refused, by reason
+	Retried   int64    // came back as a Rest, each time counted
+	Oversized int64    // sent alone, over MaxBatchSize, since they could not be split
 
 	Used       int64         // pending, in the unit of Capacity
 	Capacity   int64         // as configured
+	Fullest    int64         // pending of the key that holds most, in the unit of Capacity; of the partition without keys
+	Share      int64         // what a key may hold now, in the unit of Capacity
+	Oldest     time.Duration // age of the oldest pending item, in flight included, counted from when its buffer was begun
 	Keys       int64         // with something pending
 	Remembered int64         // versions that a Map remembers
+	Consumers  int64         // as configured
+	Busy       int64         // consumers that are at work
 	Calls      int64         // of Process, now
-	Callers    int64         // that wait for room, now
-	Waited     time.Duration // that callers waited for room, those who wait no more, all together
+	Callers    int64         // that wait for capacity, now
+	Waited     time.Duration // that callers waited for capacity, those who wait no more, all together
 
 	Batches map[Reason]int64 // cut so far
+}
+
+// Refusals counts the items of pushes that were refused, by reason.
+type Refusals struct {
+	Full    int64 // the whole queue was full, or too much waited already
+	Key     int64 // the share of a key was full
+	Keys    int64 // MaxKeys
+	Timeout int64 // the caller's context was done while it waited for capacity
+	Closed  int64 // not started, or Shutdown had begun
+}
+
+// refusals is Refusals, while it is counted.
+type refusals struct{ full, key, keys, timeout, closed atomic.Int64 }
+
+func (r *refusals) load() Refusals {
+	return Refusals{r.full.Load(), r.key.Load(), r.keys.Load(), r.timeout.Load(), r.closed.Load()}
+}
+
+func (r Refusals) sum() int64 { return r.Full + r.Key + r.Keys + r.Timeout + r.Closed }
+
+// refuse counts a push of so many items that was not accepted, and returns the caller's error. byKey: its key was full.
+func (q *Queue[T]) refuse(items int64, byKey bool, err error) error {
+	switch {
+	case errors.Is(err, ErrClosed):
+		q.refused.closed.Add(items)
+	case errors.Is(err, ErrTooManyKeys):
+		q.refused.keys.Add(items)
+	case !errors.Is(err, errNoCapacity):
+		q.refused.timeout.Add(items)
+	case byKey:
+		q.refused.key.Add(items)
+		return ErrFull
+	default:
+		q.refused.full.Add(items)
+		return ErrFull
+	}
+	return err
+}
+
+func gaveUp(ctx context.Context) error {
+	return fmt.Errorf("partitioned: nothing accepted, gave up waiting for room: %w", context.Cause(ctx))
 }
 
 // Stats returns a snapshot, taken under the locks of all partitions.
 func (q *Queue[T]) Stats() Stats {
 	st := Stats{
-		Refused:  q.refused.Load(),
-		Capacity: q.cfg.Capacity,
-		Keys:     q.keys.n.Load(),
-		Batches:  map[Reason]int64{},
+		RefusedBy: q.refused.load(),
+		Capacity:  q.cfg.Capacity,
+		Keys:      q.keys.n.Load(),
+		Consumers: int64(q.cfg.Consumers),
+		Batches:   map[Reason]int64{},
 	}
+	st.Refused = st.RefusedBy.sum()
 	q.waitList.mu.Lock()
 	st.Waited = q.waitList.mu.waited
 	st.Callers = q.waitList.mu.callers
 	q.waitList.mu.Unlock()
+	var oldest time.Time
 	for _, p := range q.partitions {
 		p.mu.Lock()
 	}
 	for _, p := range q.partitions {
 		p.mu.addTo(&st)
+		if p.mu.dead { // all is counted as dropped, and only goroutines that ignore their context remain
+			continue
+		}
+		p.all(func(s *stream[T]) {
+			st.Fullest = max(st.Fullest, s.reserved)
+			if at := s.oldest(); !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
+				oldest = at
+			}
+		})
 	}
 	if !q.partitions[0].mu.dead {
 		st.Used = q.gate.used()
+		if n := q.working.Load(); n > 0 {
+			st.Busy = n - int64(q.scheduler.idleConsumers())
+		}
+		st.Share = min(max(q.gate.capacity-st.Used, 0), q.cfg.KeyCapacity)
+		if q.shares {
+			st.Share /= 1 + q.stuck.Load()
+		}
 	}
 	for _, p := range q.partitions {
 		p.mu.Unlock()
+	}
+	if !oldest.IsZero() {
+		st.Oldest = time.Since(oldest)
 	}
 	return st
 }

@@ -19,21 +19,45 @@ const (
 	busy                 // a batch is in flight
 )
 
+// keySlot says whether a stream counts for MaxKeys.
+type keySlot int8
+
+const (
+	slotNone  keySlot = iota // no stream by key
+	slotFree                 // nothing is pending
+	slotTaken                // something is
+)
+
 // stream is the pending data of one key in one partition, with its state and its reserved units. It exists while it holds
-// something. The partition's lock guards all of it, except where a field says otherwise.
+// something, while callers wait for it, and for a minute after a failed call. The partition's lock guards all of it, except
+// where a field says otherwise.
 //
 //	idle ──append──► timed ──due, or time over──► ready ──claim──► cutting ──► busy ──settle──► idle, timed, ready, parked
 //
-// Only methods in this file write its fields. node and waits are the scheduler's and the wait list's.
+// Only methods in this file write its fields, except for blocked, and the fields of stall.go and memories.go. node and waits
+// are the scheduler's and the wait list's.
 type stream[T any] struct {
 	// What a push touches comes first: with the beginning of the backlog it fills one cache line.
 	state    state
-	blocked  bool  // callers wait for room of this key, so nobody passes them. Set and cleared by the wait list
-	apart    bool  // of requeued items, beside the partition's order; immutable
+	blocked  bool // callers wait for it, so nobody passes them. Set here, cleared by the wait list
+	apart    bool // of requeued items, beside the partition's order; immutable
+	full     bool // from the first part that its share refuses to the first that it takes again
+	stuck    bool // full, and nothing of it was forwarded since
+	stalled  bool // see Queue.stalled
+	needed   bool // somebody needs it to be flushed, until the next claim
+	slot     keySlot
 	reserved int64 // units of the capacity that its items take, those in flight included
 	backlog  backlog[T]
 
-	flights []flight[T] // batches in flight; at most one where order is kept (I2)
+	flights       []flight[T] // batches in flight; at most one where order is kept (I2)
+	claimed       int64       // units that were reserved, and in no flight, at the last claim
+	claimedOldest time.Time   // when the oldest of them came
+
+	fullSince   time.Time // valid while full
+	forwardedAt time.Time // when something of it was last forwarded; kept with StallTimeout, or while it is full
+	stalledAt   time.Time
+	failedAt    time.Time // of the last call, if that failed
+	remembered  bool      // in memories
 
 	node  node[T]  // guarded by the scheduler's lock
 	waits waits[T] // guarded by the wait list's lock
@@ -63,6 +87,13 @@ func newStream[T any](p *partition[T]) *stream[T] {
 	return s
 }
 
+// clear makes s, which is empty, a stream without a key.
+func (s *stream[T]) clear() {
+	s.setFull(false)
+	s.stalled, s.needed, s.slot, s.key = false, false, slotNone, ""
+	s.fullSince, s.forwardedAt, s.stalledAt, s.failedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+}
+
 // reusable reports whether s, which is empty, may become the stream of another key: it is small, and has no index, whose
 // memory is that of the old key.
 func (s *stream[T]) reusable() bool {
@@ -77,6 +108,77 @@ func (s *stream[T]) accept(items, units int64) {
 	s.reserved += units
 	s.partition.mu.accept(items)
 	s.moveOn()
+}
+
+// take books that the gate has taken units for s. within: its share allowed it.
+func (s *stream[T]) take(within bool) {
+	if s.slot == slotFree {
+		s.slot = slotTaken
+	}
+	if s.full && within {
+		s.setFull(false)
+	}
+}
+
+// freeSlot frees the key slot of s if nothing is pending, and reports whether it did.
+func (s *stream[T]) freeSlot() bool {
+	if s.slot != slotTaken || s.reserved > 0 {
+		return false
+	}
+	s.slot = slotFree
+	return true
+}
+
+// refuse books that the share of s refused a part, and makes s due. waiting: the caller joins the list of s, or unblocks it.
+func (s *stream[T]) refuse(waiting bool) {
+	if !s.full {
+		s.fullSince = time.Now()
+		s.setFull(true)
+	}
+	s.blocked = s.blocked || waiting
+	s.need()
+}
+
+// need makes s due, as somebody needs what it holds.
+func (s *stream[T]) need() {
+	if s.state == timed {
+		s.needed = true
+		s.moveOn()
+	}
+}
+
+func (s *stream[T]) setFull(full bool) {
+	s.full = full
+	s.setStuck(full)
+}
+
+func (s *stream[T]) setStuck(stuck bool) {
+	if s.stuck == stuck {
+		return
+	}
+	if s.stuck = stuck; stuck {
+		s.partition.common.stuck.Add(1)
+	} else {
+		s.partition.common.stuck.Add(-1)
+	}
+}
+
+func (s *stream[T]) setStalled(stalled bool, since time.Time) {
+	s.stalled, s.stalledAt = stalled, since
+}
+
+// answered books the answer of a call.
+func (s *stream[T]) answered(failed bool) {
+	s.failedAt = time.Time{}
+	if failed {
+		s.failedAt = time.Now()
+	}
+}
+
+// setForwarded books that something of s was forwarded. Only StallTimeout asks for the time.
+func (s *stream[T]) setForwarded(at time.Time) {
+	s.setStuck(false)
+	s.forwardedAt = at
 }
 
 // reserve books units that the gate has counted; n may be negative.
@@ -95,7 +197,7 @@ func (s *stream[T]) mark(c *completion) {
 // due reports whether a flush waits for nothing but a consumer.
 func (s *stream[T]) due() bool {
 	t := s.partition.common.tuned.Load()
-	return s.backlog.weight.reaches(t.size) || s.backlog.urgent > 0 || s.blocked || s.inFlush(t)
+	return s.backlog.weight.reaches(t.size) || s.backlog.urgent > 0 || s.blocked || s.needed || s.inFlush(t)
 }
 
 // inFlush reports whether a flush of several batches has begun, and what is left belongs to it.
@@ -155,8 +257,9 @@ func (s *stream[T]) claim(t *tuning) {
 	if d := &s.backlog.drain; !s.inFlush(t) && !d.weight.reaches(t.until) {
 		s.backlog.swap()
 	}
+	s.claimed, s.claimedOldest = s.waitingUnits(), s.backlog.oldest()
 	s.backlog.seal()
-	s.state = cutting
+	s.state, s.needed = cutting, false
 }
 
 // depart books a batch that was cut. Unless order is kept, s is free for the next consumer at once. It may be forgotten then.
@@ -205,6 +308,44 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 		s.state = ready
 		s.partition.common.scheduler.putReady(s)
 	}
+}
+
+// oldest returns when the buffer of the oldest pending item was begun, in flight included; zero: nothing is pending. A
+// drain that a consumer cuts is not looked at.
+func (s *stream[T]) oldest() (at time.Time) {
+	if s.reserved == 0 {
+		return at
+	}
+	if s.state == cutting {
+		return s.claimedOldest
+	}
+	if !s.backlog.empty() {
+		at = s.backlog.oldest()
+	}
+	for _, f := range s.flights {
+		if at.IsZero() || f.call.batch.Oldest.Before(at) {
+			at = f.call.batch.Oldest
+		}
+	}
+	return at
+}
+
+// evictable returns how many units the items take that no consumer has.
+func (s *stream[T]) evictable() int64 {
+	units := s.waitingUnits()
+	if s.state == cutting { // of what was there at the claim, nobody knows yet what is in the batch
+		units = max(units-s.claimed, 0)
+	}
+	return units
+}
+
+// waitingUnits returns how many units the items take that are in no flight.
+func (s *stream[T]) waitingUnits() int64 {
+	units := s.reserved
+	for _, f := range s.flights {
+		units -= f.call.units
+	}
+	return units
 }
 
 // evict removes the oldest item that no consumer has, whose units the caller gives back.

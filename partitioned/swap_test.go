@@ -81,7 +81,7 @@ func TestBulkWriteAcrossASwapIsWhole(t *testing.T) {
 			}
 			return v
 		},
-		Partitions: 4, Consumers: 2, Interval: time.Millisecond, BatchSize: Weight{Items: 100}, Capacity: 5 * bulk,
+		Partitions: 4, Consumers: 2, Interval: time.Millisecond, BatchSize: Weight{Items: 100}, Capacity: 20 * bulk,
 	}}
 	m := startMap(t, cfg)
 	var writing, others sync.WaitGroup

@@ -3,33 +3,46 @@
 package partitioned
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
 
-// waitList is where callers wait for capacity. There is one common list, first come first served, and for each key that is
-// full a list of its own, so that the callers of a stuck key hold up nobody else.
+// waitList is where callers wait for capacity: a list for each stream that is full, and one for the whole queue. All are first
+// come, first served.
 //
-// Whoever gives units back admits those at the head of the common list on their behalf (serve). So a caller that wakes up has
-// been accepted, and nobody overtakes it between the two. While the common list is not empty, the gate lets nobody pass
-// (gateWaiting). While a key has a list, its stream is blocked: new callers of that key go to its end. One caller of such a
-// list at a time is promoted to the common one, when its key has capacity again.
+// A caller holds nothing while it waits, so callers of several keys cannot block each other. It stands in one list at a time:
+// that of the first of its streams that is full and that it has not passed yet, and at last that of the whole. To pass a
+// stream is to be the first of its list when its share allows the part. From then on the share does not hold the caller up, so a
+// stream exceeds its share by those who passed it. So a caller waits for those ahead of it in each of its lists, and for a
+// constant number of others (I9).
+//
+// The whole comes last. A stream whose first caller lacks nothing but capacity of the whole sends it there, one at a time, so
+// that a stream with many callers does not fill that list.
+//
+// Whoever gives units back admits those whose turn it is, on their behalf (serve): first those of the whole, then those of the
+// full streams, the ones that hold least first. So a caller that wakes up has been accepted, and nobody overtakes it between the
+// two. While a stream has a list it is blocked, and while the whole has one, gateWhole is set: new callers go to the end.
 type waitList[T any] struct {
 	mu struct { // before the partitions' locks
 		sync.Mutex
-		common  waiters[T]
-		callers int64         // in all lists
-		waited  time.Duration // that callers spent here
+		whole   waiters[T]
+		full    []*stream[T] // that have a list
+		callers int64        // in all lists
+		units   int64        // that they want
+		waited  time.Duration
 	}
 }
 
-// waits is the wait list of a stream.
+// waits is the wait list of a stream. The wait list's lock guards it.
 type waits[T any] struct {
 	list     waiters[T]
-	promoted bool // one of its callers has its turn in the common list
+	units    int64      // that those in list want
+	held     int64      // that the stream holds, when somebody looked last
+	promoted *waiter[T] // passed the stream, and waits for the whole
 }
 
 // waiter is a caller in a wait list, with a copy of what it pushes. The wait list's lock guards its fields.
@@ -39,8 +52,11 @@ type waiter[T any] struct {
 	measures   measures
 	completion *completion
 
-	from  *stream[T] // in whose list it stands, or from which it was promoted; nil: neither
-	begin time.Time  // of its wait
+	units int64      // of all parts
+	at    *stream[T] // in whose list it stands; nil: in that of the whole, or in none
+	from  *stream[T] // that promoted it
+	turn  bool       // it is first in its list, and being served
+	begin time.Time
 
 	in         *waiters[T] // nil once it is served
 	prev, next *waiter[T]
@@ -70,6 +86,9 @@ func (q *Queue[T]) newWaiter(parts []part[T], items []T, m *measures, c *complet
 	if m.hashes != nil {
 		w.measures.hashes = append(w.hash[:0], m.hashes...)
 	}
+	for i := range parts {
+		w.units += parts[i].units
+	}
 	return w
 }
 
@@ -79,120 +98,138 @@ func (q *Queue[T]) done(w *waiter[T]) {
 	q.waiters.Put(w)
 }
 
+// hasTurn reports whether those who wait for the whole are no reason to hold w up.
+func (w *waiter[T]) hasTurn() bool { return w != nil && w.turn }
+
+// headOf reports whether w is the first in the list of s, and being served.
+func (w *waiter[T]) headOf(s *stream[T]) bool { return w != nil && w.turn && w.at == s }
+
 // wait returns when w is accepted or refused, or ctx is done.
 func (q *Queue[T]) wait(ctx context.Context, w *waiter[T]) error {
 	if ctx.Err() != nil {
 		return gaveUp(ctx)
 	}
 	w.begin = time.Now()
-	defer func() {
-		q.waitList.mu.Lock()
-		q.waitList.mu.callers--
-		q.waitList.mu.waited += time.Since(w.begin)
-		q.waitList.mu.Unlock()
-	}()
-	q.waitList.mu.Lock()
-	q.waitList.mu.callers++
-	q.waitList.mu.common.pushBack(w)
+	l := &q.waitList.mu
+	l.Lock()
 	// First the flag, then one more look at the capacity. Whoever gives units back after that look sees the flag, and serves.
-	q.gate.setWaiting(true)
-	q.serve()
-	q.waitList.mu.Unlock()
-	select {
-	case <-w.served:
-		return w.err
-	case <-ctx.Done():
+	q.gate.set(gateWaiting)
+	full, err := q.admit(w.parts, w.items, &w.measures, w.completion, w)
+	if errors.Is(err, errNoCapacity) && q.mayWait(w, full) {
+		q.join(w, full)
+		l.callers++
+		l.units += w.units
+		q.setFlags()
+		l.Unlock()
+		return q.await(ctx, w)
 	}
-	err := gaveUp(ctx)
-	q.waitList.mu.Lock()
-	defer q.waitList.mu.Unlock()
+	if full != nil {
+		q.unblock(full)
+	}
+	q.setFlags()
+	l.Unlock()
+	return err // errNoCapacity: as much waits already as may be pending
+}
+
+// await is wait for a caller that stands in a list. With StallTimeout it looks at times whether a key has stalled that it waits
+// for: while everybody waits, nobody else would.
+func (q *Queue[T]) await(ctx context.Context, w *waiter[T]) error {
+	l := &q.waitList.mu
+	var look <-chan time.Time
+	if timeout := q.cfg.StallTimeout; timeout > 0 && len(w.parts) > 1 {
+		t := time.NewTicker(max(timeout/4, time.Millisecond))
+		defer t.Stop()
+		look = t.C
+	}
+	for {
+		select {
+		case <-w.served:
+			return w.err
+		case <-look:
+			l.Lock()
+			q.serve()
+			l.Unlock()
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	l.Lock()
+	defer l.Unlock()
 	if w.in == nil {
 		<-w.served
 		return w.err // it was served just before, and that stands
 	}
-	promoted := w.in == &q.waitList.mu.common
+	q.leaveList(w)
+	q.settleWait(w)
+	q.serve()
+	return gaveUp(ctx)
+}
+
+// mayWait reports whether w may join a list: what waits is bounded by the capacity once more, and by the same shares (I5). Wait
+// list's lock held.
+func (q *Queue[T]) mayWait(w *waiter[T], full *stream[T]) bool {
+	free := q.gate.capacity - q.waitList.mu.units
+	if free <= 0 {
+		return false
+	}
+	if full == nil || full.waits.units == 0 {
+		return true
+	}
+	return full.waits.units+w.units <= (free-w.units)/max(q.stuck.Load(), 1)
+}
+
+// join puts w at the end of the list of full, or of the whole if it is nil. Wait list's lock held, and full is blocked.
+func (q *Queue[T]) join(w *waiter[T], full *stream[T]) {
+	l := &q.waitList.mu
+	if full == nil {
+		l.whole.pushBack(w)
+		return
+	}
+	if full.waits.list.first == nil {
+		l.full = append(l.full, full)
+	}
+	w.at = full
+	full.waits.list.pushBack(w)
+	full.waits.units += w.units
+	full.waits.held = w.part(full).held
+}
+
+// part returns what w has for s.
+func (w *waiter[T]) part(s *stream[T]) *part[T] {
+	for i := range w.parts {
+		if w.parts[i].stream == s {
+			return &w.parts[i]
+		}
+	}
+	return nil
+}
+
+// leaveList takes w out of its list. Wait list's lock held.
+func (q *Queue[T]) leaveList(w *waiter[T]) {
 	w.in.remove(w)
-	if s := w.from; s != nil && (promoted || s.waits.list.first == nil && !s.waits.promoted) {
-		q.promote(s)
+	if w.from != nil {
+		w.from.waits.promoted = nil
+		q.unblock(w.from)
+		w.from = nil
 	}
-	q.serve()
-	return err
+	if s := w.at; s != nil {
+		w.at = nil
+		s.waits.units -= w.units
+		q.unblock(s)
+	}
 }
 
-func gaveUp(ctx context.Context) error {
-	return fmt.Errorf("partitioned: nothing accepted, gave up waiting for room: %w", context.Cause(ctx))
-}
-
-// LongestWait returns the age of the oldest caller that is waiting for capacity; 0: nobody waits.
-func (q *Queue[T]) LongestWait() time.Duration {
-	var first time.Time
-	q.waitList.mu.Lock()
-	defer q.waitList.mu.Unlock()
-	look := func(l *waiters[T]) {
-		for w := l.first; w != nil; w = w.next {
-			if first.IsZero() || w.begin.Before(first) {
-				first = w.begin
-			}
-		}
+// unblock lets new callers of s pass again if nobody waits for it. Wait list's lock held.
+func (q *Queue[T]) unblock(s *stream[T]) {
+	if s.waits.list.first != nil {
+		return
 	}
-	look(&q.waitList.mu.common)
-	for _, p := range q.partitions {
-		p.mu.Lock()
-		p.all(func(s *stream[T]) { look(&s.waits.list) })
-		p.mu.Unlock()
+	l := &q.waitList.mu
+	if i := slices.Index(l.full, s); i >= 0 {
+		l.full = slices.Delete(l.full, i, i+1)
 	}
-	if first.IsZero() {
-		return 0
-	}
-	return time.Since(first)
-}
-
-// serve admits those at the head of the common list while there is capacity. Wait list's lock held.
-func (q *Queue[T]) serve() {
-	common := &q.waitList.mu.common
-	for w := common.first; w != nil; w = common.first {
-		full, err := q.admit(w.parts, w.items, &w.measures, w.completion, w)
-		if errors.Is(err, errNoCapacity) && full == nil {
-			break // the whole queue has none, so w keeps its place
-		}
-		common.remove(w)
-		from := w.from
-		if !errors.Is(err, errNoCapacity) {
-			w.err = err
-			w.served <- struct{}{}
-		} else if w.from = full; full == from {
-			full.waits.list.pushFront(w) // full again meanwhile: promoted again when there is capacity
-			full.waits.promoted = false
-			continue
-		} else {
-			full.waits.list.pushBack(w)
-		}
-		if from != nil {
-			q.promote(from)
-		}
-	}
-	q.gate.setWaiting(common.first != nil)
-	q.scheduler.setCallers(common.len)
-}
-
-// roomOf goes on with the wait lists after units of s were given back. No lock held. s may have been forgotten, and may be
-// the stream of another key by now: then its list is looked at in vain.
-func (q *Queue[T]) roomOf(s *stream[T]) {
-	q.waitList.mu.Lock()
-	defer q.waitList.mu.Unlock()
-	if !s.waits.promoted {
-		q.gate.setWaiting(true)
-		q.promote(s)
-	}
-	q.serve()
-}
-
-// promote gives the first in the list of s its turn, or unblocks s if there is none. Wait list's lock held.
-func (q *Queue[T]) promote(s *stream[T]) {
-	w := s.waits.list.first
-	if s.waits.promoted = w != nil; s.waits.promoted {
-		s.waits.list.remove(w)
-		q.waitList.mu.common.pushBack(w)
+	if s.waits.promoted != nil {
 		return
 	}
 	s.partition.mu.Lock()
@@ -201,35 +238,207 @@ func (q *Queue[T]) promote(s *stream[T]) {
 	s.partition.forget(s)
 }
 
-// block makes callers of s wait, and makes s due. From here on whoever gives units of s back goes on with its list, which the
-// caller joins in a moment. Wait list's and partition's locks held.
-func (s *stream[T]) block() {
-	s.blocked = true
-	if s.state != idle {
-		s.moveOn()
+// finish tells w that it is accepted or refused. Wait list's lock held.
+func (q *Queue[T]) finish(w *waiter[T], err error) {
+	q.leaveList(w)
+	q.settleWait(w)
+	w.err = err
+	w.served <- struct{}{}
+}
+
+func (q *Queue[T]) settleWait(w *waiter[T]) {
+	l := &q.waitList.mu
+	l.callers--
+	l.units -= w.units
+	l.waited += time.Since(w.begin)
+}
+
+// roomOf serves those who wait after units of s were given back. No lock held. s may have been forgotten, and be the stream of
+// another key by now: then its list is looked at in vain.
+func (q *Queue[T]) roomOf(s *stream[T]) {
+	l := &q.waitList.mu
+	l.Lock()
+	defer l.Unlock()
+	s.partition.mu.Lock()
+	s.waits.held = s.reserved
+	s.partition.mu.Unlock()
+	q.serve()
+}
+
+// serve admits those whose turn it is. Wait list's lock held.
+func (q *Queue[T]) serve() {
+	q.serveWhole()
+	for q.serveFull() {
 	}
+	if q.cfg.StallTimeout > 0 {
+		q.serveStalled()
+	}
+	q.setFlags()
+}
+
+// setFlags tells pushes and consumers who waits. Wait list's lock held.
+func (q *Queue[T]) setFlags() {
+	l := &q.waitList.mu
+	q.gate.setIf(gateWhole, l.whole.first != nil)
+	q.gate.setIf(gateWaiting, l.whole.first != nil || len(l.full) > 0)
+	q.scheduler.setPressed(l.whole.first != nil)
+}
+
+// try admits w if it can, for whom it is the turn if first. Wait list's lock held.
+func (q *Queue[T]) try(w *waiter[T], first bool) (full *stream[T], err error) {
+	w.turn = first
+	full, err = q.admit(w.parts, w.items, &w.measures, w.completion, w)
+	w.turn = false
+	for i := range w.parts {
+		if p := &w.parts[i]; p.stream != nil && p.stream.waits.list.first != nil {
+			p.stream.waits.held = p.held
+		}
+	}
+	return full, err
+}
+
+// serveWhole serves the list of the whole until there is no capacity. Wait list's lock held.
+func (q *Queue[T]) serveWhole() {
+	whole := &q.waitList.mu.whole
+	for w := whole.first; w != nil; w = whole.first {
+		full, err := q.try(w, true)
+		switch {
+		case !errors.Is(err, errNoCapacity):
+			q.finish(w, err)
+		case full != nil: // that got full meanwhile
+			q.leaveList(w)
+			q.join(w, full)
+		default:
+			return
+		}
+	}
+}
+
+// serveFull serves the full streams once, those that hold least first. It reports whether somebody moved on. Wait list's lock
+// held.
+func (q *Queue[T]) serveFull() (moved bool) {
+	var fit []*stream[T]
+	for _, s := range q.waitList.mu.full {
+		if q.mayFit(s) {
+			fit = append(fit, s)
+		}
+	}
+	slices.SortStableFunc(fit, func(a, b *stream[T]) int { return cmp.Compare(a.waits.held, b.waits.held) })
+	for _, s := range fit {
+		if s.waits.list.first != nil && q.mayFit(s) && q.serveFirst(s) {
+			moved = true
+		}
+	}
+	return moved
+}
+
+// mayFit reports whether the first caller of s may be admitted, or promoted, as far as can be seen without the partition's
+// lock. Wait list's lock held.
+func (q *Queue[T]) mayFit(s *stream[T]) bool {
+	w := s.waits.list.first
+	if w == nil {
+		return false
+	}
+	if s.waits.held == 0 {
+		return s.waits.promoted == nil || q.gate.used() < q.gate.capacity
+	}
+	return s.waits.held+w.part(s).units <= (q.gate.capacity-q.gate.used()-w.part(s).units)/max(q.stuck.Load(), 1)
+}
+
+// serveFirst serves the first caller of s, and reports whether it moved on: it was admitted or refused, or it passed s and waits
+// for another stream or for the whole. Wait list's lock held.
+func (q *Queue[T]) serveFirst(s *stream[T]) bool {
+	w := s.waits.list.first
+	full, err := q.try(w, true)
+	switch {
+	case !errors.Is(err, errNoCapacity):
+		q.finish(w, err)
+	case full == s:
+		return false
+	case full != nil:
+		w.part(s).passed = !w.part(s).dropped // that of a stalled key is dropped, or waits again
+		q.leaveList(w)
+		q.join(w, full)
+	case s.waits.promoted != nil || q.gate.used() < q.gate.capacity:
+		return false
+	default:
+		w.part(s).passed = true
+		s.waits.promoted = w
+		q.leaveList(w)
+		w.from = s
+		q.join(w, nil)
+	}
+	return true
+}
+
+// serveStalled serves all callers with several keys that wait for a key that has stalled, whoever is before them: their part of
+// it will be dropped. Wait list's lock held.
+func (q *Queue[T]) serveStalled() {
+	for _, s := range slices.Clone(q.waitList.mu.full) {
+		now := time.Now()
+		s.partition.mu.Lock()
+		look := s.full && !now.Before(s.ripe(q.cfg.StallTimeout))
+		s.partition.mu.Unlock()
+		for w := s.waits.list.first; look && w != nil; {
+			next := w.next
+			if len(w.parts) > 1 {
+				look = q.serveMixed(s, w)
+			}
+			w = next
+		}
+	}
+}
+
+// serveMixed tries a caller with several keys that waits for s, which may have stalled. It reports false if s has not.
+func (q *Queue[T]) serveMixed(s *stream[T], w *waiter[T]) bool {
+	full, err := q.try(w, false)
+	switch {
+	case !errors.Is(err, errNoCapacity):
+		q.finish(w, err)
+	case !w.part(s).dropped:
+		return false
+	default:
+		q.leaveList(w)
+		q.join(w, full)
+	}
+	return true
 }
 
 // refuseAll refuses all who wait, after the gate was closed.
 func (q *Queue[T]) refuseAll() {
-	q.waitList.mu.Lock()
-	defer q.waitList.mu.Unlock()
-	var blocked []*stream[T]
-	for _, p := range q.partitions {
-		p.mu.Lock()
-		p.all(func(s *stream[T]) {
-			if s.blocked {
-				blocked = append(blocked, s)
-			}
-		})
-		p.mu.Unlock()
+	l := &q.waitList.mu
+	l.Lock()
+	defer l.Unlock()
+	for l.whole.first != nil {
+		q.finish(l.whole.first, ErrClosed)
 	}
-	for _, s := range blocked {
-		if !s.waits.promoted {
-			q.promote(s)
+	for len(l.full) > 0 {
+		q.finish(l.full[0].waits.list.first, ErrClosed)
+	}
+	q.setFlags()
+}
+
+// LongestWait returns the age of the oldest caller that is waiting for capacity; 0: nobody waits.
+func (q *Queue[T]) LongestWait() time.Duration {
+	var first time.Time
+	l := &q.waitList.mu
+	l.Lock()
+	defer l.Unlock()
+	look := func(list *waiters[T]) {
+		for w := list.first; w != nil; w = w.next {
+			if first.IsZero() || w.begin.Before(first) {
+				first = w.begin
+			}
 		}
 	}
-	q.serve() // each gets ErrClosed, and promotes the next of its list
+	look(&l.whole)
+	for _, s := range l.full {
+		look(&s.waits.list)
+	}
+	if first.IsZero() {
+		return 0
+	}
+	return time.Since(first)
 }
 
 // waiters is a list of callers, linked through them.

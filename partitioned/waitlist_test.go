@@ -71,7 +71,7 @@ func TestStuckKeyHoldsUpNobodyElse(t *testing.T) {
 				}
 				return v
 			},
-			Key: parcelKey, Consumers: 2, Capacity: 20, KeyCapacity: 5,
+			Key: parcelKey, Consumers: 2, Capacity: 100, KeyCapacity: 5,
 		})
 		var wg sync.WaitGroup
 		for range 30 {
@@ -108,24 +108,27 @@ func TestStuckKeyHoldsUpNobodyElse(t *testing.T) {
 // TestWaitersAreServedInOrder: first come, first served, in the common line and in that of a key.
 func TestWaitersAreServedInOrder(t *testing.T) {
 	for name, cfg := range map[string]QueueConfig[parcel]{
-		"common": {Capacity: 1},
-		"key":    {Key: parcelKey, KeyCapacity: 1},
-		"both":   {Key: parcelKey, KeyCapacity: 1, Capacity: 1},
-		"three":  {Capacity: 3, BatchSize: Weight{Items: 3}, Interval: time.Hour},
+		"whole": {Capacity: 2000},
+		"key":   {Key: parcelKey, KeyCapacity: 1},
+		"both":  {Key: parcelKey, KeyCapacity: 10, Capacity: 8000},
+		"three": {Capacity: 2000, BatchSize: Weight{Items: 30}, Interval: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const n = 2000
+				const n = 350 // a hundred and more of them wait
 				l := &recorder{hold: make(chan struct{})}
-				cfg.Process = l.process
+				cfg.Process, cfg.Weigh = l.process, weighParcel
 				q := start(t, cfg)
 				for id := range n {
 					go func() {
-						if err := q.Push(bg, parcel{id: id}); err != nil {
+						if err := q.Push(bg, parcel{id: id, n: 10}); err != nil {
 							t.Error(err)
 						}
 					}()
 					synctest.Wait()
+				}
+				if st := q.Stats(); st.Callers < 100 {
+					t.Errorf("%+v", st)
 				}
 				close(l.hold)
 				synctest.Wait()
@@ -144,8 +147,10 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 func TestCancelledWaiterLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
-		q := start(t, QueueConfig[parcel]{Process: l.process, Key: parcelKey, Consumers: 4, Capacity: 2, KeyCapacity: 1})
+		q := start(t, QueueConfig[parcel]{Process: l.process, Key: parcelKey, Consumers: 4, Weigh: weighParcel, Capacity: 20, KeyCapacity: 10})
+		weights := []int{0, 10, 10, 1} // the first two fill the queue
 		next := 0
+		var mu sync.Mutex
 		errs := map[int]error{}
 		ended := map[int]bool{}
 		stand := func(keys ...string) (id int, giveUp func()) {
@@ -154,11 +159,13 @@ func TestCancelledWaiterLeavesNothing(t *testing.T) {
 			ctx, cancel := context.WithCancel(bg)
 			var us []parcel
 			for _, k := range keys {
-				us = append(us, parcel{key: k, id: id})
+				us = append(us, parcel{key: k, id: id, n: weights[min(id, 3)]})
 			}
 			go func() {
-				errs[id] = q.Push(ctx, us...)
-				ended[id] = true
+				err := q.Push(ctx, us...)
+				mu.Lock()
+				errs[id], ended[id] = err, true
+				mu.Unlock()
 			}()
 			synctest.Wait()
 			return id, func() { cancel(); synctest.Wait() }
@@ -226,24 +233,27 @@ func TestCancelledAfterItWasCalledForward(t *testing.T) {
 					<-hold[b.Key]
 					return v
 				},
-				Key: parcelKey, Capacity: 2, KeyCapacity: 1,
+				Key: parcelKey, Weigh: weighParcel, Capacity: 100, KeyCapacity: 10,
 			})
+			weight := 50 // the first two fill the queue
 			push := func(ctx context.Context, key string) chan error {
 				res := make(chan error, 1)
-				go func() { res <- q.Push(ctx, parcel{key: key}) }()
+				go func() { res <- q.Push(ctx, parcel{key: key, n: weight}) }()
 				synctest.Wait()
 				return res
 			}
 			push(bg, "a")
 			push(bg, "b")
+			weight = 10
 			ctx, cancel := context.WithCancel(bg)
 			first := push(ctx, "a") // in the line of a
 			var behind []chan error
 			for range others {
 				behind = append(behind, push(bg, "a"))
 			}
-			c := push(bg, "c")      // in the common line
-			hold["a"] <- struct{}{} // c takes the room; first is called forward, and has to wait
+			weight = 50
+			c := push(bg, "c")      // in the list of the whole
+			hold["a"] <- struct{}{} // c takes the room; first is promoted, and has to wait
 			synctest.Wait()
 			if err := <-c; err != nil {
 				t.Error(err)
@@ -338,10 +348,10 @@ func TestCallersOfTwoFullKeysAreServed(t *testing.T) {
 			<-hold[b.Key]
 			return v
 		},
-		Key: parcelKey, Partitions: 1, Consumers: 10, Capacity: 4, KeyCapacity: 1,
+		Key: parcelKey, Partitions: 1, Consumers: 10, Weigh: weighParcel, Capacity: 40, KeyCapacity: 10,
 	})
 	for _, k := range []string{"A", "B", "C", "D"} {
-		if err := q.Push(bg, parcel{key: k}); err != nil {
+		if err := q.Push(bg, parcel{key: k, n: 10}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -41,14 +41,13 @@ func (q *Queue[T]) withdrawPart(s *stream[T], c *completion) (all bool) {
 		return false
 	}
 	left, all := c.withdraw()
-	blocked := s.blocked
 	waits := left.entries > 0 && q.takeBack(s, c, left)
 	p.mu.Unlock()
 	if left.entries == 0 {
 		return all
 	}
 	c.completeSome(left.entries, ErrWithdrawn)
-	if blocked || waits {
+	if waits {
 		q.roomOf(s)
 	}
 	return all

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"sync"
+	"time"
+)
+
+// progress is what is known of the calls that succeeded, to tell a stalled key from a backend that is down as a whole.
+type progress struct {
+	mu struct { // a leaf, below the partitions' locks
+		sync.Mutex
+		latest [2]success // of two different keys, the latest first
+		probed time.Time  // when a push last ignored the shares
+	}
+}
+
+type success struct {
+	key string
+	at  time.Time
+}
+
+// succeeded books that something of key was forwarded.
+func (p *progress) succeeded(key string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.latest[0].key != key {
+		p.mu.latest[1] = p.mu.latest[0]
+	}
+	p.mu.latest[0] = success{key, now}
+}
+
+// other returns when something of another key than this was last forwarded.
+func (p *progress) other(key string) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.latest[0].key != key {
+		return p.mu.latest[0].at
+	}
+	return p.mu.latest[1].at
+}
+
+// ripe returns when a full stream will have been full, without anything forwarded, for the stall timeout.
+func (s *stream[T]) ripe(timeout time.Duration) time.Time {
+	since := s.fullSince
+	if s.forwardedAt.After(since) {
+		since = s.forwardedAt
+	}
+	return since.Add(timeout)
+}
+
+// stalled reports whether the key of s has stalled: it has been full for StallTimeout, nothing of it was forwarded in that time,
+// and another key works. That is, something of another key was forwarded since, and within the last StallTimeout. It ends when
+// something of it was forwarded and it holds less than half of its share, or nothing, or when no other key works any more: then
+// it is the backend, and nothing is dropped. There is no timer: it is looked at by pushes and by those who wait. Partition's
+// lock held.
+func (q *Queue[T]) stalled(s *stream[T], now time.Time) bool {
+	timeout := q.cfg.StallTimeout
+	other := q.progress.other(s.key)
+	works := now.Sub(other) <= timeout
+	if s.stalled {
+		drained := s.reserved == 0 || s.forwardedAt.After(s.stalledAt) && s.reserved < q.share(s)/2
+		s.setStalled(works && !drained, s.stalledAt)
+	} else if ripe := s.ripe(timeout); s.full && works && !other.Before(ripe) && !now.Before(ripe) {
+		s.setStalled(true, now)
+	}
+	return s.stalled
+}
+
+// share returns how many units s may hold at most now. Partition's lock held.
+func (q *Queue[T]) share(s *stream[T]) int64 {
+	divisor := 1 + q.stuck.Load()
+	if s.stuck {
+		divisor--
+	}
+	return min(max(q.gate.capacity-q.gate.used(), 0)/divisor, q.cfg.KeyCapacity)
+}
+
+// dropStalled marks the parts whose keys have stalled, if another part has a key that works. A push of stalled keys alone waits
+// or is refused, so that its sender keeps the data. Partitions' locks held.
+func (q *Queue[T]) dropStalled(parts []part[T]) {
+	var now time.Time
+	works := false
+	for i := range parts {
+		p := &parts[i]
+		if !p.stream.full && !p.stream.stalled {
+			works = true
+			continue
+		}
+		if now.IsZero() {
+			now = time.Now()
+		}
+		if p.dropped = q.stalled(p.stream, now); !p.dropped && !p.stream.stuck {
+			works = true
+		}
+	}
+	for i := range parts {
+		parts[i].dropped = parts[i].dropped && works
+	}
+}
+
+// probe takes what a push needs whatever the shares, once in a StallTimeout, if it has other keys than the one that is full and
+// may have stalled. While everybody waits for the full key, nothing else would show that the others work. Partitions' locks
+// held.
+func (q *Queue[T]) probe(parts []part[T], full *stream[T], n need, w *waiter[T]) bool {
+	timeout := q.cfg.StallTimeout
+	if timeout == 0 || len(parts) == 1 {
+		return false
+	}
+	now := time.Now()
+	if now.Before(full.ripe(timeout)) {
+		return false
+	}
+	q.progress.mu.Lock()
+	defer q.progress.mu.Unlock()
+	if now.Sub(q.progress.mu.probed) < timeout {
+		return false
+	}
+	n.most = q.gate.capacity - 1
+	if q.enterGate(n, w) != nil {
+		return false
+	}
+	q.progress.mu.probed = now
+	for i := range parts {
+		parts[i].passed = true
+	}
+	return true
+}
+
+// dropPart accepts the items of a part and drops them. Partition's lock held.
+func (q *Queue[T]) dropPart(p *part[T], c *completion) {
+	p.partition.mu.drop(int64(p.weight.Items))
+	if c == nil {
+		return
+	}
+	c.complete(ErrStalled)
+	for range p.to - p.from - 1 {
+		c.complete(nil)
+	}
+}
+
+// reportStalled tells the Observer of parts that were dropped. No lock held (I4).
+func (q *Queue[T]) reportStalled(parts []part[T]) {
+	if q.cfg.StallTimeout == 0 || len(parts) == 1 {
+		return
+	}
+	for i := range parts {
+		if p := &parts[i]; p.dropped {
+			q.cfg.Observer.stalled(q.cfg.Name, p.partition.number, p.key, p.weight.Items)
+		}
+	}
+}
