@@ -119,13 +119,14 @@ func (o *router[P]) identity(text string) string {
 // streams finds the streams of one request's resources after the other. It may be used again.
 type streams struct {
 	key    []byte
-	client int    // length of the part that is the same for all
-	last   string // stream that was found
-	err    error  // of the last that was not
+	client int               // length of the part that is the same for all
+	last   string            // stream that was found
+	others map[string]string // streams of the request, once it has several: each exists once, however often they alternate (I10)
+	err    error             // of the last that was not
 }
 
 func (o *router[P]) begin(ctx context.Context, s *streams) {
-	s.last, s.err = "", nil
+	s.last, s.others, s.err = "", nil, nil
 	s.key = o.appendClient(ctx, s.key[:0])
 	s.client = len(s.key)
 }
@@ -140,10 +141,25 @@ func (o *router[P]) stream(s *streams, payload P, i int) string {
 		s.err = err
 		return ""
 	}
-	if s.last == "" || string(s.key) != s.last {
+	if s.last == "" {
 		s.last = string(s.key)
+	} else if string(s.key) != s.last {
+		s.last = s.other()
 	}
 	return s.last
+}
+
+// other returns the stream of key, which is not the last one.
+func (s *streams) other() string {
+	if s.others == nil {
+		s.others = map[string]string{s.last: s.last}
+	}
+	stream, ok := s.others[string(s.key)]
+	if !ok {
+		stream = string(s.key)
+		s.others[stream] = stream
+	}
+	return stream
 }
 
 // partitionKeys returns a key for each of n partitions that leads there.

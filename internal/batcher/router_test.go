@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batcher
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+)
+
+// Resources of a request that take turns with their keys share the text of each, which has the client metadata too (I10).
+func TestStreamsOfARequestExistOnce(t *testing.T) {
+	const keys, resources = 3, 100
+	p := newPayloads(Settings{}, signal.OfLogs().Signal, false, zap.NewNop())
+	o := newRouter(newKeyer([]string{"user"}, []string{"tenant"}), p, nil)
+	ld := plog.NewLogs()
+	for i := range resources {
+		ld.ResourceLogs().AppendEmpty().Resource().Attributes().PutStr("tenant", fmt.Sprint(i%keys))
+	}
+	ctx := client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(map[string][]string{"user": {strings.Repeat("x", 10_000)}})})
+	var s streams
+	for range 2 { // it may be used again
+		o.begin(ctx, &s)
+		texts := map[*byte]string{}
+		for i := range resources {
+			stream := o.stream(&s, ld, i)
+			texts[unsafe.StringData(stream)] = stream
+		}
+		require.NoError(t, s.err)
+		require.Equal(t, keys, len(texts)) // not Len, which would print the texts
+	}
+}
