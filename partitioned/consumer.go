@@ -22,6 +22,8 @@ type call[T any] struct {
 	tuning                // that it was cut by
 	watched bool          // the Observer heard of it
 	took    time.Duration // by Process; for an Observer only
+
+	arrive func(v *Verdict[T]) // of a Map's mapping; nil: nobody is told
 }
 
 // waiting is who waits for an entry.
@@ -84,8 +86,8 @@ func (q *Queue[T]) work() {
 			continue
 		}
 		if q.take(s, c) {
-			if q.flushed != nil {
-				q.flushed(s, c.batch.Items)
+			if q.depart != nil {
+				c.arrive = q.depart(s, c.batch.Items)
 			}
 			in = s
 			v := q.process(s, c)

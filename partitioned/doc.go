@@ -29,9 +29,9 @@
 //	Get, Delete ──────────┤
 //	                      ▼
 //	                  index, active ─────swap──► draining ──cut──► batch ──► Process
-//	                      ▲                         │
-//	                      │                         ▼ flushed
-//	                      └────────────────── versions, for Remember
+//	                      ▲                                                   │
+//	                      │                                                   ▼ delivered
+//	                      └──────────────────────────────────────────── versions, for Remember
 //
 // # What always holds
 //
@@ -42,7 +42,7 @@
 //     calls have items of one key. A key's partition never changes. With neither a Key nor several Partitions, but several
 //     Consumers, there is no order.
 //   - Newest: PutNewer never replaces an entry by an older version, within a flush or, for as long as Remember says, after
-//     it; of equal versions the first stays.
+//     its delivery; of equal versions the first stays.
 //   - Bounds: less than Capacity plus one push is pending, what is in flight included; no batch is heavier than MaxBatchSize,
 //     unless it is one item that cannot be split; goroutines are Consumers, whatever the number of keys and callers (and, with
 //     a BatchOverdue, one for a moment for each call that is). A key with nothing pending costs nothing, but its version while

@@ -62,6 +62,7 @@ The numbers are those of the whole project.
 	waitList.mu
 	  partition.mu, several in the order of their numbers
 	    scheduler.mu
+	    deliveries.mu          a leaf
 	    completion.mu          a leaf: nothing is locked under it
 
 A goroutine waits for nothing while it holds one of them: the channels served, done, empty are awaited without any lock.
@@ -106,8 +107,8 @@ An entry is cut while others evict. The drain belongs to the consumer in state c
 only. In all other states evict has the lock, and the drain.
 
 An entry of a Map is replaced while its old value is in a batch. A swap ends an active: position never finds what was swapped
-out, so a write to its key begins a new entry. Its version is in memory as pending from first to settled, so a version is known
-at all times between two flushes.
+out, so a write to its key begins a new entry. Its version is in memory as pending from first to settled, and from then on, if it
+was delivered, as that. So a version is known at all times between two flushes.
 
 Shutdown. (1) The gate is closed: enter refuses. (2) A push that entered before holds its partition's lock until its items are
 appended. (3) The scheduler is closed under its lock: every stream is made ready, now and later. (4) empty closes when the word

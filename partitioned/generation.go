@@ -2,8 +2,6 @@
 
 package partitioned
 
-import "time"
-
 // generation is the index of a Map's stream: what was written since the last swap.
 type generation[K comparable, V any] struct {
 	merge   func(held, added Entry[K, V]) V
@@ -34,6 +32,7 @@ func (g *generation[K, V]) fold(held *Entry[K, V], item Entry[K, V], how write) 
 	}
 	held.Value = g.merge(*held, item)
 	held.Updates++
+	g.kept(item.Key)
 	return true
 }
 
@@ -45,8 +44,10 @@ func (g *generation[K, V]) overwrite(held, item *Entry[K, V], how write) bool {
 		}
 		held.Version = item.Version
 		if g.memory != nil {
-			g.memory.of[item.Key] = stamp{version: item.Version}
+			g.memory.update(item.Key, item.Version, false)
 		}
+	} else {
+		g.kept(item.Key)
 	}
 	held.Value = item.Value
 	held.Updates++
@@ -57,20 +58,45 @@ func (g *generation[K, V]) first(item Entry[K, V], hash uint64, how write, at in
 	if how != newer {
 		item.Version = 0 // only PutNewer gives one
 	}
-	if g.memory != nil {
-		switch known, ok := g.memory.version(item.Key); {
-		case how == newer && ok && item.Version <= known && item.Version != AlwaysNewer: // I3
-			return item, false
-		case how == newer && item.Version > AlwaysNewer: // nor NoVersion
-			g.memory.of[item.Key] = stamp{version: item.Version}
-		case ok:
-			item.Version = known
-			g.memory.of[item.Key] = stamp{version: known}
-		}
+	item.Updates = 1
+	if item.Key != item.Key { //nolint:staticcheck // NaN equals nothing: neither found nor remembered
+		return item, true
+	}
+	if g.memory != nil && !g.remember(&item, how) {
+		return item, false
 	}
 	g.at.insert(hash, at)
-	item.Updates = 1
 	return item, true
+}
+
+// remember is first for the versions. Of a version that is in a batch, or was swapped out, it is not known yet whether it is
+// delivered. What is older is superseded all the same, as in active. What is equal is held until it is known.
+func (g *generation[K, V]) remember(item *Entry[K, V], how write) bool {
+	known, ok := g.memory.version(item.Key)
+	swapped, isSwapped := g.memory.pending[item.Key]
+	versioned := how == newer && item.Version != AlwaysNewer
+	if versioned && (ok && item.Version <= known || isSwapped && item.Version < swapped.latest) { // I3
+		return false
+	}
+	switch {
+	case versioned && item.Version != NoVersion:
+		g.memory.begin(item.Key, item.Version)
+	case ok || isSwapped:
+		if isSwapped && (!ok || swapped.latest > known) {
+			known = swapped.latest
+		}
+		item.Version = known
+		g.memory.begin(item.Key, known)
+		g.kept(item.Key)
+	}
+	return true
+}
+
+// kept books that the entry of key in active has another value, and keeps its version.
+func (g *generation[K, V]) kept(key K) {
+	if g.memory != nil {
+		g.memory.update(key, 0, true)
+	}
 }
 
 func (g *generation[K, V]) moved(item Entry[K, V], from, to int) {
@@ -80,16 +106,23 @@ func (g *generation[K, V]) moved(item Entry[K, V], from, to int) {
 		return
 	}
 	g.at.remove(hash, from)
+}
+
+func (g *generation[K, V]) left(item Entry[K, V], deleted bool) {
 	if g.memory != nil {
-		g.memory.flushed(item.Key, time.Now())
+		g.memory.leave(item.Key, deleted)
 	}
 }
 
-// settled leaves alone a version that is pending again: that one is remembered from its own flush on.
-func (g *generation[K, V]) settled(active []entry[Entry[K, V]], item Entry[K, V], now time.Time) {
-	if g.memory != nil && g.find(active, item.Key, g.hash(item)) < 0 {
-		g.memory.flushed(item.Key, now)
+func (g *generation[K, V]) settled(active []entry[Entry[K, V]], item Entry[K, V], delivered bool) (superseded int) {
+	if g.memory == nil {
+		return -1
 	}
+	at := g.find(active, item.Key, g.hash(item))
+	if !g.memory.settle(item.Key, at >= 0, delivered) {
+		return -1
+	}
+	return at
 }
 
 func (g *generation[K, V]) swap() { g.at, g.retired = g.retired, g.at }

@@ -2,8 +2,6 @@
 
 package partitioned
 
-import "time"
-
 // write is how an item gets into its stream.
 type write int8
 
@@ -20,9 +18,11 @@ func (how write) overwrites() bool { return how == put || how == newer }
 // mapping is what makes a Map of a Queue of entries. Its zero value makes a Queue. That is the one decision: everything else
 // asks the index, which does nothing in a Queue.
 type mapping[T any] struct {
-	newIndex func(partition int) index[T]  // of a new stream; may run under the partition's lock
-	hash     func(item T) uint64           // of its key; chooses the partition where no Key does
-	flushed  func(s *stream[T], items []T) // remembers the versions of a batch, or nil; runs under no lock
+	newIndex func(partition int) index[T] // of a new stream; may run under the partition's lock
+	hash     func(item T) uint64          // of its key; chooses the partition where no Key does
+	// depart is told of a batch before Process, and returns what is told of its verdict after it. It remembers versions. Nil:
+	// nobody is told. Both run under no lock.
+	depart func(s *stream[T], items []T) (arrive func(v *Verdict[T]))
 }
 
 // index finds the entries of active by their key. The partition's lock guards it, except for clear.
@@ -40,11 +40,15 @@ type index[T any] interface {
 	// by a remembered version (I3).
 	first(item T, hash uint64, how write, at int) (T, bool)
 
-	// moved books that item stands at position to of active and no longer at from. A to of -1: it was deleted or evicted.
+	// moved books that item stands at position to of active and no longer at from. A to of -1: it was removed.
 	moved(item T, from, to int)
 
-	// settled books that item, of an earlier active, is no longer pending.
-	settled(active []entry[T], item T, now time.Time)
+	// left books that item was removed from active: it was deleted, or else evicted.
+	left(item T, deleted bool)
+
+	// settled books that item, of an earlier active, is no longer pending: it was delivered, or else dropped. It returns the
+	// position of the entry of active that item supersedes, or -1.
+	settled(active []entry[T], item T, delivered bool) (superseded int)
 
 	// swap begins a new active, in O(1). The consumer clears the table of the old one, without the lock, before the next
 	// swap.
@@ -60,7 +64,8 @@ func (noIndex[T]) slots() *table                                    { return nil
 func (noIndex[T]) fold(*T, T, write) bool                           { return false }
 func (noIndex[T]) first(item T, _ uint64, _ write, _ int) (T, bool) { return item, true }
 func (noIndex[T]) moved(T, int, int)                                {}
-func (noIndex[T]) settled([]entry[T], T, time.Time)                 {}
+func (noIndex[T]) left(T, bool)                                     {}
+func (noIndex[T]) settled([]entry[T], T, bool) int                  { return -1 }
 func (noIndex[T]) swap()                                            {}
 func (noIndex[T]) clear()                                           {}
 

@@ -48,12 +48,13 @@ type MapConfig[K comparable, V any] struct {
 	// lock, so it must be quick, must not panic, and must not call the Map. Needed by the methods of that name.
 	Merge func(held, added Entry[K, V]) V
 
-	// Remember is how long a key's version is kept after its last batch was handed to Process. PutNewer compares with it.
-	// Put and Merge take it up. A version whose time is over is forgotten when the partition flushes again. 0: versions are
-	// compared within one flush.
+	// Remember is how long a key's version is kept after it was delivered, which is when a call of Process took it. PutNewer
+	// compares with it. Put and Merge take it up. A version that was dropped is not kept, so its repetition is processed; of a
+	// batch of which something failed, none is. While a version is with Process, or comes again, an older one is superseded, and
+	// an equal one is held until it is known which of the two is needed. 0: versions are compared within one flush.
 	Remember time.Duration
-	// MaxRemembered bounds the number of versions that are kept after their flush, over all partitions. Beyond it the ones
-	// that were flushed first are forgotten. Default: 100 000.
+	// MaxRemembered bounds the number of versions that are kept after their delivery, over all partitions and keys. Beyond it
+	// the ones that were delivered first are forgotten. Default: 100 000.
 	MaxRemembered int
 }
 
@@ -62,7 +63,7 @@ type MapConfig[K comparable, V any] struct {
 //
 // It takes capacity for what it holds, and gives it back at once when something is superseded. Put and PutNewer of a value
 // that is no heavier than the one they replace need none, so a Map that is full still takes them. All other writes need
-// capacity first. What is dropped or deleted is remembered, with Remember, as if it had been flushed.
+// capacity first. What is deleted is remembered, with Remember, as if it had been delivered.
 //
 // A flush takes what a partition, or with Key a stream, holds. From then on its entries are out of reach: Get does not see
 // them, Delete does not undo them, and a write to their key begins a new entry, which is processed after them.
@@ -71,7 +72,9 @@ type MapConfig[K comparable, V any] struct {
 type Map[K comparable, V any] struct {
 	queue  Queue[Entry[K, V]]
 	memory []*memory[K] // by partition, whose lock guards it; nil without Remember
-	merge  func(held, added Entry[K, V]) V
+
+	delivered *deliveries[K] // those of all of memory; nil without Remember
+	merge     func(held, added Entry[K, V]) V
 }
 
 // NewMap makes a Map that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
@@ -107,10 +110,11 @@ func NewMap[K comparable, V any](cfg MapConfig[K, V]) (*Map[K, V], error) {
 		if partitions == 0 {
 			partitions = defaultPartitions()
 		}
-		for range partitions {
-			m.memory = append(m.memory, &memory[K]{keep: cfg.Remember, limit: (cfg.MaxRemembered + partitions - 1) / partitions, of: map[K]stamp{}})
+		m.delivered = &deliveries[K]{keep: cfg.Remember, limit: cfg.MaxRemembered}
+		for i := range partitions {
+			m.memory = append(m.memory, newMemory(i, m.delivered))
 		}
-		k.flushed = m.flushed
+		k.depart = m.depart
 	}
 	if err := m.queue.init(cfg.QueueConfig, k); err != nil {
 		return nil, err
@@ -192,16 +196,21 @@ func (m *Map[K, V]) Get(key K) (value V, ok bool) {
 }
 
 // Delete takes key out, if Get would see it, and reports whether it did. Its items are counted as superseded, those who wait
-// for it are told that all is well, and its version is remembered as if it had been flushed.
+// for it are told that all is well, and its version is remembered as if it had been delivered.
 func (m *Map[K, V]) Delete(key K) (ok bool) {
-	q := &m.queue
 	p := m.locked(key)
 	if p.at < 0 {
 		p.mu.Unlock()
 		return false
 	}
-	s := p.stream
-	e := s.backlog.delete(p.at)
+	m.delete(p.stream, p.at)
+	return true
+}
+
+// delete takes the entry at position at of active out, as superseded. It is called with the partition's lock, and gives that up.
+func (m *Map[K, V]) delete(s *stream[Entry[K, V]], at int) {
+	q, p := &m.queue, s.partition
+	e := s.backlog.delete(at)
 	p.mu.remove(int64(e.weight.items))
 	q.remove(s, e)
 	p.mu.Unlock()
@@ -211,7 +220,6 @@ func (m *Map[K, V]) Delete(key K) (ok bool) {
 	if q.gate.waiting() {
 		q.roomOf(s)
 	}
-	return true
 }
 
 // held is where the entry of a key stands.
@@ -249,7 +257,7 @@ func (m *Map[K, V]) Stats() Stats {
 	for i, mem := range m.memory {
 		p := m.queue.partitions[i]
 		p.mu.Lock()
-		st.Remembered += int64(len(mem.of))
+		st.Remembered += int64(len(mem.pending) + len(mem.delivered))
 		p.mu.Unlock()
 	}
 	return st
@@ -264,23 +272,60 @@ func (m *Map[K, V]) Flush(ctx context.Context) error { return m.queue.Flush(ctx)
 // Shutdown stops accepting and delivers what is pending, as [Queue.Shutdown] does.
 func (m *Map[K, V]) Shutdown(ctx context.Context) error { return m.queue.Shutdown(ctx) }
 
-// flushed remembers the versions of a batch, some at a time, so that no writer waits long. Until it has, what is not
-// flushed is never forgotten, so there is no gap.
-func (m *Map[K, V]) flushed(s *stream[Entry[K, V]], batch []Entry[K, V]) {
+// depart returns what remembers the versions of a batch: those of what was delivered. What comes again stays pending. Where
+// something failed, or was left out, nobody can tell what it was, and none is remembered: its repetition is sent.
+func (m *Map[K, V]) depart(s *stream[Entry[K, V]], items []Entry[K, V]) func(*Verdict[Entry[K, V]]) {
+	keys := make([]K, len(items)) // items will be the callee's
+	for i := range items {
+		keys[i] = items[i].Key
+	}
+	return func(v *Verdict[Entry[K, V]]) {
+		again := make(map[K]struct{}, len(v.Rest))
+		for i := range v.Rest {
+			again[v.Rest[i].Key] = struct{}{}
+		}
+		m.arrived(s, keys, again, v.Err == nil && v.Returned == 0)
+	}
+}
+
+// arrived books the versions of keys, some at a time, so that no writer waits long, and forgets what it is time to forget. The
+// batch is still in flight, so s exists, and nothing is cut from it.
+func (m *Map[K, V]) arrived(s *stream[Entry[K, V]], keys []K, again map[K]struct{}, delivered bool) {
 	const some = 256
-	p := s.partition
-	now := time.Now()
-	for len(batch) > 0 {
-		n := min(some, len(batch))
-		p.mu.Lock()
-		if p.mu.dead { // nothing is held any more, and nothing will be written
-			p.mu.Unlock()
+	for len(keys) > 0 {
+		n := min(some, len(keys))
+		if !m.settleVersions(s, keys[:n], again, delivered) {
 			return
 		}
-		for i := range n {
-			s.backlog.index.settled(s.backlog.active, batch[i], now)
+		keys = keys[n:]
+		now := time.Now()
+		for d := m.delivered.next(now); d != nil; d = m.delivered.next(now) {
+			p := m.queue.partitions[d.partition]
+			p.mu.Lock()
+			m.memory[d.partition].forget(d)
+			p.mu.Unlock()
 		}
-		p.mu.Unlock()
-		batch = batch[n:]
 	}
+}
+
+// settleVersions is arrived for some keys. It reports false if nothing is held any more, and nothing will be written.
+func (m *Map[K, V]) settleVersions(s *stream[Entry[K, V]], keys []K, again map[K]struct{}, delivered bool) bool {
+	p := s.partition
+	p.mu.Lock()
+	for _, key := range keys {
+		if p.mu.dead {
+			p.mu.Unlock()
+			return false
+		}
+		if _, ok := again[key]; ok {
+			continue
+		}
+		b := &s.backlog
+		if at := b.index.settled(b.active, Entry[K, V]{Key: key}, delivered); at >= 0 {
+			m.delete(s, at) // a repetition
+			p.mu.Lock()
+		}
+	}
+	p.mu.Unlock()
+	return true
 }

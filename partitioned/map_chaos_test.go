@@ -210,6 +210,9 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 		}
 		if v.Err == nil && how != panics {
 			c.ok += int64(e.Value.units)
+			if e.Key[0] == 'n' { // what was not delivered may come again, and so may what is older
+				c.version[e.Key] = e.Value
+			}
 		}
 	}
 	if how == panics {
@@ -231,9 +234,6 @@ func (c *mapChaos) checkEntry(e loadEntry) {
 		before := c.version[e.Key]
 		if c.cfg.Remember > time.Minute && (e.Version < before.version || e.Version == before.version && e.Value.id != before.id) {
 			c.fault("I3: %+v came after %+v", e.Value, before)
-		}
-		if e.Version > before.version {
-			c.version[e.Key] = e.Value
 		}
 	case 'p':
 		if e.Value.id < c.last[e.Key].id {

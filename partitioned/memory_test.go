@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -128,7 +129,7 @@ func TestEveryVersionIsForgottenInTheEnd(t *testing.T) {
 			m.PutNewer(bg, fmt.Sprint(i), 0, 1)
 		}
 		m.Delete("4")
-		if st := m.Stats(); st.Evicted != 4 || st.Superseded != 1 || st.Remembered != 8 {
+		if st := m.Stats(); st.Evicted != 4 || st.Superseded != 1 || st.Remembered != 4 {
 			t.Errorf("%+v", st)
 		}
 		close(hold)
@@ -243,7 +244,8 @@ func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 	if err := m.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {
 		t.Fatal(err)
 	}
-	q.flushed(s, c.batch.Items)
+	arrive := q.depart(s, c.batch.Items)
+	arrive(&Verdict[kv]{})
 	conserved(t, m.Stats())
 }
 
@@ -264,10 +266,13 @@ func TestMaxRememberedIsOfAllPartitions(t *testing.T) {
 		if st := m.Stats(); st.Remembered > 100 || st.Remembered < 50 {
 			t.Errorf("%d are remembered", st.Remembered)
 		}
+		pending, delivered := 0, 0
 		for _, mem := range m.memory {
-			if len(mem.queue) > 200 {
-				t.Errorf("%d in the queue of what is to be forgotten", len(mem.queue))
-			}
+			pending += len(mem.pending)
+			delivered += len(mem.delivered)
+		}
+		if pending != 0 || delivered > 100 {
+			t.Errorf("%d pending, %d delivered", pending, delivered)
 		}
 		m.Shutdown(bg)
 	})
@@ -316,6 +321,206 @@ func TestAlwaysNewerReplacesWhatIsHeld(t *testing.T) {
 		want := [][]kv{{{"k", 2, AlwaysNewer, 2}}, {{"k", 1, AlwaysNewer, 1}}, {{"k", 2, -7, 2}}, {{"k", 2, -7, 1}}, {{"k", 2, -6, 2}}}
 		if !slices.EqualFunc(r.batches, want, slices.Equal) {
 			t.Errorf("sent %v, want %v", r.batches, want)
+		}
+	})
+}
+
+// TestDroppedVersionIsNotRemembered, so its repetition, which heals the loss, is sent: after a failure, after the last attempt, and
+// after DropOldest.
+func TestDroppedVersionIsNotRemembered(t *testing.T) {
+	for name, c := range map[string]struct {
+		first    func(Batch[kv]) Verdict[kv]
+		overflow Overflow
+	}{
+		"failed": {first: func(Batch[kv]) Verdict[kv] { return Verdict[kv]{Err: errTest} }},
+		"taken in part": {first: func(Batch[kv]) Verdict[kv] {
+			return Verdict[kv]{Err: errTest, Taken: 1}
+		}},
+		"panicked": {first: func(Batch[kv]) Verdict[kv] { panic("no") }},
+		"evicted":  {overflow: DropOldest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &mapRecorder{}
+				r.answer = func(b Batch[kv]) (v Verdict[kv]) {
+					if len(r.batches) == 1 && c.first != nil {
+						return c.first(b)
+					}
+					return v
+				}
+				cfg := one(r)
+				cfg.Remember, cfg.Overflow = time.Hour, c.overflow
+				if c.overflow == DropOldest {
+					cfg.Capacity = 1
+				}
+				m := startMap(t, cfg)
+				m.PutNewer(bg, "k", 1, 5)
+				if c.overflow == DropOldest {
+					m.PutNewer(bg, "other", 1, 5)
+				}
+				m.Flush(bg)
+				m.PutNewer(bg, "k", 2, 5) // again
+				m.Flush(bg)
+				m.PutNewer(bg, "k", 3, 5) // delivered by now
+				m.Shutdown(bg)
+				if last := r.batches[len(r.batches)-1]; len(r.batches) != 2 || !slices.Equal(last, []kv{{"k", 2, 5, 1}}) {
+					t.Errorf("sent %v", r.batches)
+				}
+				if st := m.Stats(); st.Superseded != 1 {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+}
+
+// TestRepetitionWhileTheFirstIsInFlight is held until it is known what becomes of that: delivered, the repetition is superseded;
+// dropped, it is sent. An attempt that is parked in between changes nothing. What is older is superseded.
+func TestRepetitionWhileTheFirstIsInFlight(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		then   func(m *Map[string, int]) // after the repetition
+		want   []kv                      // what is sent behind the first; nil: nothing
+		stales int64
+	}{
+		"delivered":          {stales: 2},
+		"dropped":            {err: errTest, want: []kv{{"k", 2, 5, 1}}, stales: 1},
+		"delivered, newer":   {then: func(m *Map[string, int]) { m.PutNewer(bg, "k", 3, 6) }, want: []kv{{"k", 3, 6, 2}}, stales: 2},
+		"delivered, put":     {then: func(m *Map[string, int]) { m.Put(bg, "k", 3) }, want: []kv{{"k", 3, 5, 2}}, stales: 2},
+		"dropped, again":     {err: errTest, then: func(m *Map[string, int]) { m.PutNewer(bg, "k", 3, 5) }, want: []kv{{"k", 2, 5, 1}}, stales: 2},
+		"delivered, deleted": {then: func(m *Map[string, int]) { m.Delete("k") }, stales: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &mapRecorder{}
+				r.answer = func(b Batch[kv]) (v Verdict[kv]) {
+					time.Sleep(time.Second)
+					switch len(r.batches) {
+					case 1:
+						v.Rest, v.After = slices.Clone(b.Items), time.Second
+					case 2:
+						v.Err = c.err
+					}
+					return v
+				}
+				cfg := one(r)
+				cfg.Remember = time.Hour
+				m := startMap(t, cfg)
+				m.PutNewer(bg, "k", 1, 5)
+				go m.Flush(bg)
+				time.Sleep(1500 * time.Millisecond) // parked
+				m.PutNewer(bg, "k", 2, 5)
+				m.PutNewer(bg, "k", 9, 4)
+				if c.then != nil {
+					c.then(m)
+				}
+				time.Sleep(5 * time.Second)
+				m.Flush(bg)
+				m.PutNewer(bg, "k", 8, 5) // whichever of the two was delivered
+				if c.err == nil || c.want != nil {
+					m.Flush(bg)
+				}
+				if got := r.batches[2:]; len(got) > 1 || len(got) == 1 != (c.want != nil) || len(got) == 1 && !slices.Equal(got[0], c.want) {
+					t.Errorf("sent %v, want %v", got, c.want)
+				}
+				if st := m.Stats(); st.Superseded != c.stales+1 || st.Queued != 0 {
+					t.Errorf("%+v, want %d superseded", st, c.stales+1)
+				}
+				m.Shutdown(bg)
+				conserved(t, m.Stats())
+			})
+		})
+	}
+}
+
+// TestEvictedVersionWhileAnOlderIsInFlight: neither it nor what is between the two is taken for sent.
+func TestEvictedVersionWhileAnOlderIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		hold := make(chan struct{})
+		r.answer = func(Batch[kv]) (v Verdict[kv]) {
+			<-hold
+			return v
+		}
+		cfg := one(r)
+		cfg.Remember, cfg.Capacity, cfg.Overflow = time.Hour, 2, DropOldest
+		m := startMap(t, cfg)
+		m.PutNewer(bg, "k", 1, 5)
+		go m.Flush(bg)
+		synctest.Wait()
+		m.PutNewer(bg, "k", 2, 7)
+		m.PutNewer(bg, "other", 1, 1) // evicts 7
+		m.PutNewer(bg, "k", 9, 4)     // older than what is in flight
+		m.PutNewer(bg, "k", 3, 6)     // evicts other
+		close(hold)
+		m.Flush(bg)
+		m.PutNewer(bg, "k", 4, 7)
+		m.Shutdown(bg)
+		if got := fmt.Sprint(r.batches[1:]); got != "[[{k 3 6 1}] [{k 4 7 1}]]" {
+			t.Error(got)
+		}
+		conserved(t, m.Stats())
+	})
+}
+
+// TestMaxRememberedCountsVersions, and not flushes: a key that is flushed often does not make others forgotten, in whichever
+// partition they are.
+func TestMaxRememberedCountsVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := one(&mapRecorder{})
+		cfg.Process = func(context.Context, Batch[kv]) (v Verdict[kv]) { return v }
+		cfg.Key, cfg.Consumers, cfg.Partitions = func(e kv) string { return e.Key[:1] }, 2, 256
+		cfg.Remember, cfg.MaxRemembered = time.Hour, 60
+		m := startMap(t, cfg)
+		for i := range 50 {
+			m.PutNewer(bg, fmt.Sprint("quiet", i), 0, 5)
+		}
+		for i := range 200 {
+			m.PutNewer(bg, "hot", 0, int64(i+1))
+			m.Flush(bg)
+		}
+		before := m.Stats().Superseded
+		for i := range 50 {
+			m.PutNewer(bg, fmt.Sprint("quiet", i), 0, 5)
+		}
+		if st := m.Stats(); st.Superseded-before != 50 || st.Remembered != 51 {
+			t.Errorf("%+v", st)
+		}
+		m.Shutdown(bg)
+	})
+}
+
+// TestKeysThatEqualNothing, as NaN, are neither found nor remembered, and harm nothing.
+func TestKeysThatEqualNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		m, err := NewMap(MapConfig[float64, int]{
+			QueueConfig: QueueConfig[Entry[float64, int]]{
+				Process: func(_ context.Context, b Batch[Entry[float64, int]]) (v Verdict[Entry[float64, int]]) {
+					sent += len(b.Items)
+					return v
+				},
+				Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 1 << 20}, Capacity: 100, Overflow: DropOldest,
+			},
+			Remember: time.Hour, MaxRemembered: 10,
+		})
+		if err := errors.Join(err, m.Start()); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			m.PutNewer(bg, math.NaN(), i, int64(i))
+			m.PutNewer(bg, float64(i%3), i, int64(i))
+			m.Delete(float64(i % 2))
+		}
+		m.Flush(bg)
+		mem := m.memory[0]
+		if st := m.Stats(); st.Remembered > 3 || len(mem.pending)+len(mem.delivered) > 3 {
+			t.Errorf("%+v, %d pending, %d delivered", st, len(mem.pending), len(mem.delivered))
+		}
+		m.Shutdown(bg)
+		conserved(t, m.Stats())
+		if int64(sent) != m.Stats().Forwarded {
+			t.Errorf("%d sent: %+v", sent, m.Stats())
 		}
 	})
 }

@@ -10,6 +10,9 @@ import (
 // settle does what the verdict says: the accounts, what comes back, the stream, the capacity, and those who wait. From the
 // unlock on s may be forgotten and be the stream of another key, so it is used only to look at its wait list (roomOf).
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
+	if c.arrive != nil {
+		c.arrive(&v)
+	}
 	back := q.requeue(c, v)
 	awaited := c.awaited(v.Err, back.named)
 	p := s.partition

@@ -37,7 +37,7 @@ type Stats struct {
 	Share      int64         // what a key may hold now, in the unit of Capacity
 	Oldest     time.Duration // age of the oldest pending item, in flight included, counted from when its buffer was begun
 	Keys       int64         // with something pending
-	Remembered int64         // versions that a Map remembers
+	Remembered int64         // versions that a Map knows, pending ones included
 	Consumers  int64         // as configured
 	Busy       int64         // consumers that are at work
 	Calls      int64         // of Process, now

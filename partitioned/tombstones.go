@@ -5,7 +5,6 @@ package partitioned
 import (
 	"math"
 	"slices"
-	"time"
 )
 
 // evict removes the oldest item, or reports that there is none. If the drain belongs to a consumer that cuts, only what was
@@ -35,6 +34,7 @@ func (b *backlog[T]) delete(at int) entry[T] {
 	b.active[at] = entry[T]{completion: tombstone}
 	b.tombstones++
 	b.index.moved(e.item, at, -1)
+	b.index.left(e.item, true)
 	b.removed(e)
 	return e
 }
@@ -59,7 +59,7 @@ func (b *backlog[T]) evictDrained() (e entry[T], ok bool) {
 		}
 		d.weight = d.weight.minus(e.weight.unpack())
 		d.withdrawn -= r.withdrawn
-		b.index.settled(b.active, e.item, time.Now())
+		b.index.settled(b.active, e.item, false)
 		if i == 0 {
 			clear(entries[:r.dead])
 			d.consume(r.dead)
@@ -103,6 +103,7 @@ func (b *backlog[T]) evictActive() (e entry[T], ok bool) {
 		return e, false
 	}
 	b.index.moved(e.item, from+r.at, -1)
+	b.index.left(e.item, false)
 	b.withdrawn -= r.withdrawn
 	b.tombstones += int32(r.withdrawn + 1)
 	if len(b.filled) == 0 {
