@@ -390,7 +390,7 @@ func TestWaitTimeout(t *testing.T) {
 				synctest.Wait()
 				if name == "for room" {
 					go func() { _ = p.push(context.Background(), 1, 1) }()
-					time.Sleep(1500 * ms)
+					time.Sleep(1501 * ms) // then that one has its turn: as many as queue_size may wait
 				}
 				begin := time.Now()
 				err := p.push(context.Background(), 2, 1)
