@@ -99,7 +99,7 @@ func (c *Config) consumers() int {
 	}
 }
 
-// capacity is queue_size and queue_size_per_key with their automatic values filled in, in units of sizer.
+// capacity is queue_size with its automatic value filled in, and queue_size_per_key, in units of sizer.
 func (c *Config) capacity() (queue, perKey int64) {
 	largest := int64(1) // batch
 	switch c.Sizer {
@@ -121,12 +121,8 @@ func (c *Config) capacity() (queue, perKey int64) {
 			queue *= 2
 		}
 	}
-	switch {
-	case !c.keyed():
-	case c.QueueSizePerKey > 0:
+	if c.keyed() {
 		perKey = c.QueueSizePerKey
-	default:
-		perKey = max(queue/8, 2*largest, 1)
 	}
 	return queue, perKey
 }
@@ -154,6 +150,10 @@ func (c *Config) settings() batcher.Settings {
 	s.Capacity, s.KeyCapacity = c.capacity()
 	if !c.BlockOnOverflow {
 		s.Overflow = partitioned.Refuse
+	}
+	s.StallTimeout = c.StalledKeyTimeout
+	if initial := createDefaultConfig().(*Config); c.StalledKeyTimeout == initial.StalledKeyTimeout && c.RetryOnFailure.Enabled {
+		s.StallTimeout = max(s.StallTimeout, c.RetryOnFailure.MaxInterval) // a key that is only between two attempts has not stalled
 	}
 	for _, text := range c.TooLargeErrors {
 		s.TooLargeErrors = append(s.TooLargeErrors, regexp.MustCompile(text)) // Validate has compiled it once

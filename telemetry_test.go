@@ -94,7 +94,8 @@ func TestMetricsAddUp(t *testing.T) {
 				p.requireConserved(t)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsForwarded(t, tt, number[int64](k.name, 15), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsDropped(t, tt,
-					slices.Concat(number[int64](k.name, 4, "reason", "error"), number[int64](k.name, 0, "reason", "shutdown"), number[int64](k.name, 0, "reason", "overflow")), values...)
+					slices.Concat(number[int64](k.name, 4, "reason", "error"), number[int64](k.name, 0, "reason", "shutdown"), number[int64](k.name, 0, "reason", "overflow"),
+						number[int64](k.name, 0, "reason", "stalled")), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsPending(t, tt, number[int64](k.name, 0), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, tt, number[int64](k.name, 0), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferBatchesInFlight(t, tt, number[int64](k.name, 0), values...)

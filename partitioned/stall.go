@@ -109,7 +109,7 @@ func (q *Queue[T]) probe(parts []part[T], full *stream[T], n need, w *waiter[T])
 		return false
 	}
 	now := time.Now()
-	if now.Before(full.ripe(timeout)) {
+	if !full.full || now.Before(full.ripe(timeout)) {
 		return false
 	}
 	q.progress.mu.Lock()

@@ -60,6 +60,10 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 		tooManyKeys: newNotice(set.Logger, zap.WarnLevel, "Requests with new keys are refused; their senders were told"),
 	}
 	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys)
+	stalled := newNotice(set.Logger, zap.ErrorLevel, "A key has stalled and its part of requests with other keys is dropped; see items_dropped")
+	cfg.stalled = func(key string, items int) {
+		stalled.happened(items, func() []zap.Field { return []zap.Field{zap.Any("key", keys.values(key))} })
+	}
 	s := newSender(cfg, keys, b.payloads, t, b.health, set.Logger, next)
 	if b.store, err = newStore(cfg, kind, keys, b.payloads, s.send); err != nil {
 		return nil, err
@@ -136,6 +140,11 @@ func (b *Batcher[P]) told(err error) error {
 		return nil
 	case errors.Is(err, partitioned.ErrAbandoned), errors.Is(err, partitioned.ErrDropped):
 		return b.cfg.explain(err)
+	case errors.Is(err, partitioned.ErrStalled):
+		if f := failure.Of(err); f.PermanentBut(partitioned.ErrStalled) {
+			return consumererror.NewPermanent(f.ForCallers(false)) // it was dropped, so nobody must think that it is kept
+		}
+		fallthrough
 	default:
 		return failure.Of(err).ForCallers(false)
 	}

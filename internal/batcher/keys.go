@@ -125,6 +125,11 @@ func (k *keyer) context(ctx context.Context, key string) context.Context {
 	if k.none() {
 		return ctx
 	}
+	return client.NewContext(ctx, client.Info{Metadata: client.NewMetadata(k.values(key))})
+}
+
+// values returns what key was made of, by the names of client metadata.
+func (k *keyer) values(key string) map[string][]string {
 	number := func() int {
 		// A key is ours, so it is well formed; and as it came from a []byte of these lengths, they fit an int.
 		n, size := binary.Uvarint([]byte(key[:min(len(key), binary.MaxVarintLen64)]))
@@ -151,5 +156,5 @@ func (k *keyer) context(ctx context.Context, key string) context.Context {
 			metadata[r.name] = []string{value}
 		}
 	}
-	return client.NewContext(ctx, client.Info{Metadata: client.NewMetadata(metadata)})
+	return metadata
 }

@@ -27,9 +27,11 @@ type Settings struct {
 
 	Consumers   int                  // concurrent calls of the next consumer
 	Capacity    int64                // in Unit
-	KeyCapacity int64                // in Unit; 0: no limit but Capacity
+	KeyCapacity int64                // in Unit; 0: no limit but the share of each key
 	Unit        partitioned.Unit     // of the capacities
 	Overflow    partitioned.Overflow // what a request without capacity does
+	// StallTimeout is when a full key of which nothing is forwarded no longer holds up requests with other keys. 0: never.
+	StallTimeout time.Duration
 
 	WaitForResult   bool                      // Consume returns when the data was delivered
 	WaitTimeout     time.Duration             // longest wait of a caller; 0: as long as its context
@@ -39,6 +41,8 @@ type Settings struct {
 	SplitOnRejected bool                      // so is one that is rejected for its data, until the bad items are alone
 	TooLargeErrors  []*regexp.Regexp          // answers that mean it, beside the known ones
 	ShutdownTimeout time.Duration             // bound of the drain
+
+	stalled func(key string, items int) // learns of what is dropped because its key has stalled. Set by New
 }
 
 // Map is how a map holds the pending batch.

@@ -110,6 +110,7 @@ func (t *telemetry) observed(cfg Settings) []observed {
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Failed }, dropped("error")},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Lost }, dropped("shutdown")},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Evicted }, dropped("overflow")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Stalled }, dropped("stalled")},
 		{b.ProcessorPartitionedbufferItemsPending, func(s *stats) int64 { return s.Queued + s.InFlight }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.Refused }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsRetried, func(s *stats) int64 { return s.Retried }, t.attrs},
