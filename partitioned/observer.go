@@ -25,6 +25,9 @@ type Observer struct {
 	// Evicted is called when DropOldest has dropped items.
 	Evicted func(queue string, partition int, items int)
 
+	// Waiting is called when a push begins to wait for capacity. key: of the stream that is full; "": the whole is.
+	Waiting func(queue, key string, units int64)
+
 	// Stalled is called when items of a push were accepted and dropped, because their key has stalled (StallTimeout).
 	Stalled func(queue string, partition int, key string, items int)
 }
@@ -68,6 +71,12 @@ func (o *Observer) stopped(queue string, partition int, lost int64) {
 func (o *Observer) evicted(queue string, partition, items int) {
 	if o != nil && o.Evicted != nil {
 		o.Evicted(queue, partition, items)
+	}
+}
+
+func (o *Observer) waiting(queue, key string, units int64) {
+	if o != nil && o.Waiting != nil {
+		o.Waiting(queue, key, units)
 	}
 }
 

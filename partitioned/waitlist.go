@@ -120,7 +120,12 @@ func (q *Queue[T]) wait(ctx context.Context, w *waiter[T]) error {
 		l.callers++
 		l.units += w.units
 		q.setFlags()
+		key, units := "", w.units // w is not this goroutine's any more
+		if full != nil {
+			key = full.key
+		}
 		l.Unlock()
+		q.cfg.Observer.waiting(q.cfg.Name, key, units) // I4
 		return q.await(ctx, w)
 	}
 	if full != nil {
