@@ -99,8 +99,8 @@ func (c *Config) consumers() int {
 	}
 }
 
-// capacity is queue_size with its automatic value filled in, and queue_size_per_key, in units of sizer.
-func (c *Config) capacity() (queue, perKey int64) {
+// capacity is queue_size with its automatic value filled in, in units of sizer.
+func (c *Config) capacity() int64 {
 	largest := int64(1) // batch
 	switch c.Sizer {
 	case sizerItems:
@@ -110,21 +110,17 @@ func (c *Config) capacity() (queue, perKey int64) {
 	}
 	switch {
 	case c.QueueSize > 0:
-		queue = c.QueueSize
+		return c.QueueSize
 	case c.Sizer == sizerRequests:
-		queue = defaultQueueRequests
+		return defaultQueueRequests
 	case c.Sizer == sizerBytes:
-		queue = max(defaultQueueBytes, 2*largest)
-	default:
-		queue = max(defaultQueueItems, int64(c.consumers()+3)*largest)
-		if c.keyed() {
-			queue *= 2
-		}
+		return max(defaultQueueBytes, 2*largest)
 	}
+	queue := max(defaultQueueItems, int64(c.consumers()+3)*largest)
 	if c.keyed() {
-		perKey = c.QueueSizePerKey
+		queue *= 2
 	}
-	return queue, perKey
+	return queue
 }
 
 func (c *Config) unit() partitioned.Unit {
@@ -147,13 +143,12 @@ func (c *Config) settings() batcher.Settings {
 		ShutdownTimeout: c.ShutdownTimeout,
 	}
 	s.BatchSize, s.MaxBatchSize = c.batchSize()
-	s.Capacity, s.KeyCapacity = c.capacity()
+	s.Capacity = c.capacity()
+	if c.keyed() {
+		s.KeyCapacity, s.StallTimeout = c.QueueSizePerKey, c.StalledKeyTimeout
+	}
 	if !c.BlockOnOverflow {
 		s.Overflow = partitioned.Refuse
-	}
-	s.StallTimeout = c.StalledKeyTimeout
-	if initial := createDefaultConfig().(*Config); c.StalledKeyTimeout == initial.StalledKeyTimeout && c.RetryOnFailure.Enabled {
-		s.StallTimeout = max(s.StallTimeout, c.RetryOnFailure.MaxInterval) // a key that is only between two attempts has not stalled
 	}
 	for _, text := range c.TooLargeErrors {
 		s.TooLargeErrors = append(s.TooLargeErrors, regexp.MustCompile(text)) // Validate has compiled it once

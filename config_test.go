@@ -226,39 +226,37 @@ func TestDefaultsThatDependOnOtherKeys(t *testing.T) {
 func TestAutomaticCapacityFollowsBatchesAndConsumers(t *testing.T) {
 	key := []string{"tenant"}
 	for name, test := range map[string]struct {
-		set           func(*Config)
-		queue, perKey int64
+		set  func(*Config)
+		want int64
 	}{
-		"default":                     {func(*Config) {}, 65_536, 0},
-		"small batches":               {func(c *Config) { c.SendBatchSize = 1 }, 65_536, 0},
-		"batches of a large trigger":  {func(c *Config) { c.SendBatchSize = 100_000 }, 400_000, 0},
-		"batches of a large cap":      {func(c *Config) { c.SendBatchMaxSize = 50_000 }, 200_000, 0},
-		"many consumers":              {func(c *Config) { c.NumConsumers = 10 }, 13 * 8192, 0},
-		"a consumer a partition":      {func(c *Config) { c.Partitions = 20 }, 23 * 8192, 0},
-		"resource keys":               {func(c *Config) { c.ResourceKeys = key }, 2 * 13 * 8192, 0},
-		"keys: ten consumers":         {func(c *Config) { c.MetadataKeys = key }, 2 * 13 * 8192, 0},
-		"keys, small batches":         {func(c *Config) { c.MetadataKeys, c.SendBatchSize = key, 100 }, 2 * 65_536, 0},
-		"keys, queue given":           {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 400_000 }, 400_000, 0},
-		"keys: two batches fit":       {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 20_000 }, 20_000, 0},
-		"keys: two caps fit":          {func(c *Config) { c.MetadataKeys, c.QueueSize, c.SendBatchMaxSize = key, 20_000, 10_000 }, 20_000, 0},
-		"keys, room of a key given":   {func(c *Config) { c.MetadataKeys, c.QueueSizePerKey = key, 9000 }, 2 * 13 * 8192, 9000},
-		"requests":                    {func(c *Config) { c.Sizer = "requests" }, 10_000, 0},
-		"requests, huge batches":      {func(c *Config) { c.Sizer, c.SendBatchSize = "requests", 1_000_000 }, 10_000, 0},
-		"requests with keys":          {func(c *Config) { c.Sizer, c.MetadataKeys = "requests", key }, 10_000, 0},
-		"one request with keys":       {func(c *Config) { c.Sizer, c.MetadataKeys, c.QueueSize = "requests", key, 1 }, 1, 0},
-		"nothing to batch, with keys": {func(c *Config) { c.SendBatchSize, c.MetadataKeys, c.QueueSize = 0, key, 4 }, 4, 0},
+		"default":                     {func(*Config) {}, 65_536},
+		"small batches":               {func(c *Config) { c.SendBatchSize = 1 }, 65_536},
+		"batches of a large trigger":  {func(c *Config) { c.SendBatchSize = 100_000 }, 400_000},
+		"batches of a large cap":      {func(c *Config) { c.SendBatchMaxSize = 50_000 }, 200_000},
+		"many consumers":              {func(c *Config) { c.NumConsumers = 10 }, 13 * 8192},
+		"a consumer a partition":      {func(c *Config) { c.Partitions = 20 }, 23 * 8192},
+		"resource keys":               {func(c *Config) { c.ResourceKeys = key }, 2 * 13 * 8192},
+		"keys: ten consumers":         {func(c *Config) { c.MetadataKeys = key }, 2 * 13 * 8192},
+		"keys, small batches":         {func(c *Config) { c.MetadataKeys, c.SendBatchSize = key, 100 }, 2 * 65_536},
+		"keys, queue given":           {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 400_000 }, 400_000},
+		"keys: two batches fit":       {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 20_000 }, 20_000},
+		"keys: two caps fit":          {func(c *Config) { c.MetadataKeys, c.QueueSize, c.SendBatchMaxSize = key, 20_000, 10_000 }, 20_000},
+		"keys, room of a key given":   {func(c *Config) { c.MetadataKeys, c.QueueSizePerKey = key, 9000 }, 2 * 13 * 8192},
+		"requests":                    {func(c *Config) { c.Sizer = "requests" }, 10_000},
+		"requests, huge batches":      {func(c *Config) { c.Sizer, c.SendBatchSize = "requests", 1_000_000 }, 10_000},
+		"requests with keys":          {func(c *Config) { c.Sizer, c.MetadataKeys = "requests", key }, 10_000},
+		"one request with keys":       {func(c *Config) { c.Sizer, c.MetadataKeys, c.QueueSize = "requests", key, 1 }, 1},
+		"nothing to batch, with keys": {func(c *Config) { c.SendBatchSize, c.MetadataKeys, c.QueueSize = 0, key, 4 }, 4},
 		"largest sizes do not wrap": {
 			func(c *Config) { c.SendBatchSize, c.MetadataKeys, c.NumConsumers = 1<<32-1, key, 10_000 },
-			2 * 10_003 * (1<<32 - 1), 0,
+			2 * 10_003 * (1<<32 - 1),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := NewFactory().CreateDefaultConfig().(*Config)
 			test.set(cfg)
 			require.NoError(t, cfg.Validate())
-			queue, perKey := cfg.capacity()
-			require.Equal(t, test.queue, queue, "queue_size")
-			require.Equal(t, test.perKey, perKey, "queue_size_per_key")
+			require.Equal(t, test.want, cfg.capacity())
 		})
 	}
 }

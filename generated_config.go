@@ -55,7 +55,7 @@ type Config struct {
 	Partitions int64 `mapstructure:"partitions"`
 	// Capacity in units of sizer. A request is admitted while less than this is pending. 0 is automatic.
 	QueueSize int64 `mapstructure:"queue_size"`
-	// Upper bound of what one combination of metadata_keys and resource_keys values has pending, in units of sizer. 0 is automatic. Needs one of them.
+	// Upper bound of what one combination of metadata_keys and resource_keys values has pending, in units of sizer; the lower of this and its share of queue_size holds. 0 is only the share. Needs one of them.
 	QueueSizePerKey int64 `mapstructure:"queue_size_per_key"`
 	// Resource attributes; each combination of their values is batched by itself, within one request too. The values join the client metadata of the batch, under the attribute's name in lower case.
 	ResourceKeys []string `mapstructure:"resource_keys,omitempty"`

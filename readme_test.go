@@ -16,7 +16,7 @@ import (
 
 // automatic are keys whose default, 0, the code replaces by a value that it derives from others: there README may say so
 // ("automatic", and more behind it).
-var automatic = []string{"num_consumers", "queue_size", "queue_size_per_key"}
+var automatic = []string{"num_consumers", "queue_size"}
 
 // configTable reads the rows of the section "## Configuration": | `key` | default | ..., with or without backquotes around
 // the default.

@@ -211,7 +211,7 @@ func (c *Config) checkQueue(f *faults) {
 	if c.QueueSizePerKey < trigger {
 		f.add("queue_size_per_key", c.QueueSizePerKey, "it must be 0 (no limit of its own) or at least %s, which is %d", key, trigger)
 	}
-	if queue, _ := c.capacity(); c.QueueSizePerKey > queue {
+	if queue := c.capacity(); c.QueueSizePerKey > queue {
 		automatic := ""
 		if c.QueueSize == 0 {
 			automatic = " (automatic)"

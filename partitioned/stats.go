@@ -120,6 +120,9 @@ func (q *Queue[T]) Stats() Stats {
 	}
 	if !q.partitions[0].mu.dead {
 		st.Used = q.gate.used()
+		if q.cfg.Unit == Items { // the gate is left after the partition's lock, so it may still have what was just settled
+			st.Used = st.Queued + st.InFlight
+		}
 		if n := q.working.Load(); n > 0 {
 			st.Busy = n - int64(q.scheduler.idleConsumers())
 		}

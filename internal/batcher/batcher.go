@@ -38,7 +38,8 @@ type Batcher[P any] struct {
 	health    *health
 	log       *zap.Logger
 
-	refusing, tooManyKeys *notice
+	refusing, tooManyKeys, waiting *notice
+	stalled                        *stalledKeys
 }
 
 // Next is the next consumer.
@@ -57,18 +58,34 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 		cfg: cfg, payloads: newPayloads(cfg, kind.Signal, kind.Dictionary, set.Logger),
 		telemetry: t, health: &health{}, log: set.Logger,
 		refusing:    newNotice(set.Logger, zap.WarnLevel, "Requests are refused; their senders were told"),
+		waiting:     newNotice(set.Logger, zap.WarnLevel, "The queue is full: callers wait"),
+		stalled:     &stalledKeys{log: set.Logger},
 		tooManyKeys: newNotice(set.Logger, zap.WarnLevel, "Requests with new keys are refused; their senders were told"),
 	}
 	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys)
-	stalled := newNotice(set.Logger, zap.ErrorLevel, "A key has stalled and its part of requests with other keys is dropped; see items_dropped")
-	cfg.stalled = func(key string, items int) {
-		stalled.happened(items, func() []zap.Field { return []zap.Field{zap.Any("key", keys.values(key))} })
-	}
+	cfg.observer = b.observer(&keys)
 	s := newSender(cfg, keys, b.payloads, t, b.health, set.Logger, next)
 	if b.store, err = newStore(cfg, kind, keys, b.payloads, s.send); err != nil {
 		return nil, err
 	}
 	return b, t.observe(set, cfg, b.Stats)
+}
+
+// observer notes what the queue reports: callers that begin to wait, and parts that were dropped as their key has stalled.
+func (b *Batcher[P]) observer(keys *keyer) *partitioned.Observer {
+	return &partitioned.Observer{
+		Waiting: func(_, key string, _ int64) {
+			b.waiting.happened(0, func() []zap.Field {
+				st := b.Stats()
+				return append(keys.fields(key), zap.Int64("callers_waiting", st.Callers), zap.Int64("pending", st.Used), zap.String("limits", b.cfg.limits()))
+			})
+		},
+		Stalled: func(_ string, _ int, key string, items int) {
+			b.stalled.of(key).happened(items, func() []zap.Field {
+				return append(keys.fields(key), zap.Duration("stalled_key_timeout", b.cfg.StallTimeout))
+			})
+		},
+	}
 }
 
 // newStore makes what the configuration asks for.
@@ -138,16 +155,43 @@ func (b *Batcher[P]) told(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, partitioned.ErrAbandoned), errors.Is(err, partitioned.ErrDropped):
+	case errors.Is(err, partitioned.ErrAbandoned), errors.Is(err, partitioned.ErrWithdrawn), errors.Is(err, partitioned.ErrDropped):
 		return b.cfg.explain(err)
 	case errors.Is(err, partitioned.ErrStalled):
-		if f := failure.Of(err); f.PermanentBut(partitioned.ErrStalled) {
-			return consumererror.NewPermanent(f.ForCallers(false)) // it was dropped, so nobody must think that it is kept
-		}
-		fallthrough
+		return b.toldStalled(err)
 	default:
 		return failure.Of(err).ForCallers(false)
 	}
+}
+
+// toldStalled returns what a caller is told of a request of which a part was dropped, as its key has stalled. Sending that again
+// would only meet it stalled again, so it is permanent, unless something else of the request failed and is worth another attempt.
+func (b *Batcher[P]) toldStalled(err error) error {
+	stalled := consumererror.NewPermanent(b.cfg.explain(partitioned.ErrStalled))
+	others := withoutStalled(err)
+	if others == nil {
+		return stalled
+	}
+	f := failure.Of(others)
+	if f.Permanent() {
+		return consumererror.NewPermanent(errors.Join(stalled, f.ForCallers(true)))
+	}
+	return f.ForCallers(false)
+}
+
+// withoutStalled returns the other errors that the library joined with those of parts that were dropped; nil: there are none.
+func withoutStalled(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the library joins errors one by one
+		var others []error
+		for _, e := range joined.Unwrap() {
+			others = append(others, withoutStalled(e))
+		}
+		return errors.Join(others...)
+	}
+	if err == partitioned.ErrStalled { //nolint:errorlint // the library does not wrap it
+		return nil
+	}
+	return err
 }
 
 // handBack ends a lease with the error of its call.

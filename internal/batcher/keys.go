@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.uber.org/zap"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
@@ -157,4 +158,12 @@ func (k *keyer) values(key string) map[string][]string {
 		}
 	}
 	return metadata
+}
+
+// fields name the values of a key, for a log; none: there are no keys.
+func (k *keyer) fields(key string) []zap.Field {
+	if k.none() || key == "" {
+		return nil
+	}
+	return []zap.Field{zap.Any("key", k.values(key))}
 }

@@ -3,6 +3,7 @@
 package batcher
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -50,4 +51,52 @@ func (n *notice) happened(items int, fields func() []zap.Field) {
 		all = append(all, fields()...)
 	}
 	n.log.Log(n.level, n.message, all...)
+}
+
+// quiet reports whether the next event would be logged.
+func (n *notice) quiet() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mu.last.IsZero() || time.Since(n.mu.last) >= noticeInterval
+}
+
+// maxStalledNotices bounds how many keys have a notice of their own at a time.
+const maxStalledNotices = 100
+
+// stalledKeys has a notice for each key that has stalled, so that each is named.
+type stalledKeys struct {
+	log *zap.Logger
+	mu  struct { // guards everything in it
+		sync.Mutex
+		keys   map[string]*notice
+		others *notice // of keys beyond maxStalledNotices
+	}
+}
+
+// of returns the notice of a key.
+func (s *stalledKeys) of(key string) *notice {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n, ok := s.mu.keys[key]; ok {
+		return n
+	}
+	if len(s.mu.keys) >= maxStalledNotices {
+		maps.DeleteFunc(s.mu.keys, func(_ string, n *notice) bool { return n.quiet() })
+	}
+	if len(s.mu.keys) >= maxStalledNotices {
+		if s.mu.others == nil {
+			s.mu.others = s.notice()
+		}
+		return s.mu.others
+	}
+	if s.mu.keys == nil {
+		s.mu.keys = map[string]*notice{}
+	}
+	n := s.notice()
+	s.mu.keys[key] = n
+	return n
+}
+
+func (s *stalledKeys) notice() *notice {
+	return newNotice(s.log, zap.ErrorLevel, "A key has stalled: its part of requests with other keys is dropped; see items_dropped")
 }

@@ -96,14 +96,12 @@ func queueConfig[T any](cfg Settings) partitioned.QueueConfig[T] {
 		Unit:           cfg.Unit,
 		Overflow:       cfg.Overflow,
 		ProcessTimeout: cfg.ExportTimeout,
+		Observer:       cfg.observer,
 	}
 	if cfg.keyed() {
 		qc.MaxKeys = cfg.MaxKeys
 		qc.KeyCapacity = cfg.KeyCapacity
 		qc.StallTimeout = cfg.StallTimeout
-		if stalled := cfg.stalled; cfg.StallTimeout > 0 && stalled != nil {
-			qc.Observer = &partitioned.Observer{Stalled: func(_ string, _ int, key string, items int) { stalled(key, items) }}
-		}
 	}
 	return qc
 }

@@ -26,7 +26,7 @@ func (s *Settings) explain(err error) error {
 	if _, ok := errors.AsType[*callerError](err); ok {
 		return err
 	}
-	text := ""
+	var text string
 	switch {
 	case errors.Is(err, partitioned.ErrFull):
 		text = "the queue is full: " + s.limits() + "; send again later, or raise it if this lasts"
@@ -36,6 +36,10 @@ func (s *Settings) explain(err error) error {
 		text = "the processor is shutting down, or was not started: nothing was accepted; send again later"
 	case errors.Is(err, partitioned.ErrAbandoned):
 		text = fmt.Sprintf("the caller gave up waiting for its result (wait_for_result is true): %s; what is being sent may still be delivered", s.ended(err))
+	case errors.Is(err, partitioned.ErrWithdrawn):
+		text = fmt.Sprintf("the caller gave up waiting for its result (wait_for_result is true): %s; nothing of it is sent", s.ended(err))
+	case errors.Is(err, partitioned.ErrStalled):
+		text = fmt.Sprintf("a part was dropped, as its key has stalled: nothing of the key was delivered for stalled_key_timeout, which is %v; see what its backend lacks", s.StallTimeout)
 	case errors.Is(err, partitioned.ErrDropped):
 		text = fmt.Sprintf("dropped at shutdown: shutdown_timeout is %v; send again, and raise it if this lasts", s.ShutdownTimeout)
 	case s.ended(err) != "":

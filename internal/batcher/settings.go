@@ -30,8 +30,6 @@ type Settings struct {
 	KeyCapacity int64                // in Unit; 0: no limit but the share of each key
 	Unit        partitioned.Unit     // of the capacities
 	Overflow    partitioned.Overflow // what a request without capacity does
-	// StallTimeout is when a full key of which nothing is forwarded no longer holds up requests with other keys. 0: never.
-	StallTimeout time.Duration
 
 	WaitForResult   bool                      // Consume returns when the data was delivered
 	WaitTimeout     time.Duration             // longest wait of a caller; 0: as long as its context
@@ -41,8 +39,9 @@ type Settings struct {
 	SplitOnRejected bool                      // so is one that is rejected for its data, until the bad items are alone
 	TooLargeErrors  []*regexp.Regexp          // answers that mean it, beside the known ones
 	ShutdownTimeout time.Duration             // bound of the drain
+	StallTimeout    time.Duration             // when a full key no longer holds up requests with other keys; 0: never
 
-	stalled func(key string, items int) // learns of what is dropped because its key has stalled. Set by New
+	observer *partitioned.Observer // set by New
 }
 
 // Map is how a map holds the pending batch.
@@ -70,7 +69,7 @@ func (s *Settings) fields() []zap.Field {
 		zap.Int("send_batch_size_bytes", trigger.Bytes), zap.Int("send_batch_max_size_bytes", s.MaxBatchSize.Bytes),
 		zap.Strings("metadata_keys", s.MetadataKeys), zap.Strings("resource_keys", s.ResourceKeys), zap.Int("metadata_cardinality_limit", s.MaxKeys),
 		zap.Int("partitions", s.Partitions), zap.Int("num_consumers", s.Consumers),
-		zap.String("sizer", s.sizer()), zap.Int64("queue_size", s.Capacity), zap.Int64("queue_size_per_key", s.KeyCapacity),
+		zap.String("sizer", s.sizer()), zap.Int64("queue_size", s.Capacity), zap.Int64("queue_size_per_key", s.KeyCapacity), zap.Duration("stalled_key_timeout", s.StallTimeout),
 		zap.Bool("block_on_overflow", s.Overflow == partitioned.Wait), zap.Bool("wait_for_result", s.WaitForResult),
 		zap.Bool("retry_on_failure", s.Retry.Enabled), zap.Bool("split_on_too_large", s.SplitOnTooLarge),
 		zap.Duration("export_timeout", s.ExportTimeout), zap.Duration("shutdown_timeout", s.ShutdownTimeout),

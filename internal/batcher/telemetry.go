@@ -78,8 +78,8 @@ type observed struct {
 func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() partitioned.Stats) error {
 	t.stats.Store(&stats)
 	all := t.observed(cfg)
-	wait := t.builder.ProcessorPartitionedbufferRoomWaitTime
-	instruments := []metric.Observable{wait}
+	waited, oldest, fill := t.builder.ProcessorPartitionedbufferRoomWaitTime, t.builder.ProcessorPartitionedbufferOldestItemAge, t.builder.ProcessorPartitionedbufferFullestKeyFill
+	instruments := []metric.Observable{waited, oldest, fill}
 	for i := range all {
 		instruments = append(instruments, all[i].instrument)
 	}
@@ -88,17 +88,28 @@ func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() p
 		for i := range all {
 			o.ObserveInt64(all[i].instrument, all[i].value(&snapshot), all[i].attrs)
 		}
-		o.ObserveFloat64(wait, snapshot.Waited.Seconds(), t.attrs)
+		o.ObserveFloat64(waited, snapshot.Waited.Seconds(), t.attrs)
+		o.ObserveFloat64(oldest, snapshot.Oldest.Seconds(), t.attrs)
+		o.ObserveFloat64(fill, fullestFill(cfg, &snapshot), t.attrs)
 		return nil
 	}, instruments...)
 	return err
+}
+
+// fullestFill is what the fullest stream holds, as a part of what it may hold. From 1 on it is full.
+func fullestFill(cfg Settings, s *partitioned.Stats) float64 {
+	may := s.Capacity
+	if cfg.keyed() || cfg.Partitions > 1 {
+		may = s.Share
+	}
+	return float64(s.Fullest) / float64(max(may, 1))
 }
 
 // observed are the instruments that show whole numbers.
 func (t *telemetry) observed(cfg Settings) []observed {
 	type stats = partitioned.Stats
 	b := t.builder
-	dropped := func(reason string) metric.MeasurementOption { return t.with(attribute.String("reason", reason)) }
+	because := func(reason string) metric.MeasurementOption { return t.with(attribute.String("reason", reason)) }
 	return []observed{
 		{b.ProcessorIncomingItems, func(s *stats) int64 { return s.Accepted }, t.attrs},
 		{b.ProcessorOutgoingItems, func(s *stats) int64 { return s.Forwarded }, t.attrs},
@@ -107,12 +118,16 @@ func (t *telemetry) observed(cfg Settings) []observed {
 		{b.ProcessorPartitionedbufferItemsForwarded, func(s *stats) int64 { return s.Forwarded }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsReturned, func(s *stats) int64 { return s.Returned }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsSuperseded, func(s *stats) int64 { return s.Superseded }, t.attrs},
-		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Failed }, dropped("error")},
-		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Lost }, dropped("shutdown")},
-		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Evicted }, dropped("overflow")},
-		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Stalled }, dropped("stalled")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Failed }, because("error")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Lost }, because("shutdown")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Stalled }, because("stalled")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Evicted }, because("overflow")},
 		{b.ProcessorPartitionedbufferItemsPending, func(s *stats) int64 { return s.Queued + s.InFlight }, t.attrs},
-		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.Refused }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Full }, because("full")},
+		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Key }, because("key")},
+		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Keys }, because("keys")},
+		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Timeout }, because("timeout")},
+		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Closed }, because("closed")},
 		{b.ProcessorPartitionedbufferItemsRetried, func(s *stats) int64 { return s.Retried }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsOversized, func(s *stats) int64 { return s.Oversized }, t.attrs},
 
@@ -120,8 +135,8 @@ func (t *telemetry) observed(cfg Settings) []observed {
 		{b.ProcessorPartitionedbufferQueueCapacity, func(s *stats) int64 { return s.Capacity }, t.attrs},
 		{b.ProcessorPartitionedbufferMetadataCardinality, func(s *stats) int64 { return s.Keys }, t.attrs},
 		{b.ProcessorPartitionedbufferMetadataCardinalityLimit, func(*stats) int64 { return int64(cfg.MaxKeys) }, t.attrs},
-		{b.ProcessorPartitionedbufferConsumers, func(*stats) int64 { return int64(cfg.Consumers) }, t.attrs},
-		{b.ProcessorPartitionedbufferConsumersBusy, func(s *stats) int64 { return s.Calls }, t.attrs},
+		{b.ProcessorPartitionedbufferConsumers, func(s *stats) int64 { return s.Consumers }, t.attrs},
+		{b.ProcessorPartitionedbufferConsumersBusy, func(s *stats) int64 { return s.Busy }, t.attrs},
 		{b.ProcessorPartitionedbufferBatchesInFlight, func(s *stats) int64 { return s.Calls }, t.attrs},
 		{b.ProcessorPartitionedbufferCallersWaiting, func(s *stats) int64 { return s.Callers }, t.attrs},
 		{b.ProcessorPartitionedbufferRememberedVersions, func(s *stats) int64 { return s.Remembered }, t.attrs},

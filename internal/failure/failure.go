@@ -46,11 +46,6 @@ func (f Failure) Permanent() bool {
 	return true
 }
 
-// PermanentBut reports whether no part of the failure, apart from those that are target, is worth another attempt.
-func (f Failure) PermanentBut(target error) bool {
-	return !slices.ContainsFunc(f.parts, func(part error) bool { return !errors.Is(part, target) && !consumererror.IsPermanent(part) })
-}
-
 // TooLarge reports whether a consumer rejected the batch for its size, in known words or in those of more. Ask it before
 // Permanent: exporters say that this, too, is permanent.
 func (f Failure) TooLarge(more []*regexp.Regexp) bool {

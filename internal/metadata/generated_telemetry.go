@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferCallersWaiting           metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferConsumers                metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferConsumersBusy            metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferFullestKeyFill           metric.Float64ObservableGauge
 	ProcessorPartitionedbufferItemsAccepted            metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsDropped             metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsForwarded           metric.Int64ObservableCounter
@@ -49,6 +50,7 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferItemsSuperseded          metric.Int64ObservableCounter
 	ProcessorPartitionedbufferMetadataCardinality      metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferMetadataCardinalityLimit metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferOldestItemAge            metric.Float64ObservableGauge
 	ProcessorPartitionedbufferQueueCapacity            metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferQueueSize                metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferRememberedVersions       metric.Int64ObservableUpDownCounter
@@ -151,6 +153,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferConsumersBusy
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferConsumersBusy, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferConsumersBusy)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferFullestKeyFillCallback sets callback for observable ProcessorPartitionedbufferFullestKeyFill metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferFullestKeyFillCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPartitionedbufferFullestKeyFill, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferFullestKeyFill)
 	if err != nil {
 		return err
 	}
@@ -325,6 +342,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferMetadataCardi
 	return nil
 }
 
+// RegisterProcessorPartitionedbufferOldestItemAgeCallback sets callback for observable ProcessorPartitionedbufferOldestItemAge metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferOldestItemAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPartitionedbufferOldestItemAge, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferOldestItemAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorPartitionedbufferQueueCapacityCallback sets callback for observable ProcessorPartitionedbufferQueueCapacity metric.
 func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferQueueCapacityCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -486,6 +518,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{consumer}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferFullestKeyFill, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_partitionedbuffer_fullest_key_fill",
+		metric.WithDescription("What the key that holds most has pending, as a part of what a key may hold now. From 1 on it is full. Without keys it is that of a partition. [Alpha]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsAccepted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_accepted",
 		metric.WithDescription("Number of items accepted. At rest it is the sum of those forwarded, returned, dropped and pending. [Alpha]"),
@@ -494,7 +532,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsDropped, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_dropped",
-		metric.WithDescription("Number of items accepted and then given up while nobody waited for them, since the next consumer failed (error) or the drain at shutdown took too long (shutdown). [Alpha]"),
+		metric.WithDescription("Number of items accepted and then given up, as the next consumer failed and nobody waited for them (error), the drain at shutdown took too long (shutdown), their key has stalled (stalled), or they made room for newer ones (overflow). [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
@@ -518,7 +556,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsRefused, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_refused",
-		metric.WithDescription("Number of items not accepted; the caller got an error. [Alpha]"),
+		metric.WithDescription("Number of items not accepted, as the queue is full (full), or the share of their key (key), as too many keys are pending (keys), the caller gave up waiting for capacity (timeout), or the processor does not run (closed). The caller got an error. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
@@ -550,6 +588,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_metadata_cardinality_limit",
 		metric.WithDescription("Most combinations of metadata_keys and resource_keys values that may have something pending. 0 is no limit. [Alpha]"),
 		metric.WithUnit("{combination}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferOldestItemAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_partitionedbuffer_oldest_item_age",
+		metric.WithDescription("Age of the oldest pending item, in flight included. 0 if nothing is pending. [Alpha]"),
+		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferQueueCapacity, err = builder.meter.Int64ObservableUpDownCounter(

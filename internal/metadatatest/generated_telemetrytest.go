@@ -178,6 +178,20 @@ func AssertEqualProcessorPartitionedbufferConsumersBusy(t *testing.T, tt *compon
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualProcessorPartitionedbufferFullestKeyFill(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_partitionedbuffer_fullest_key_fill",
+		Description: "What the key that holds most has pending, as a part of what a key may hold now. From 1 on it is full. Without keys it is that of a partition. [Alpha]",
+		Unit:        "1",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_fullest_key_fill")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualProcessorPartitionedbufferItemsAccepted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_accepted",
@@ -197,7 +211,7 @@ func AssertEqualProcessorPartitionedbufferItemsAccepted(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferItemsDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_dropped",
-		Description: "Number of items accepted and then given up while nobody waited for them, since the next consumer failed (error) or the drain at shutdown took too long (shutdown). [Alpha]",
+		Description: "Number of items accepted and then given up, as the next consumer failed and nobody waited for them (error), the drain at shutdown took too long (shutdown), their key has stalled (stalled), or they made room for newer ones (overflow). [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -261,7 +275,7 @@ func AssertEqualProcessorPartitionedbufferItemsPending(t *testing.T, tt *compone
 func AssertEqualProcessorPartitionedbufferItemsRefused(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_refused",
-		Description: "Number of items not accepted; the caller got an error. [Alpha]",
+		Description: "Number of items not accepted, as the queue is full (full), or the share of their key (key), as too many keys are pending (keys), the caller gave up waiting for capacity (timeout), or the processor does not run (closed). The caller got an error. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -350,6 +364,20 @@ func AssertEqualProcessorPartitionedbufferMetadataCardinalityLimit(t *testing.T,
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_metadata_cardinality_limit")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPartitionedbufferOldestItemAge(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_partitionedbuffer_oldest_item_age",
+		Description: "Age of the oldest pending item, in flight included. 0 if nothing is pending. [Alpha]",
+		Unit:        "s",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_oldest_item_age")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
