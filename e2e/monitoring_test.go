@@ -9,6 +9,7 @@ import (
 	"time"
 
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -33,7 +34,7 @@ func conditions(recovered <-chan struct{}) []condition {
 			settings: "{send_batch_size: 100, queue_size: 1000, block_on_overflow: false}",
 			fault:    otlpio.Hold(recovered),
 			alerts: []string{
-				"PartitionedBufferNearlyFull", "PartitionedBufferRefusing", "PartitionedBufferStuck",
+				"PartitionedBufferNearlyFull", "PartitionedBufferRefusing full", "PartitionedBufferStuck", "PartitionedBufferOld",
 			},
 		},
 		{
@@ -43,6 +44,18 @@ func conditions(recovered <-chan struct{}) []condition {
 				return status.Error(codes.Unavailable, "not now")
 			},
 			alerts: []string{"PartitionedBufferLosing error", "PartitionedBufferFailingBackend"},
+		},
+		{
+			// The backend hangs for one of the three resources of each request.
+			name:     "tenants",
+			settings: "{resource_keys: [e2e.resource], send_batch_size: 20, queue_size: 1000, stalled_key_timeout: 1s}",
+			fault: func(ctx context.Context, p otlpio.Payload) error {
+				if resourceOf(p) == "resource-0" {
+					return otlpio.Hold(recovered)(ctx, p)
+				}
+				return nil
+			},
+			alerts: []string{"PartitionedBufferNearlyFull", "PartitionedBufferStalledKey stalled", "PartitionedBufferOld"},
 		},
 		{
 			// The Collector stops one pipeline after the other. Whichever is first, its losses are there to be scraped while the
@@ -182,4 +195,16 @@ func (o *target) fail(ctx context.Context, t *testing.T) {
 	if err := o.Terminate(); err != nil {
 		t.Error(err)
 	}
+}
+
+// resourceOf names the first resource of a payload that otlpio built.
+func resourceOf(p otlpio.Payload) string {
+	var r pcommon.Resource
+	if p.Signal == otlpio.Traces {
+		r = p.Traces.ResourceSpans().At(0).Resource()
+	} else {
+		r = p.Logs.ResourceLogs().At(0).Resource()
+	}
+	name, _ := r.Attributes().Get("e2e.resource")
+	return name.AsString()
 }

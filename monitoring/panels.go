@@ -76,6 +76,10 @@ var rows = []row{
 			[]query{{pipeline, total("#items_pending")}},
 		},
 		{
+			"Oldest pending item", "Its age, also while it is in flight. It grows for as long as nothing is forwarded.", "s",
+			[]query{{pipeline, highest("#oldest_item_age")}},
+		},
+		{
 			"Age of batches when sent", "Of the oldest item of each batch: half and 99 % of the batches are younger.", "s",
 			[]query{
 				{pipeline + " p50", quantile("0.5", "#batch_age")},
@@ -101,7 +105,7 @@ var rows = []row{
 		},
 		{
 			"Refused", "Not accepted. The sender has the data and an error, mostly one that says to try again.", "cps",
-			[]query{{pipeline, rate("#items_refused")}},
+			[]query{{pipeline + " {{reason}}", rateBy("reason", "#items_refused")}},
 		},
 		{
 			"Failed calls", "Of the next consumer, by type of error.", "cps",
@@ -164,6 +168,17 @@ var rows = []row{
 			[]query{
 				{pipeline, highest("#metadata_cardinality")},
 				{pipeline + " limit", highest("#metadata_cardinality_limit")},
+			},
+		},
+		{
+			"Fill of the fullest key", "Of its share. At 100 % the callers of that key wait or are refused.", "percentunit",
+			[]query{{pipeline, highest("#fullest_key_fill")}},
+		},
+		{
+			"Items of full and stalled keys", "Refused since their key is full or there are too many keys, or dropped since their key has stalled.", "cps",
+			[]query{
+				{pipeline + " refused, {{reason}}", rateBy("reason", `#items_refused{reason=~"key|keys"}`)},
+				{pipeline + " dropped, stalled", rate(`#items_dropped{reason="stalled"}`)},
 			},
 		},
 	}},
