@@ -37,10 +37,10 @@ func TestStalledKey(t *testing.T) {
 					return p.pushAll(ctx, 10, 0, 10, 20)
 				}
 				begin := time.Now()
-				var last error
+				var last atomic.Pointer[error]
 				for time.Since(begin) < 3*time.Minute {
 					if wait {
-						go func() { last = push() }()
+						go func() { err := push(); last.Store(&err) }()
 						time.Sleep(time.Second)
 						continue
 					}
@@ -54,8 +54,8 @@ func TestStalledKey(t *testing.T) {
 				p.requireConserved(t)
 				if wait {
 					synctest.Wait()
-					require.ErrorContains(t, last, "stalled")
-					require.True(t, consumererror.IsPermanent(last))
+					require.ErrorContains(t, *last.Load(), "stalled")
+					require.True(t, consumererror.IsPermanent(*last.Load()))
 				}
 
 				down.Store(true)

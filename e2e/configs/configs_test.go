@@ -89,7 +89,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 	}
 }
 
-var fence = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
+var fence = regexp.MustCompile("(?s)\n```yaml\n(.*?\n)```\n")
 
 // documents are the YAML documents of a file: itself, or its blocks.
 func documents(name string, file []byte) (all [][]byte) {

@@ -181,7 +181,7 @@ func (b *Batcher[P]) toldStalled(err error) error {
 
 // withoutStalled returns the other errors that the library joined with those of parts that were dropped; nil: there are none.
 func withoutStalled(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the library joins errors one by one
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var others []error
 		for _, e := range joined.Unwrap() {
 			others = append(others, withoutStalled(e))
