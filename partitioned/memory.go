@@ -95,10 +95,12 @@ func (m *memory[K]) settle(key K, held, ok bool) (superseded bool) {
 func (m *memory[K]) deliver(key K, version int64) {
 	d := m.delivered[key]
 	if d == nil {
-		d = &delivered[K]{key: key, partition: m.partition, version: version}
+		d = &delivered[K]{key: key, partition: m.partition}
 		m.delivered[key] = d
 	}
-	d.version = max(d.version, version)
+	if known, ok := m.version(key); !ok || version > known { // one whose time is over does not come back
+		d.version = version
+	}
 	m.all.renew(d)
 }
 

@@ -524,3 +524,24 @@ func TestKeysThatEqualNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestForgottenVersionDoesNotComeBack when a lower one of its key is delivered.
+func TestForgottenVersionDoesNotComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &mapRecorder{}
+		cfg := one(r)
+		cfg.Remember = time.Minute
+		m := startMap(t, cfg)
+		for i, version := range []int64{9, 1, 2} {
+			m.PutNewer(bg, "k", i, version)
+			m.Flush(bg)
+			if i == 0 {
+				time.Sleep(2 * time.Minute)
+			}
+		}
+		m.Shutdown(bg)
+		if got := fmt.Sprint(r.batches); got != "[[{k 0 9 1}] [{k 1 1 1}] [{k 2 2 1}]]" {
+			t.Error(got)
+		}
+	})
+}
