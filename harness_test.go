@@ -167,6 +167,14 @@ func send[P payload](ctx context.Context, p *pipeline, payload P) error {
 	return p.consume.(func(context.Context, P) error)(ctx, payload)
 }
 
+// losses returns the errors of what Shutdown logged as lost.
+func (p *pipeline) losses() (errs []string) {
+	for _, e := range p.log.FilterLevelExact(zap.ErrorLevel).FilterMessage("Shutdown dropped what was pending").All() {
+		errs = append(errs, e.ContextMap()["error"].(string))
+	}
+	return errs
+}
+
 func (p *pipeline) receive(ctx context.Context, items []string) error {
 	after := time.Since(p.begin)
 	if p.next != nil {

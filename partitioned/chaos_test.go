@@ -205,7 +205,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	rng := rand.New(rand.NewPCG(c.seed, uint64(c.calls)))
 	how := c.behaviour[rng.IntN(len(c.behaviour))]
 	if how == returnsRest || how == returnsRestLater {
-		if c.tries[items[0].id]++; b.Closing || c.tries[items[0].id] > 3 {
+		if c.tries[items[0].id]++; c.tries[items[0].id] > 3 {
 			how = takes
 		}
 	}

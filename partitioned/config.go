@@ -106,7 +106,7 @@ type Batch[T any] struct {
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
 	Oldest  time.Time // when the first of Items came, or earlier where a Rest, DropOldest or a withdrawal moved the ends of batches
-	Closing bool      // Shutdown has begun: a Rest comes again at once, so do not return one for ever
+	Closing bool      // Shutdown has begun: a Rest comes again after at most a quarter of the time that is left
 }
 
 // Verdict is what became of a batch. Its zero value says that all of it was taken.
@@ -129,8 +129,8 @@ type Verdict[T any] struct {
 	// Groups makes Rest come again in batches of exactly these numbers of its items, in order, with nothing else in them.
 	// Only MaxBatchSize bounds them too. Items beyond the sum of Groups, all if it is nil, make batches as any others do.
 	Groups []int
-	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer. Shutdown ends the
-	// wait.
+	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer. While Shutdown
+	// drains, it is at most a quarter of the time that is left.
 	After time.Duration
 }
 

@@ -188,7 +188,7 @@ func (q *Queue[T]) process(s *stream[T], c *call[T]) (v Verdict[T]) {
 	}
 	ctx := q.ctx
 	if ctx.Err() != nil {
-		return Verdict[T]{Err: ErrDropped} // I7: Shutdown has counted it, and may have returned
+		return Verdict[T]{Rest: c.batch.Items} // I7: no call begins any more. Shutdown counts it, or has
 	}
 	if c.processTimeout > 0 {
 		var cancel context.CancelFunc

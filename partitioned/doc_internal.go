@@ -111,11 +111,12 @@ out, so a write to its key begins a new entry. Its version is in memory as pendi
 was delivered, as that. So a version is known at all times between two flushes.
 
 Shutdown. (1) The gate is closed: enter refuses. (2) A push that entered before holds its partition's lock until its items are
-appended. (3) The scheduler is closed under its lock: every stream is made ready, now and later. (4) empty closes when the word
-says closed and no units: all that was ever accepted is settled. At the deadline instead: (5) the scheduler is stopped: next
-gives out nothing more. (6) drop takes each partition's lock, counts what is pending as lost and sets dead. Whoever holds a
-stream finds dead when it takes the lock: claim and book give up, settle changes nothing. (7) The contexts are cancelled, so
-that a consumer between book and Process does not call it.
+appended. (3) The scheduler is closed under its lock: every stream is made ready, now and later, except for what is requeued, which
+is parked for a quarter of the time left (pause). (4) empty closes when the word says closed and no units: all that was ever
+accepted is settled. At nine tenths of the time instead: (5) the scheduler is stopped: next gives out nothing more. (6) The contexts
+are cancelled. A consumer between book and Process does not call it, but requeues its batch. (7) When all consumers have ended, and
+at the deadline at the latest, drop takes each partition's lock, counts what is pending as lost and sets dead. Whoever holds a
+stream finds dead when it takes the lock: claim and book give up, settle changes nothing.
 
 # Tried and rejected
 

@@ -78,10 +78,10 @@ func ExampleQueue_Flush() {
 
 func ExampleQueue_Shutdown() {
 	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
-		Process: partitioned.Plain(func(ctx context.Context, _ []int) error {
-			<-ctx.Done() // hangs, until the deadline of Shutdown
-			return context.Cause(ctx)
-		}),
+		Process: func(ctx context.Context, b partitioned.Batch[int]) partitioned.Verdict[int] {
+			<-ctx.Done()                                   // hangs, until most of the time of Shutdown is over
+			return partitioned.Verdict[int]{Rest: b.Items} // there is no time for another attempt
+		},
 		Interval:  time.Hour,
 		BatchSize: partitioned.Weight{Items: 100},
 	})

@@ -161,7 +161,7 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 	rng := rand.New(rand.NewPCG(c.seed, uint64(c.calls)))
 	how := c.behaviour[rng.IntN(len(c.behaviour))]
 	if how == returnsRest || how == returnsRestLater {
-		if c.tries[items[0].Value.id]++; b.Closing || c.tries[items[0].Value.id] > 3 {
+		if c.tries[items[0].Value.id]++; c.tries[items[0].Value.id] > 3 {
 			how = takes
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Queue buffers items and hands them on in batches. Make one with NewQueue; all its methods may be called at once.
@@ -46,8 +47,10 @@ type Queue[T any] struct {
 	}
 	config  QueueConfig[T] // as given, and then updated. Guarded by life
 	closing atomic.Bool
-	ended   chan struct{} // Shutdown is done
-	result  error         // its result; valid when ended is closed
+
+	lastCall time.Time     // when Shutdown lets no call begin any more; zero: when its ctx is done. Written before closing is set
+	ended    chan struct{} // Shutdown is done
+	result   error         // its result; valid when ended is closed
 }
 
 // NewQueue makes a queue that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
@@ -75,6 +78,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.keys.max = int64(cfg.MaxKeys)
 	q.memories.max = cfg.MaxKeys
 	q.shares = q.byKey() || cfg.Partitions > 1
+	q.scheduler.several = q.shares
 	if q.byKey() && cfg.Consumers > 1 {
 		q.scheduler.failingLimit = cfg.Consumers / 2
 	}

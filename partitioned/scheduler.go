@@ -16,7 +16,8 @@ import (
 // A stream is in at most one of ready, failing, timed and parked. A consumer that takes it out is its only owner until it puts it
 // back.
 type scheduler[T any] struct {
-	failingLimit int // consumers that streams whose last call failed may have; 0: no limit. Immutable
+	several      bool // there may be several streams. Immutable
+	failingLimit int  // consumers that streams whose last call failed may have; 0: no limit. Immutable
 
 	mu struct { // after a partition's lock, never before it
 		lock
@@ -64,7 +65,7 @@ func (d *scheduler[T]) putParked(s *stream[T], deadline time.Time) { d.put(&d.mu
 func (d *scheduler[T]) put(h *heap[T], s *stream[T], deadline time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.mu.closing {
+	if d.mu.closing && h == &d.mu.timed {
 		d.enqueue(s)
 	} else {
 		s.node.deadline = deadline
@@ -186,7 +187,7 @@ func (d *scheduler[T]) needsMost() bool {
 
 // release books the answer to a call of s, if there was one, before s is put back.
 func (d *scheduler[T]) release(s *stream[T], called, failed bool) {
-	if d.failingLimit == 0 {
+	if !d.several {
 		return
 	}
 	d.mu.Lock()
@@ -275,7 +276,7 @@ func (d *scheduler[T]) idleConsumers() int {
 	return d.mu.idle
 }
 
-// close makes every stream due, now and later, the parked ones too.
+// close makes every stream due: those that are parked now, and all others now and later.
 func (d *scheduler[T]) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

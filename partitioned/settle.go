@@ -37,7 +37,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		for _, f := range c.flushes {
 			back.forwardTo(f)
 		}
-		s.putBack(back, c.batch.Oldest, v.After)
+		s.putBack(back, c.batch.Oldest, q.pause(v.After))
 	case s.state == busy:
 		s.schedule()
 	}

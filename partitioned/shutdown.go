@@ -5,13 +5,19 @@ package partitioned
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
-// Shutdown stops accepting, delivers what is pending, parked streams at once, and returns when that is done. When ctx is
-// done first, the calls' contexts are cancelled, what is left is counted as dropped (what is in flight too, whatever
-// becomes of it), and the error says how much, wrapping ErrDropped and the cause of ctx. Either way no call begins after
-// it returned, but for one that is on its last step into Process, whose context is done. A second call waits for the
-// first, and returns the same, or the cause of its own ctx.
+// Shutdown stops accepting, delivers what is pending, and returns when that is done. Everything is due: streams whose last call
+// succeeded go first, and parked ones are tried at once. What comes back as a Rest is tried again after at most a quarter of the
+// time that is left, so attempts go on until the end.
+//
+// At nine tenths of the time until the deadline of ctx, or when ctx is done, no further call begins, and the contexts of those
+// in flight are cancelled. What they answer until the deadline still counts. At the deadline, or before it when all calls have
+// ended, what is left is counted as dropped, what is in flight too, whatever becomes of it. Then the error says how much that
+// is; it wraps ErrDropped, and the cause of ctx or context.DeadlineExceeded. No call begins after Shutdown returned, but for one that
+// is on its last step into Process, whose context is done. A second call waits for the first, and returns the same, or the cause
+// of its own ctx.
 //
 // A goroutine inside a call of Process that ignores its context is the only thing that may remain.
 func (q *Queue[T]) Shutdown(ctx context.Context) error {
@@ -33,27 +39,46 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 		}
 		return q.result
 	}
+	working := ctx // while calls may begin
+	if deadline, ok := ctx.Deadline(); ok {
+		q.lastCall = time.Now().Add(time.Until(deadline) * 9 / 10)
+		var cancel context.CancelFunc
+		working, cancel = context.WithDeadline(ctx, q.lastCall)
+		defer cancel()
+	}
 	q.closing.Store(true)
 	q.gate.close()
 	q.refuseAll()
 	q.scheduler.close()
 	select {
 	case <-q.gate.empty:
-	case <-ctx.Done():
+	case <-working.Done():
 	}
 	q.scheduler.stop()
 	q.memories.stop()
+	q.cancel()
 	select {
 	case <-q.stopped:
 	case <-ctx.Done():
 	}
-	n := q.drop()
-	q.cancel() // after the count: what now fails for it is not counted once more
-	if n > 0 {
-		q.result = fmt.Errorf("%w: %d items: %w", ErrDropped, n, context.Cause(ctx))
+	if n := q.drop(); n > 0 {
+		cause := context.Cause(ctx)
+		if cause == nil {
+			cause = context.DeadlineExceeded // of the calls
+		}
+		q.result = fmt.Errorf("%w: %d items: %w", ErrDropped, n, cause)
 	}
 	close(q.ended)
 	return q.result
+}
+
+// pause returns how long requeued items wait for their next attempt: while Shutdown drains, at most a quarter of the time that is
+// left for calls (I7).
+func (q *Queue[T]) pause(after time.Duration) time.Duration {
+	if after <= 0 || !q.closing.Load() || q.lastCall.IsZero() {
+		return after
+	}
+	return min(after, max(time.Until(q.lastCall)/4, time.Millisecond))
 }
 
 // drop counts what is left as lost, tells who waits for it, and returns its number of items.

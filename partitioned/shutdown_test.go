@@ -237,8 +237,12 @@ func TestDeadlineWhileWeighing(t *testing.T) {
 
 func TestShutdownTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &recorder{hold: make(chan struct{})}
-		q := start(t, QueueConfig[parcel]{Process: l.process})
+		hold := make(chan struct{})
+		q := start(t, QueueConfig[parcel]{Process: func(context.Context, Batch[parcel]) (v Verdict[parcel]) {
+			<-hold // whatever its context says
+			return v
+		}})
+		defer close(hold)
 		if err := q.Push(bg, parcel{}); err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -40,6 +41,8 @@ type Batcher[P any] struct {
 
 	refusing, tooManyKeys, waiting *notice
 	stalled                        *stalledKeys
+
+	lossLogged sync.Once // Shutdown may be called twice
 }
 
 // Next is the next consumer.
@@ -242,8 +245,8 @@ func (b *Batcher[P]) Stats() partitioned.Stats {
 	return st
 }
 
-// Shutdown refuses what comes from now on, and sends what is pending until shutdown_timeout or ctx is over. Its error says
-// how much was dropped then.
+// Shutdown refuses what comes from now on, and sends what is pending until shutdown_timeout or ctx is over. What is left then is
+// lost, and logged. It returns nil all the same: an error would end a Collector that only reloads its configuration.
 func (b *Batcher[P]) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.ShutdownTimeout)
 	defer cancel()
@@ -253,9 +256,10 @@ func (b *Batcher[P]) Shutdown(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	err = b.cfg.explainLoss(err)
-	st := b.store.Stats()
-	b.log.Error("Shutdown dropped what was pending", zap.Error(err), zap.Int64("accepted", st.Accepted),
-		zap.Int64("forwarded", st.Forwarded), zap.Int64("returned", st.Returned), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
-	return err
+	b.lossLogged.Do(func() {
+		st := b.store.Stats() // the last figures
+		b.log.Error("Shutdown dropped what was pending", zap.Error(b.cfg.explainLoss(err)), zap.Int64("accepted", st.Accepted),
+			zap.Int64("forwarded", st.Forwarded), zap.Int64("returned", st.Returned), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
+	})
+	return nil
 }

@@ -66,7 +66,7 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: groups}, true
 		}
 	}
-	if o.retry.Enabled && f.out.copied && !batch.Closing && !bad && !f.Permanent() {
+	if o.retry.Enabled && f.out.copied && !bad && !f.Permanent() {
 		if after, again := tries.next(&o.retry, f.took, f.Delay()); again {
 			o.retried.happened(f.items, func() []zap.Field { return append(fields(), zap.Duration("after", after)) })
 			if a == nil {
