@@ -42,6 +42,9 @@ func TestHealthThatChangesWhileItIsTold(t *testing.T) {
 		h.delivered(errors.Join(errNext))
 		h.delivered(nil)
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		slow.mu.Lock()
+		defer slow.mu.Unlock()
 		require.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, slow.all)
 	})
 }
