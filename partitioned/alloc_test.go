@@ -24,8 +24,7 @@ func TestPushAllocatesNothing(t *testing.T) {
 				}
 			}
 			push()                                             // buffers grow
-			// With the race detector, pools forget one thing in four, and a caller that waits is made of six.
-			if n := testing.AllocsPerRun(20, push); n > 2000 {
+			if n := testing.AllocsPerRun(20, push); n > 1000 { // with the race detector, pools forget some
 				t.Errorf("%v allocations in 1000 pushes", n)
 			}
 			q.Shutdown(bg)

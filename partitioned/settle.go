@@ -11,7 +11,7 @@ import (
 // unlock on s may be forgotten and be the stream of another key, so it is used only to look at its wait list (roomOf).
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	if c.arrive != nil {
-		c.arrive(&v)
+		v = c.arrived(v)
 	}
 	back := q.requeue(c, v)
 	awaited := c.awaited(v.Err, back.named)
@@ -50,6 +50,14 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	if waits {
 		q.roomOf(s)
 	}
+}
+
+// arrived is apart from settle, so that only here the verdict is moved to the heap.
+//
+//go:noinline
+func (c *call[T]) arrived(v Verdict[T]) Verdict[T] {
+	c.arrive(&v)
+	return v
 }
 
 // answer books whether the call of s failed, for the scheduler and for the memory of failures. Partition's lock held.
