@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,24 +152,24 @@ func TestDrainRetries(t *testing.T) {
 		for away, delivered := range map[time.Duration]bool{4 * time.Second: true, time.Hour: false} {
 			t.Run(fmt.Sprint(name, ", away for ", away), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					var back time.Time
+					var back atomic.Int64
 					p := anyLogs.make(t, func(c *Config) {
 						c.SendBatchSize, c.RetryOnFailure = 4, configretry.NewDefaultBackOffConfig()
 						if set != nil {
 							set(c)
 						}
 					}, func(context.Context, int) error {
-						if time.Now().Before(back) {
+						if time.Now().UnixNano() < back.Load() {
 							return errNext
 						}
 						return nil
 					})
-					back = time.Now().Add(time.Hour)
+					back.Store(time.Now().Add(time.Hour).UnixNano())
 					require.NoError(t, p.Start(context.Background(), componenttest.NewNopHost()))
 					result := make(chan error, 1)
 					go func() { result <- p.push(context.Background(), 0, 10) }()
 					time.Sleep(time.Second)
-					back = time.Now().Add(away)
+					back.Store(time.Now().Add(away).UnixNano())
 					begin := time.Now()
 					require.NoError(t, p.Shutdown(context.Background()))
 					require.LessOrEqual(t, time.Since(begin), 5*time.Second)

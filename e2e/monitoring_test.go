@@ -64,7 +64,7 @@ func conditions(recovered <-chan struct{}) []condition {
 			settings: "{send_batch_size: 100, shutdown_timeout: 3s}",
 			fault:    otlpio.Hold(nil), // for ever
 			stop:     true,
-			alerts:   []string{"PartitionedBufferLosing shutdown"},
+			alerts:   []string{"PartitionedBufferLosing error", "PartitionedBufferLosing shutdown"},
 		},
 	}
 }

@@ -43,13 +43,13 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	}
 	p.mu.Unlock()
 
-	waits := q.gate.leave(c.units - back.units) // before those who wait are told: they may push again at once
+	waits := q.gate.leave(c.units - back.units)
 	out.Err = v.Err
 	q.reportEnd(p, c, out)
-	c.complete(v.Err, back.named)
-	if waits {
+	if waits { // before those who wait are told: they may push again at once, and stand behind who waits already
 		q.roomOf(s)
 	}
+	c.complete(v.Err, back.named)
 }
 
 // arrived is apart from settle, so that only here the verdict is moved to the heap.
