@@ -1,4 +1,4 @@
-# Needs Go 1.26, make, git and, for the race detector, a C compiler. Every other tool is pinned in tools/ and run by
+# Needs Go 1.26 (the library in partitioned/ also builds with 1.25), make, git and, for the race detector, a C compiler. Every other tool is pinned in tools/ and run by
 # `go tool`, which builds it when it is first used.
 
 SHELL := /bin/bash
@@ -14,10 +14,11 @@ OTELCOL := $(BUILD)/otelcol-partitionedbuffer
 tool = $(GO) tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 
 # The modules that have code of ours. tools/ and build/ have none.
-MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod e2e/go.mod e2e/headerssetter/go.mod monitoring/go.mod))
+MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod e2e/go.mod e2e/headerssetter/go.mod monitoring/go.mod \
+	partitioned/go.mod))
 
 # What a collector is made of.
-SOURCES := builder-config.yaml go.mod $(wildcard go.sum) $(filter-out %_test.go,\
+SOURCES := builder-config.yaml go.mod partitioned/go.mod $(wildcard go.sum) $(filter-out %_test.go,\
 	$(wildcard *.go e2e/headerssetter/*.go) $(shell find partitioned internal -name '*.go' 2>/dev/null))
 
 # Go files that are written by hand; mdatagen's are as mdatagen makes them.
@@ -38,7 +39,7 @@ help: ## list these targets
 build: $(OTELCOL) ## build a collector with the processor, into build/
 
 # Sources and go.mod of the collector. ocb resolves the modules anew, so that a change in our go.mod gets there.
-$(BUILD)/go.mod: builder-config.yaml go.mod $(wildcard go.sum) tools/builder/go.mod
+$(BUILD)/go.mod: builder-config.yaml go.mod partitioned/go.mod $(wildcard go.sum) tools/builder/go.mod
 	$(call tool,builder) --config=builder-config.yaml --skip-compilation
 	@touch $@
 
@@ -98,12 +99,16 @@ test: build-e2e ## run all tests of all modules, with the race detector
 	done; \
 	if [ -n "$$failed" ]; then echo "tests failed in:$$failed"; exit 1; fi
 
+.PHONY: library
+library: ## run the tests of the library alone, with the race detector
+	cd partitioned && $(GO) test -race -timeout 10m ./...
+
 # What the Collector's core distribution is released for: distributions/otelcol/.goreleaser.yaml in opentelemetry-collector-releases.
 PLATFORMS := aix/ppc64 darwin/amd64 darwin/arm64 linux/386 linux/amd64 linux/arm linux/arm64 linux/ppc64le linux/riscv64 linux/s390x \
 	windows/386 windows/amd64 windows/arm64
 
 # The modules that somebody else's collector is built with.
-RELEASED := . $(patsubst %/go.mod,%,$(wildcard partitioned/go.mod))
+RELEASED := . partitioned
 
 .PHONY: cross
 cross: ## build and vet for every platform of the Collector, test on 32 bits
@@ -117,10 +122,14 @@ cross: ## build and vet for every platform of the Collector, test on 32 bits
 OLDEST := v1.60.0 v0.154.0
 NEWEST := v1.71.0 v0.165.0
 
+# The oldest Go that the library is for. The go command fetches it.
+OLDEST_GO := go1.25.5
+
 .PHONY: compat
-compat: ## test against the oldest and the newest Collector
+compat: ## test against the oldest and the newest Collector, and the library with the oldest Go
 	@.ci/compat $(OLDEST)
 	@.ci/compat $(NEWEST)
+	@echo "== $(OLDEST_GO) in partitioned"; cd partitioned && GOTOOLCHAIN=$(OLDEST_GO) $(GO) test ./...
 
 .PHONY: bench
 bench: ## run the benchmarks, see bench/

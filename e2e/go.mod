@@ -58,6 +58,7 @@ require (
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/partitionedbuffer/partitionedbufferprocessor v0.0.0
+	github.com/partitionedbuffer/partitionedbufferprocessor/partitioned v0.0.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	go.opentelemetry.io/collector/featuregate v1.67.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
@@ -69,3 +70,5 @@ require (
 )
 
 replace github.com/partitionedbuffer/partitionedbufferprocessor => ../
+
+replace github.com/partitionedbuffer/partitionedbufferprocessor/partitioned => ../partitioned

@@ -12,8 +12,6 @@ import (
 	"os/signal"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -49,23 +47,16 @@ func run(ctx context.Context, addr string) error {
 				http.Error(w, err.Error(), http.StatusServiceUnavailable) // nothing of it was accepted
 			}
 		})}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			slog.Warn("some requests were cut off", "error", err)
-		}
-		return q.Shutdown(ctx) // says how much was left, if the time was not enough
-	})
-	return g.Wait()
+	serving := make(chan error, 1)
+	go func() { serving <- server.ListenAndServe() }()
+	select {
+	case err = <-serving:
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	// The queue's error says how much was left, if the time was not enough.
+	return errors.Join(err, server.Shutdown(ctx), q.Shutdown(ctx))
 }
 
 // A service's main: the queue starts before what pushes to it, and is shut down after it.
