@@ -100,7 +100,7 @@ func (q *Queue[T]) enter(parts []part[T], w *waiter[T]) (full *stream[T], err er
 		q.dropStalled(parts)
 	}
 	n := q.need(parts, w)
-	if err = q.enterGate(n, w); err == errNoCapacity {
+	if err = q.enterGate(n, w); errors.Is(err, errNoCapacity) {
 		if full = q.firstFull(parts, n.units, w); full != nil && q.probe(parts, full, n, w) {
 			full, err = nil, nil
 		}

@@ -214,9 +214,6 @@ func (b *backlog[T]) empty() bool { return b.weight.Items == 0 && b.urgent == 0 
 // oldest returns when the first entry came, or earlier if it was not to be the first of a batch (marks).
 func (b *backlog[T]) oldest() time.Time { return b.marks.pass(b.frontAt()) }
 
-// oldestWritten is oldest without the drain.
-func (b *backlog[T]) oldestWritten() time.Time { return b.marks.at(b.writtenAt()) }
-
 // frontAt returns the position of the first entry, or of the next one if there is none.
 func (b *backlog[T]) frontAt() int {
 	if d := &b.drain; len(d.segments) > 0 {

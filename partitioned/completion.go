@@ -172,10 +172,10 @@ func (c *completion) withdraw() (left share, all bool) {
 // gone reports whether an entry with this completion is a tombstone, or was withdrawn. Partition's lock held.
 func (c *completion) gone() bool { return c == tombstone || c != nil && c.mu.withdrawn }
 
-// add registers n more entries. It is called before the ones that c has are settled.
-func (c *completion) add(n int) {
+// add registers one more entry. It is called before the ones that c has are settled.
+func (c *completion) add() {
 	c.mu.Lock()
-	c.mu.open += n
+	c.mu.open++
 	c.mu.Unlock()
 }
 
@@ -215,7 +215,7 @@ func completeAll(all []*completion, err error) {
 
 // forwardTo makes b one of those that a forwarding completion tells.
 func (c *completion) forwardTo(b *completion) {
-	b.add(1)
+	b.add()
 	c.mu.Lock()
 	c.mu.behind = append(c.mu.behind, b)
 	c.mu.Unlock()

@@ -26,7 +26,7 @@ func TestErrorsOfAnyTypeAreJoined(t *testing.T) {
 func TestCompletionTellsOnce(t *testing.T) {
 	a, b := errors.New("a"), errors.New("b")
 	caller := newCompletion(2)
-	caller.add(1) // split
+	caller.add() // split
 	caller.complete(a)
 	caller.complete(nil)
 	back := newForwarding(2) // comes back as two

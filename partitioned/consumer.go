@@ -52,7 +52,7 @@ func (c *call[T]) reset() {
 func (c *call[T]) complete(err error, back []bool) {
 	var last *completion
 	for _, w := range c.waiting {
-		if w.completion == last || back != nil && back[w.at] {
+		if w.completion == last || len(back) > 0 && back[w.at] {
 			w.completion.complete(nil)
 			continue
 		}

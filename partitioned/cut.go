@@ -119,7 +119,7 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 	c.units += q.units(hw)
 	r.oversized = hw.exceeds(c.limit)
 	if e.completion != nil {
-		e.completion.add(1)
+		e.completion.add()
 		c.waiting = append(c.waiting, waiting{e.completion, at, int64(hw.Items)})
 	}
 	e.item, e.weight = tail, pack(tw)

@@ -2,6 +2,8 @@
 
 package partitioned
 
+import "errors"
+
 // evictAndPush drops the oldest items until there is capacity for a push: those of a stream whose share refuses it, else of the
 // streams that it goes to, else of the stream that holds most. It drops none if to drop all of them would not be enough.
 //
@@ -13,8 +15,8 @@ func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *comp
 		p.mu.Lock()
 	}
 	full, err := q.enter(parts, nil)
-	if err == errNoCapacity && q.canEvictFor(parts) {
-		for err == errNoCapacity {
+	if errors.Is(err, errNoCapacity) && q.canEvictFor(parts) {
+		for errors.Is(err, errNoCapacity) {
 			e, ok := q.evictFor(parts, full)
 			if !ok {
 				break

@@ -156,16 +156,15 @@ func (d *scheduler[T]) pick() *stream[T] {
 // succeeded go first, and failing ones have all consumers that are left.
 func (d *scheduler[T]) first() *fifo[T] {
 	r, f := &d.mu.ready, &d.mu.failing
+	mayFail := f.first != nil && (d.mu.closing || d.failingLimit == 0 || d.mu.busy < d.failingLimit)
 	switch {
-	case f.first == nil || d.failingLimit > 0 && d.mu.busy >= d.failingLimit && !d.mu.closing:
-		f = nil
-	case r.first == nil || !d.mu.closing && f.first.node.turn < r.first.node.turn:
+	case mayFail && (r.first == nil || !d.mu.closing && f.first.node.turn < r.first.node.turn):
 		return f
-	}
-	if r.first == nil {
+	case r.first != nil:
+		return r
+	default:
 		return nil
 	}
-	return r
 }
 
 // expire makes those due whose time is over.

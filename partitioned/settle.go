@@ -88,7 +88,7 @@ func (c *call[T]) awaited(err error, named []bool) (items int64) {
 	var last *completion
 	awaited := false
 	for _, w := range c.waiting {
-		if named != nil && named[w.at] {
+		if len(named) > 0 && named[w.at] {
 			continue
 		}
 		if w.completion != last {

@@ -189,7 +189,7 @@ func (s *stream[T]) mark(c *completion) {
 	if s.state == idle && len(s.flights) == 0 {
 		return
 	}
-	c.add(1)
+	c.add()
 	s.backlog.appendFlush(c)
 	s.moveOn()
 }
@@ -268,7 +268,7 @@ func (s *stream[T]) depart(c *call[T], r cutResult) {
 	s.reserved += r.units
 	for i := range s.flights { // a Flush also waits for what was in flight before it
 		for _, f := range c.flushes {
-			f.add(1)
+			f.add()
 			s.flights[i].flushes = append(s.flights[i].flushes, f)
 		}
 	}

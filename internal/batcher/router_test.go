@@ -36,6 +36,6 @@ func TestStreamsOfARequestExistOnce(t *testing.T) {
 			texts[unsafe.StringData(stream)] = stream
 		}
 		require.NoError(t, s.err)
-		require.Equal(t, keys, len(texts)) // not Len, which would print the texts
+		require.Equal(t, keys, len(texts)) //nolint:testifylint // Len would print the texts
 	}
 }

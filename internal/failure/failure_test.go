@@ -64,7 +64,7 @@ func TestTooLargeIsRecognised(t *testing.T) {
 		"elasticsearch, throttle": {errors.New("flush failed (429): 413 of your friends were served"), false},
 		"splunk_hec":              {consumererror.NewPermanent(errors.New(`HTTP "/services/collector" 413 "Request Entity Too Large"`)), true},
 		"splunk_hec, forbidden":   {consumererror.NewPermanent(errors.New(`HTTP "/services/collector" 403 "Forbidden"`)), false},
-		"kafka, franz-go":         {errors.New("MESSAGE_TOO_LARGE: The request included a message larger than the max message size the server will accept."), true},
+		"kafka, franz-go":         {errors.New("MESSAGE_TOO_LARGE: The request included a message larger than the max message size the server will accept."), true}, //nolint:revive // the broker's words
 		"kafka, sarama":           {errors.New("Failed to deliver 1 messages due to kafka server: Message was too large, server rejected it to avoid allocation error"), true},
 		"kafka, sarama's limit":   {errors.New("kafka: invalid configuration (Attempt to produce message larger than configured Producer.MaxMessageBytes: 1001 > 1000)"), true},
 		"remote write":            {consumererror.NewPermanent(errors.New("remote write returned HTTP status 413 Request Entity Too Large; err = %!w(<nil>): the request is too big")), true},
