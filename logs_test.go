@@ -28,6 +28,26 @@ func TestStartLogsTheSettingsInEffect(t *testing.T) {
 	}
 }
 
+// TestStartLogsEverySetting: whoever reads the log of a Collector knows how it is configured. A new key cannot be forgotten.
+func TestStartLogsEverySetting(t *testing.T) {
+	p := anyLogs.start(t, func(c *Config) {
+		c.Buffer, c.Map.Key, c.Map.LogKeys = bufferMap, mapRecord, []string{"id"}
+		c.SplitOnTooLarge, c.TooLargeErrors = true, []string{"too (big|fat)"}
+		c.WaitTimeout = time.Minute
+	}, nil)
+	fields := p.log.FilterLevelExact(zapcore.InfoLevel).All()[0].ContextMap()
+	for key := range defaults(t) {
+		require.Contains(t, fields, key)
+	}
+	require.Equal(t, time.Minute, fields["wait_timeout"])
+	require.Equal(t, []any{"too (big|fat)"}, fields["too_large_errors"])
+	require.Equal(t, []any{"id"}, fields["map.log_keys"])
+
+	p = anyLogs.start(t, func(c *Config) { retries(c); c.RetryOnFailure.MaxElapsedTime = time.Hour }, nil)
+	fields = p.log.FilterLevelExact(zapcore.InfoLevel).All()[0].ContextMap()
+	require.Equal(t, time.Hour, fields["retry_on_failure.max_elapsed_time"])
+}
+
 // TestWhatLastsIsLoggedOnceAMinute: when it begins, and then with how often it happened and to how many items.
 func TestWhatLastsIsLoggedOnceAMinute(t *testing.T) {
 	for name, test := range map[string]struct {

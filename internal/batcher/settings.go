@@ -59,21 +59,42 @@ func (s *Settings) fields() []zap.Field {
 	if trigger.Items == partitioned.NoTrigger {
 		trigger.Items = 0
 	}
-	buffer := "queue"
-	if s.Map != nil {
-		buffer = "map"
-	}
-	return []zap.Field{
+	fields := []zap.Field{
 		zap.Duration("timeout", s.Timeout),
 		zap.Int("send_batch_size", trigger.Items), zap.Int("send_batch_max_size", s.MaxBatchSize.Items),
 		zap.Int("send_batch_size_bytes", trigger.Bytes), zap.Int("send_batch_max_size_bytes", s.MaxBatchSize.Bytes),
 		zap.Strings("metadata_keys", s.MetadataKeys), zap.Strings("resource_keys", s.ResourceKeys), zap.Int("metadata_cardinality_limit", s.MaxKeys),
 		zap.Int("partitions", s.Partitions), zap.Int("num_consumers", s.Consumers),
-		zap.String("sizer", s.sizer()), zap.Int64("queue_size", s.Capacity), zap.Int64("queue_size_per_key", s.KeyCapacity), zap.Duration("stalled_key_timeout", s.StallTimeout),
-		zap.Bool("block_on_overflow", s.Overflow == partitioned.Wait), zap.Bool("wait_for_result", s.WaitForResult),
-		zap.Bool("retry_on_failure", s.Retry.Enabled), zap.Bool("split_on_too_large", s.SplitOnTooLarge),
-		zap.Duration("export_timeout", s.ExportTimeout), zap.Duration("shutdown_timeout", s.ShutdownTimeout),
-		zap.String("buffer", buffer),
+		zap.String("sizer", s.sizer()), zap.Int64("queue_size", s.Capacity), zap.Int64("queue_size_per_key", s.KeyCapacity),
+		zap.Duration("stalled_key_timeout", s.StallTimeout),
+		zap.Bool("block_on_overflow", s.Overflow == partitioned.Wait), zap.Duration("wait_timeout", s.WaitTimeout),
+		zap.Bool("wait_for_result", s.WaitForResult), zap.Duration("export_timeout", s.ExportTimeout),
+		zap.Bool("retry_on_failure", s.Retry.Enabled),
+		zap.Bool("split_on_too_large", s.SplitOnTooLarge), zap.Stringers("too_large_errors", s.TooLargeErrors),
+		zap.Bool("split_on_rejected", s.SplitOnRejected),
+		zap.Duration("shutdown_timeout", s.ShutdownTimeout),
+	}
+	if s.Retry.Enabled {
+		fields = append(fields, zap.Duration("retry_on_failure.initial_interval", s.Retry.InitialInterval),
+			zap.Duration("retry_on_failure.max_interval", s.Retry.MaxInterval),
+			zap.Duration("retry_on_failure.max_elapsed_time", s.Retry.MaxElapsedTime))
+	}
+	return append(fields, s.Map.fields()...)
+}
+
+// fields are the settings of the buffer, in the words of the configuration.
+func (m *Map) fields() []zap.Field {
+	switch {
+	case m == nil:
+		return []zap.Field{zap.String("buffer", "queue")}
+	case !m.Records:
+		return []zap.Field{zap.String("buffer", "map"), zap.String("map.key", "resource")}
+	default:
+		return []zap.Field{
+			zap.String("buffer", "map"), zap.String("map.key", "record"),
+			zap.Strings("map.log_keys", m.LogKeys), zap.String("map.log_version", m.LogVersion),
+			zap.Duration("map.remember", m.Remember), zap.Int("map.remember_limit", m.RememberLimit),
+		}
 	}
 }
 
