@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Map what a map holds, and what becomes of an equal key. Only with buffer map.
+// Map settings of the map. Needs buffer map.
 type Map struct {
-	// Hold each resource once, with all that arrives for it, or each record, of which the newest stays; resource or record.
+	// What is held once. With resource, each resource, with all telemetry that arrives for it. With record, each span, series or log record, of which the newest stays.
 	Key string `mapstructure:"key"`
-	// Attributes whose values are the identity of a log record, with key record. Of the record, else of the resource.
+	// Attributes of a log record, else of its resource, whose values tell log records apart. Needs map.key record.
 	LogKeys []string `mapstructure:"log_keys,omitempty"`
-	// Attribute that is the version of a log record; an integer, a double without a fraction, or decimal text of an integer, from -2^32 to 2^64 - 1. Empty is its time.
+	// Attribute that is the version of a log record. It is an integer, a double without a fraction, or decimal text of an integer, from -2^32 to 2^64 - 1; anything else is no version. Empty means that the version is the time of the record.
 	LogVersion string `mapstructure:"log_version"`
-	// For how long after a flush the version of a record is remembered, so that an older one is superseded. 0 is not at all.
+	// How long the version of a record is remembered after its delivery, so that an older record is superseded then too. 0 means not at all.
 	Remember time.Duration `mapstructure:"remember"`
-	// Most versions that are remembered; beyond it those that were flushed first are forgotten.
+	// Most versions that are remembered. Beyond it those that were delivered first are forgotten.
 	RememberLimit int64 `mapstructure:"remember_limit"`
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -37,55 +37,55 @@ func NewDefaultMap() Map {
 
 // Config of the partitionedbuffer processor. The first five keys are those of the batch processor.
 type Config struct {
-	// Wait when there is no room. Otherwise refuse with a retryable error.
+	// Whether callers wait when there is no capacity. Otherwise they get a retryable error.
 	BlockOnOverflow bool `mapstructure:"block_on_overflow"`
-	// What holds the pending batch, queue or map. A map holds once what arrives twice.
+	// Where requests wait. queue sends everything as it came; map holds once what arrives twice.
 	Buffer string `mapstructure:"buffer"`
-	// Deadline of one call of the next consumer. 0 is none.
+	// Deadline of one call of the next consumer. 0 means none.
 	ExportTimeout time.Duration `mapstructure:"export_timeout"`
-	// What a map holds, and what becomes of an equal key. Only with buffer map.
+	// Settings of the map. Needs buffer map.
 	Map Map `mapstructure:"map"`
-	// Most combinations of metadata_keys and resource_keys values with something pending at a time. 0 is no limit.
+	// Most keys that may have something pending at a time. A request with one more gets a retryable error. 0 means no limit.
 	MetadataCardinalityLimit int64 `mapstructure:"metadata_cardinality_limit"`
-	// Client metadata keys; each combination of their values is batched by itself. Case-insensitive.
+	// Client metadata whose values are the key. Each key is batched by itself. Names are case-insensitive.
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`
-	// Calls of the next consumer at once. 0 is automatic, the number of partitions, or 10 with metadata_keys or resource_keys.
+	// Most calls of the next consumer at once. 0 means automatic, which is 10 with metadata_keys or resource_keys, else the number of partitions.
 	NumConsumers int64 `mapstructure:"num_consumers"`
-	// Without keys, lanes that telemetry is spread over by resource, each in order. Above 1 only without metadata_keys and resource_keys.
+	// Number of partitions that telemetry is spread over by its resource. Each keeps its order. It must be 1 with metadata_keys or resource_keys.
 	Partitions int64 `mapstructure:"partitions"`
-	// Capacity in units of sizer. A request is admitted while less than this is pending. 0 is automatic.
+	// Capacity, in the unit of sizer. A request is admitted while less than this is pending. 0 means automatic.
 	QueueSize int64 `mapstructure:"queue_size"`
-	// Upper bound of what one combination of metadata_keys and resource_keys values has pending, in units of sizer; the lower of this and its share of queue_size holds. 0 is only the share. Needs one of them.
+	// Most that one key may have pending, in the unit of sizer. The lower of this and its share of queue_size holds. 0 means only the share. Needs metadata_keys or resource_keys.
 	QueueSizePerKey int64 `mapstructure:"queue_size_per_key"`
-	// Resource attributes; each combination of their values is batched by itself, within one request too. The values join the client metadata of the batch, under the attribute's name in lower case.
+	// Resource attributes whose values are part of the key. A request with several keys is taken apart. The values join the client metadata of the batch, under the attribute's name in lower case.
 	ResourceKeys []string `mapstructure:"resource_keys,omitempty"`
-	// Send again what failed, unless the error is permanent. Off by default.
+	// Whether and when what failed is sent again. Permanent errors are final. Off by default.
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
-	// Most items in a batch; larger requests are split. 0 is no limit.
+	// Most items in a batch. Larger requests are split. 0 means no limit.
 	SendBatchMaxSize int64 `mapstructure:"send_batch_max_size"`
-	// Most bytes in a batch, as encoded OTLP protobuf, exactly; larger requests are split, down to a single item. 0 is no limit.
+	// Most bytes in a batch, as encoded OTLP protobuf. Larger requests are split, down to single items. 0 means no limit.
 	SendBatchMaxSizeBytes int64 `mapstructure:"send_batch_max_size_bytes"`
-	// Number of items (spans, metric data points, log records, profile samples) that triggers a flush. 0 sends each request at once, or in a map is no such trigger. With map key record the default is 0.
+	// Items (spans, metric data points, log records, profile samples) that trigger a flush. 0 means that each request is sent at once, and with buffer map that there is no trigger in items. With map.key record the default is 0.
 	SendBatchSize int64 `mapstructure:"send_batch_size"`
-	// Bytes, as encoded OTLP protobuf, that trigger a flush; whichever of the two sizes is reached first. 0 is no such trigger.
+	// Bytes, as encoded OTLP protobuf, that trigger a flush. The first of the two sizes that is reached counts. 0 means no trigger in bytes.
 	SendBatchSizeBytes int64 `mapstructure:"send_batch_size_bytes"`
-	// Bound of the drain at shutdown; what is left then is dropped and counted.
+	// Longest time that Shutdown may take. What is left then is dropped and counted.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
-	// Unit of queue_size and queue_size_per_key, items, requests or bytes (as encoded OTLP protobuf).
+	// Unit of queue_size and queue_size_per_key. It is items, requests, or bytes (as encoded OTLP protobuf).
 	Sizer string `mapstructure:"sizer"`
-	// When a batch is answered to hold bad data, send its halves until the bad items are alone. Only they are dropped or returned.
+	// Whether a batch that the backend calls bad is sent again in halves, until the bad items are alone. Only they are dropped or returned.
 	SplitOnRejected bool `mapstructure:"split_on_rejected"`
-	// When a batch is answered to be too large, send its halves, down to single items.
+	// Whether a batch that the backend calls too large is sent again in halves, down to single items.
 	SplitOnTooLarge bool `mapstructure:"split_on_too_large"`
-	// After this time without anything forwarded, a full key no longer holds up requests with other keys that work; its part is dropped and counted. 0 is never. At least the max_interval of retry_on_failure unless it is set.
+	// After this time without anything forwarded, a full key no longer holds up requests with other keys that work. Its part is dropped and counted. 0 means never. Unless set, it is at least the max_interval of retry_on_failure.
 	StalledKeyTimeout time.Duration `mapstructure:"stalled_key_timeout"`
-	// Longest wait of an item for its flush, while a consumer is free. 0 sends each request at once.
+	// Longest wait for a flush while a consumer is free, counted from the oldest item. 0 means that each request is sent at once.
 	Timeout time.Duration `mapstructure:"timeout"`
-	// Regular expressions for answers that mean that a batch is too large, in addition to the known ones. Only with split_on_too_large.
+	// Regular expressions for answers that mean that a batch is too large, in addition to the known ones. Needs split_on_too_large.
 	TooLargeErrors []string `mapstructure:"too_large_errors,omitempty"`
-	// Return from each call when its data was delivered, with its own error. Otherwise when it was accepted.
+	// Whether a call returns when its data was delivered, with its own error. Otherwise it returns when the data is accepted.
 	WaitForResult bool `mapstructure:"wait_for_result"`
-	// Longest wait of a caller for room and for its result together, then a retryable error. 0 is as long as its context.
+	// Longest wait of a caller for capacity and for its result together. Then it gets a retryable error. 0 means as long as its context.
 	WaitTimeout time.Duration `mapstructure:"wait_timeout"`
 	// prevent unkeyed literal initialization
 	_ struct{}

@@ -125,7 +125,7 @@ func TestHealthWhileCallersWaitForLong(t *testing.T) {
 		require.Empty(t, h.told())
 		time.Sleep(longWait + 1)
 		require.Equal(t, []componentstatus.Status{ill}, h.told())
-		require.ErrorContains(t, h.events[0].Err(), "waiting for room")
+		require.ErrorContains(t, h.events[0].Err(), "waiting for capacity")
 		time.Sleep(time.Minute)
 		require.Equal(t, []componentstatus.Status{ill}, h.told())
 		close(gate)

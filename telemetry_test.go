@@ -109,7 +109,7 @@ func TestMetricsAddUp(t *testing.T) {
 				metadatatest.AssertEqualProcessorPartitionedbufferBatchesInFlight(t, tt, number[int64](k.name, 0), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferMetadataCardinality(t, tt, number[int64](k.name, 0), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferCallersWaiting(t, tt, number[int64](k.name, 0), values...)
-				metadatatest.AssertEqualProcessorPartitionedbufferRoomWaitTime(t, tt, number(k.name, 0.0), values...)
+				metadatatest.AssertEqualProcessorPartitionedbufferCapacityWaitTime(t, tt, number(k.name, 0.0), values...)
 				// What failed was not sent, so no size and no trigger.
 				metadatatest.AssertEqualProcessorPartitionedbufferBatchSizeTriggerSend(t, tt, number[int64](k.name, 3), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferTimeoutTriggerSend(t, tt, number[int64](k.name, 2), values...)
@@ -156,7 +156,7 @@ func TestWaitForRoomIsMeasured(t *testing.T) {
 		close(gate)
 		synctest.Wait()
 		metadatatest.AssertEqualProcessorPartitionedbufferCallersWaiting(t, p.telemetry, number[int64]("logs", 0), values...)
-		metadatatest.AssertEqualProcessorPartitionedbufferRoomWaitTime(t, p.telemetry, number("logs", 3.0), values...)
+		metadatatest.AssertEqualProcessorPartitionedbufferCapacityWaitTime(t, p.telemetry, number("logs", 3.0), values...)
 	})
 }
 

@@ -94,7 +94,7 @@ var rows = []row{
 			"Callers that wait", "Now: Consume calls that wait for capacity. Average: seconds waited in each second, counted when a wait ends.", "short",
 			[]query{
 				{pipeline + " now", total("#callers_waiting")},
-				{pipeline + " average", rate("#room_wait_time")},
+				{pipeline + " average", rate("#capacity_wait_time")},
 			},
 		},
 	}},

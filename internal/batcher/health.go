@@ -15,11 +15,11 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
-// longWait is how long a caller has to wait for room to be a matter of health, and how often somebody looks for that.
+// longWait is how long a caller has to wait for capacity to be a matter of health, and how often somebody looks for that.
 const longWait = 5 * time.Second
 
 // health tells the host that something is wrong, a recoverable error, and when nothing is any more: while deliveries fail, and
-// while callers wait for room for long. It tells changes only.
+// while callers wait long for capacity. It tells changes only.
 //
 // While all is well a delivery costs it two atomic loads. Who waits for long is looked up by a timer, that runs while there is
 // something to deliver, and not by those who wait.
@@ -122,7 +122,7 @@ func (h *health) report() {
 	for !h.mu.ended {
 		err := h.mu.failing
 		if h.mu.waits > 0 {
-			err = errors.Join(err, fmt.Errorf("a caller has been waiting for room for %v", h.mu.waits.Round(time.Second)))
+			err = errors.Join(err, fmt.Errorf("a caller has been waiting for capacity for %v", h.mu.waits.Round(time.Second)))
 		}
 		if h.mu.told == (err != nil) {
 			return

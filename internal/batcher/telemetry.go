@@ -78,7 +78,7 @@ type observed struct {
 func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() partitioned.Stats) error {
 	t.stats.Store(&stats)
 	all := t.observed(cfg)
-	waited, oldest, fill := t.builder.ProcessorPartitionedbufferRoomWaitTime, t.builder.ProcessorPartitionedbufferOldestItemAge, t.builder.ProcessorPartitionedbufferFullestKeyFill
+	waited, oldest, fill := t.builder.ProcessorPartitionedbufferCapacityWaitTime, t.builder.ProcessorPartitionedbufferOldestItemAge, t.builder.ProcessorPartitionedbufferFullestKeyFill
 	instruments := []metric.Observable{waited, oldest, fill}
 	for i := range all {
 		instruments = append(instruments, all[i].instrument)

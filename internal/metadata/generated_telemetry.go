@@ -36,6 +36,7 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferBatchSizeTriggerSend     metric.Int64Counter
 	ProcessorPartitionedbufferBatchesInFlight          metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferCallersWaiting           metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferCapacityWaitTime         metric.Float64ObservableCounter
 	ProcessorPartitionedbufferConsumers                metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferConsumersBusy            metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferFullestKeyFill           metric.Float64ObservableGauge
@@ -54,7 +55,6 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferQueueCapacity            metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferQueueSize                metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferRememberedVersions       metric.Int64ObservableUpDownCounter
-	ProcessorPartitionedbufferRoomWaitTime             metric.Float64ObservableCounter
 	ProcessorPartitionedbufferSendDuration             metric.Float64Histogram
 	ProcessorPartitionedbufferSendFailedBatches        metric.Int64Counter
 	ProcessorPartitionedbufferSendFailedItems          metric.Int64Counter
@@ -123,6 +123,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferCallersWaitin
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferCallersWaiting, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferCallersWaiting)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferCapacityWaitTimeCallback sets callback for observable ProcessorPartitionedbufferCapacityWaitTime metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferCapacityWaitTimeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPartitionedbufferCapacityWaitTime, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferCapacityWaitTime)
 	if err != nil {
 		return err
 	}
@@ -402,21 +417,6 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferRememberedVer
 	return nil
 }
 
-// RegisterProcessorPartitionedbufferRoomWaitTimeCallback sets callback for observable ProcessorPartitionedbufferRoomWaitTime metric.
-func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferRoomWaitTimeCallback(cb metric.Float64Callback) error {
-	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		cb(ctx, &observerFloat64{inst: builder.ProcessorPartitionedbufferRoomWaitTime, obs: o})
-		return nil
-	}, builder.ProcessorPartitionedbufferRoomWaitTime)
-	if err != nil {
-		return err
-	}
-	builder.mu.Lock()
-	defer builder.mu.Unlock()
-	builder.registrations = append(builder.registrations, reg)
-	return nil
-}
-
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -457,13 +457,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ProcessorIncomingItems, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_incoming_items",
-		metric.WithDescription("Number of items that the processor accepted, under the name that processors have it by. [Alpha]"),
+		metric.WithDescription("Number of items that the processor accepted. The name is the same for all processors. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorOutgoingItems, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_outgoing_items",
-		metric.WithDescription("Number of items that the next consumer took, under the name that processors have it by. [Alpha]"),
+		metric.WithDescription("Number of items that the next consumer took. The name is the same for all processors. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
@@ -490,7 +490,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferBatchSizeTriggerSend, err = builder.meter.Int64Counter(
 		"otelcol_processor_partitionedbuffer_batch_size_trigger_send",
-		metric.WithDescription("Number of batches sent because they reached a size. [Alpha]"),
+		metric.WithDescription("Number of batches that were sent because they reached a size. [Alpha]"),
 		metric.WithUnit("{batch}"),
 	)
 	errs = errors.Join(errs, err)
@@ -506,6 +506,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{caller}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferCapacityWaitTime, err = builder.meter.Float64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_capacity_wait_time",
+		metric.WithDescription("Sum of the times that callers waited for capacity. A wait is counted when it ends. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferConsumers, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_consumers",
 		metric.WithDescription("Number of consumers, each of which calls the next consumer with one batch at a time. [Alpha]"),
@@ -514,25 +520,25 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferConsumersBusy, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_consumers_busy",
-		metric.WithDescription("Number of consumers that are at work at the moment. [Alpha]"),
+		metric.WithDescription("Number of consumers that have a batch at the moment. [Alpha]"),
 		metric.WithUnit("{consumer}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferFullestKeyFill, err = builder.meter.Float64ObservableGauge(
 		"otelcol_processor_partitionedbuffer_fullest_key_fill",
-		metric.WithDescription("What the key that holds most has pending, as a part of what a key may hold now. From 1 on it is full. Without keys it is that of a partition. [Alpha]"),
+		metric.WithDescription("What the fullest key has pending, divided by what a key may hold now. From 1 on that key is full. Without keys, the same for partitions. [Alpha]"),
 		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsAccepted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_accepted",
-		metric.WithDescription("Number of items accepted. At rest it is the sum of those forwarded, returned, dropped and pending. [Alpha]"),
+		metric.WithDescription("Number of items that the processor accepted. It is the sum of those pending, forwarded, returned, superseded and dropped. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsDropped, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_dropped",
-		metric.WithDescription("Number of items accepted and then given up, as the next consumer failed and nobody waited for them (error), the drain at shutdown took too long (shutdown), their key has stalled (stalled), or they made room for newer ones (overflow). [Alpha]"),
+		metric.WithDescription("Number of items that were accepted and then given up. Reasons: the next consumer failed and no caller waits for the result (error); the drain did not end in time (shutdown); their key has stalled (stalled); they gave way to newer items (overflow). [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
@@ -544,80 +550,74 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsOversized, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_oversized",
-		metric.WithDescription("Number of items that were sent alone, since each of them is larger than a batch may be. [Alpha]"),
+		metric.WithDescription("Number of items that are larger than a batch may be. Each is sent alone, or with the items of its resource if that is what is too large. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsPending, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_items_pending",
-		metric.WithDescription("Number of items accepted and not settled yet. [Alpha]"),
+		metric.WithDescription("Number of items that were accepted and are not settled yet. Calls of the next consumer have some of them. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsRefused, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_refused",
-		metric.WithDescription("Number of items not accepted, as the queue is full (full), or the share of their key (key), as too many keys are pending (keys), the caller gave up waiting for capacity (timeout), or the processor does not run (closed). The caller got an error. [Alpha]"),
+		metric.WithDescription("Number of items that were not accepted. The caller got an error. Reasons: the queue is full (full); their key has used up its share (key); too many keys are pending (keys); the caller gave up waiting for capacity (timeout); the processor does not run (closed). [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsRetried, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_retried",
-		metric.WithDescription("Number of items that are to be sent again, since the next consumer failed or found their batch too large; each time counted. [Alpha]"),
+		metric.WithDescription("Number of items that are sent again, because the next consumer failed or called their batch too large or bad. Each time is counted. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsReturned, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_returned",
-		metric.WithDescription("Number of items that the next consumer did not take, as the caller that waited for them was told. [Alpha]"),
+		metric.WithDescription("Number of items that were accepted and not delivered, and whose caller got an error because it waited for the result. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsSuperseded, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_superseded",
-		metric.WithDescription("Number of items accepted and replaced by a newer record with the same identity. Only with buffer map and key record. [Alpha]"),
+		metric.WithDescription("Number of items that were accepted and replaced by a newer record with the same identity. Only with buffer map and map.key record. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferMetadataCardinality, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_metadata_cardinality",
-		metric.WithDescription("Number of combinations of metadata_keys and resource_keys values with something pending. [Alpha]"),
+		metric.WithDescription("Number of keys (distinct combinations of the values of metadata_keys and resource_keys) that have something pending. [Alpha]"),
 		metric.WithUnit("{combination}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferMetadataCardinalityLimit, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_metadata_cardinality_limit",
-		metric.WithDescription("Most combinations of metadata_keys and resource_keys values that may have something pending. 0 is no limit. [Alpha]"),
+		metric.WithDescription("Most keys that may have something pending. 0 means no limit. [Alpha]"),
 		metric.WithUnit("{combination}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferOldestItemAge, err = builder.meter.Float64ObservableGauge(
 		"otelcol_processor_partitionedbuffer_oldest_item_age",
-		metric.WithDescription("Age of the oldest pending item, in flight included. 0 if nothing is pending. [Alpha]"),
+		metric.WithDescription("Age of the oldest pending item, those in flight included. 0 means that nothing is pending. [Alpha]"),
 		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferQueueCapacity, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_queue_capacity",
-		metric.WithDescription("Capacity, in the unit of the sizer. [Alpha]"),
+		metric.WithDescription("Capacity, in the unit of sizer. [Alpha]"),
 		metric.WithUnit("{unit}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferQueueSize, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_queue_size",
-		metric.WithDescription("What is pending, in the unit of the sizer. [Alpha]"),
+		metric.WithDescription("What is pending, in the unit of sizer. [Alpha]"),
 		metric.WithUnit("{unit}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferRememberedVersions, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_remembered_versions",
-		metric.WithDescription("Number of records whose version is known, of those pending and, with map remember, of those sent before. [Alpha]"),
+		metric.WithDescription("Number of records whose version is known. They are pending, or were delivered within map.remember. [Alpha]"),
 		metric.WithUnit("{version}"),
-	)
-	errs = errors.Join(errs, err)
-	builder.ProcessorPartitionedbufferRoomWaitTime, err = builder.meter.Float64ObservableCounter(
-		"otelcol_processor_partitionedbuffer_room_wait_time",
-		metric.WithDescription("Time that callers waited for capacity, all together, counted when their wait ends. [Alpha]"),
-		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferSendDuration, err = builder.meter.Float64Histogram(
@@ -641,7 +641,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferTimeoutTriggerSend, err = builder.meter.Int64Counter(
 		"otelcol_processor_partitionedbuffer_timeout_trigger_send",
-		metric.WithDescription("Number of batches sent below the size, mostly because the timeout was over. [Alpha]"),
+		metric.WithDescription("Number of batches that were sent below the size, mostly because the timeout was over. [Alpha]"),
 		metric.WithUnit("{batch}"),
 	)
 	errs = errors.Join(errs, err)

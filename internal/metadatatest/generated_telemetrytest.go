@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) processor.Settings {
 func AssertEqualProcessorIncomingItems(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_incoming_items",
-		Description: "Number of items that the processor accepted, under the name that processors have it by. [Alpha]",
+		Description: "Number of items that the processor accepted. The name is the same for all processors. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -40,7 +40,7 @@ func AssertEqualProcessorIncomingItems(t *testing.T, tt *componenttest.Telemetry
 func AssertEqualProcessorOutgoingItems(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_outgoing_items",
-		Description: "Number of items that the next consumer took, under the name that processors have it by. [Alpha]",
+		Description: "Number of items that the next consumer took. The name is the same for all processors. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -101,7 +101,7 @@ func AssertEqualProcessorPartitionedbufferBatchSendSizeBytes(t *testing.T, tt *c
 func AssertEqualProcessorPartitionedbufferBatchSizeTriggerSend(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_batch_size_trigger_send",
-		Description: "Number of batches sent because they reached a size. [Alpha]",
+		Description: "Number of batches that were sent because they reached a size. [Alpha]",
 		Unit:        "{batch}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -146,6 +146,22 @@ func AssertEqualProcessorPartitionedbufferCallersWaiting(t *testing.T, tt *compo
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualProcessorPartitionedbufferCapacityWaitTime(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_partitionedbuffer_capacity_wait_time",
+		Description: "Sum of the times that callers waited for capacity. A wait is counted when it ends. [Alpha]",
+		Unit:        "s",
+		Data: metricdata.Sum[float64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_capacity_wait_time")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualProcessorPartitionedbufferConsumers(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_consumers",
@@ -165,7 +181,7 @@ func AssertEqualProcessorPartitionedbufferConsumers(t *testing.T, tt *componentt
 func AssertEqualProcessorPartitionedbufferConsumersBusy(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_consumers_busy",
-		Description: "Number of consumers that are at work at the moment. [Alpha]",
+		Description: "Number of consumers that have a batch at the moment. [Alpha]",
 		Unit:        "{consumer}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -181,7 +197,7 @@ func AssertEqualProcessorPartitionedbufferConsumersBusy(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferFullestKeyFill(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_fullest_key_fill",
-		Description: "What the key that holds most has pending, as a part of what a key may hold now. From 1 on it is full. Without keys it is that of a partition. [Alpha]",
+		Description: "What the fullest key has pending, divided by what a key may hold now. From 1 on that key is full. Without keys, the same for partitions. [Alpha]",
 		Unit:        "1",
 		Data: metricdata.Gauge[float64]{
 			DataPoints: dps,
@@ -195,7 +211,7 @@ func AssertEqualProcessorPartitionedbufferFullestKeyFill(t *testing.T, tt *compo
 func AssertEqualProcessorPartitionedbufferItemsAccepted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_accepted",
-		Description: "Number of items accepted. At rest it is the sum of those forwarded, returned, dropped and pending. [Alpha]",
+		Description: "Number of items that the processor accepted. It is the sum of those pending, forwarded, returned, superseded and dropped. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -211,7 +227,7 @@ func AssertEqualProcessorPartitionedbufferItemsAccepted(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferItemsDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_dropped",
-		Description: "Number of items accepted and then given up, as the next consumer failed and nobody waited for them (error), the drain at shutdown took too long (shutdown), their key has stalled (stalled), or they made room for newer ones (overflow). [Alpha]",
+		Description: "Number of items that were accepted and then given up. Reasons: the next consumer failed and no caller waits for the result (error); the drain did not end in time (shutdown); their key has stalled (stalled); they gave way to newer items (overflow). [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -243,7 +259,7 @@ func AssertEqualProcessorPartitionedbufferItemsForwarded(t *testing.T, tt *compo
 func AssertEqualProcessorPartitionedbufferItemsOversized(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_oversized",
-		Description: "Number of items that were sent alone, since each of them is larger than a batch may be. [Alpha]",
+		Description: "Number of items that are larger than a batch may be. Each is sent alone, or with the items of its resource if that is what is too large. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -259,7 +275,7 @@ func AssertEqualProcessorPartitionedbufferItemsOversized(t *testing.T, tt *compo
 func AssertEqualProcessorPartitionedbufferItemsPending(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_pending",
-		Description: "Number of items accepted and not settled yet. [Alpha]",
+		Description: "Number of items that were accepted and are not settled yet. Calls of the next consumer have some of them. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -275,7 +291,7 @@ func AssertEqualProcessorPartitionedbufferItemsPending(t *testing.T, tt *compone
 func AssertEqualProcessorPartitionedbufferItemsRefused(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_refused",
-		Description: "Number of items not accepted, as the queue is full (full), or the share of their key (key), as too many keys are pending (keys), the caller gave up waiting for capacity (timeout), or the processor does not run (closed). The caller got an error. [Alpha]",
+		Description: "Number of items that were not accepted. The caller got an error. Reasons: the queue is full (full); their key has used up its share (key); too many keys are pending (keys); the caller gave up waiting for capacity (timeout); the processor does not run (closed). [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -291,7 +307,7 @@ func AssertEqualProcessorPartitionedbufferItemsRefused(t *testing.T, tt *compone
 func AssertEqualProcessorPartitionedbufferItemsRetried(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_retried",
-		Description: "Number of items that are to be sent again, since the next consumer failed or found their batch too large; each time counted. [Alpha]",
+		Description: "Number of items that are sent again, because the next consumer failed or called their batch too large or bad. Each time is counted. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -307,7 +323,7 @@ func AssertEqualProcessorPartitionedbufferItemsRetried(t *testing.T, tt *compone
 func AssertEqualProcessorPartitionedbufferItemsReturned(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_returned",
-		Description: "Number of items that the next consumer did not take, as the caller that waited for them was told. [Alpha]",
+		Description: "Number of items that were accepted and not delivered, and whose caller got an error because it waited for the result. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -323,7 +339,7 @@ func AssertEqualProcessorPartitionedbufferItemsReturned(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferItemsSuperseded(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_superseded",
-		Description: "Number of items accepted and replaced by a newer record with the same identity. Only with buffer map and key record. [Alpha]",
+		Description: "Number of items that were accepted and replaced by a newer record with the same identity. Only with buffer map and map.key record. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -339,7 +355,7 @@ func AssertEqualProcessorPartitionedbufferItemsSuperseded(t *testing.T, tt *comp
 func AssertEqualProcessorPartitionedbufferMetadataCardinality(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_metadata_cardinality",
-		Description: "Number of combinations of metadata_keys and resource_keys values with something pending. [Alpha]",
+		Description: "Number of keys (distinct combinations of the values of metadata_keys and resource_keys) that have something pending. [Alpha]",
 		Unit:        "{combination}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -355,7 +371,7 @@ func AssertEqualProcessorPartitionedbufferMetadataCardinality(t *testing.T, tt *
 func AssertEqualProcessorPartitionedbufferMetadataCardinalityLimit(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_metadata_cardinality_limit",
-		Description: "Most combinations of metadata_keys and resource_keys values that may have something pending. 0 is no limit. [Alpha]",
+		Description: "Most keys that may have something pending. 0 means no limit. [Alpha]",
 		Unit:        "{combination}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -371,7 +387,7 @@ func AssertEqualProcessorPartitionedbufferMetadataCardinalityLimit(t *testing.T,
 func AssertEqualProcessorPartitionedbufferOldestItemAge(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_oldest_item_age",
-		Description: "Age of the oldest pending item, in flight included. 0 if nothing is pending. [Alpha]",
+		Description: "Age of the oldest pending item, those in flight included. 0 means that nothing is pending. [Alpha]",
 		Unit:        "s",
 		Data: metricdata.Gauge[float64]{
 			DataPoints: dps,
@@ -385,7 +401,7 @@ func AssertEqualProcessorPartitionedbufferOldestItemAge(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferQueueCapacity(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_queue_capacity",
-		Description: "Capacity, in the unit of the sizer. [Alpha]",
+		Description: "Capacity, in the unit of sizer. [Alpha]",
 		Unit:        "{unit}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -401,7 +417,7 @@ func AssertEqualProcessorPartitionedbufferQueueCapacity(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferQueueSize(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_queue_size",
-		Description: "What is pending, in the unit of the sizer. [Alpha]",
+		Description: "What is pending, in the unit of sizer. [Alpha]",
 		Unit:        "{unit}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -417,7 +433,7 @@ func AssertEqualProcessorPartitionedbufferQueueSize(t *testing.T, tt *componentt
 func AssertEqualProcessorPartitionedbufferRememberedVersions(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_remembered_versions",
-		Description: "Number of records whose version is known, of those pending and, with map remember, of those sent before. [Alpha]",
+		Description: "Number of records whose version is known. They are pending, or were delivered within map.remember. [Alpha]",
 		Unit:        "{version}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -426,22 +442,6 @@ func AssertEqualProcessorPartitionedbufferRememberedVersions(t *testing.T, tt *c
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_remembered_versions")
-	require.NoError(t, err)
-	metricdatatest.AssertEqual(t, want, got, opts...)
-}
-
-func AssertEqualProcessorPartitionedbufferRoomWaitTime(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
-	want := metricdata.Metrics{
-		Name:        "otelcol_processor_partitionedbuffer_room_wait_time",
-		Description: "Time that callers waited for capacity, all together, counted when their wait ends. [Alpha]",
-		Unit:        "s",
-		Data: metricdata.Sum[float64]{
-			Temporality: metricdata.CumulativeTemporality,
-			IsMonotonic: true,
-			DataPoints:  dps,
-		},
-	}
-	got, err := tt.GetMetric("otelcol_processor_partitionedbuffer_room_wait_time")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -496,7 +496,7 @@ func AssertEqualProcessorPartitionedbufferSendFailedItems(t *testing.T, tt *comp
 func AssertEqualProcessorPartitionedbufferTimeoutTriggerSend(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_timeout_trigger_send",
-		Description: "Number of batches sent below the size, mostly because the timeout was over. [Alpha]",
+		Description: "Number of batches that were sent below the size, mostly because the timeout was over. [Alpha]",
 		Unit:        "{batch}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -36,6 +36,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorPartitionedbufferCapacityWaitTimeCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorPartitionedbufferConsumersCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -108,10 +112,6 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
-	require.NoError(t, tb.RegisterProcessorPartitionedbufferRoomWaitTimeCallback(func(_ context.Context, observer metric.Float64Observer) error {
-		observer.Observe(1)
-		return nil
-	}))
 	tb.ProcessorPartitionedbufferBatchAge.Record(context.Background(), 1)
 	tb.ProcessorPartitionedbufferBatchSendSize.Record(context.Background(), 1)
 	tb.ProcessorPartitionedbufferBatchSendSizeBytes.Record(context.Background(), 1)
@@ -143,6 +143,9 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPartitionedbufferCallersWaiting(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPartitionedbufferCapacityWaitTime(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPartitionedbufferConsumers(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -197,9 +200,6 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPartitionedbufferRememberedVersions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
-		metricdatatest.IgnoreTimestamp())
-	AssertEqualProcessorPartitionedbufferRoomWaitTime(t, testTel,
-		[]metricdata.DataPoint[float64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPartitionedbufferSendDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
