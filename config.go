@@ -126,11 +126,11 @@ func (c *Config) capacity() int64 {
 func (c *Config) unit() partitioned.Unit {
 	switch c.Sizer {
 	case sizerRequests:
-		return partitioned.Requests
+		return partitioned.UnitRequests
 	case sizerBytes:
-		return partitioned.Bytes
+		return partitioned.UnitBytes
 	default:
-		return partitioned.Items
+		return partitioned.UnitItems
 	}
 }
 
@@ -148,7 +148,7 @@ func (c *Config) settings() batcher.Settings {
 		s.KeyCapacity, s.StallTimeout = c.QueueSizePerKey, c.StalledKeyTimeout
 	}
 	if !c.BlockOnOverflow {
-		s.Overflow = partitioned.Refuse
+		s.Overflow = partitioned.OverflowRefuse
 	}
 	for _, text := range c.TooLargeErrors {
 		s.TooLargeErrors = append(s.TooLargeErrors, regexp.MustCompile(text)) // Validate has compiled it once

@@ -253,7 +253,7 @@ func keyedContender(name string) (contender, error) {
 
 func newMap(partitions int) (*partitioned.Map[int64, int64], error) {
 	m, err := partitioned.NewMap(partitioned.MapConfig[int64, int64]{QueueConfig: partitioned.QueueConfig[partitioned.Entry[int64, int64]]{
-		Process: func(context.Context, partitioned.Batch[partitioned.Entry[int64, int64]]) (v partitioned.Verdict[partitioned.Entry[int64, int64]]) {
+		Process: func(context.Context, partitioned.MapBatch[int64, int64]) (v partitioned.MapVerdict[int64, int64]) {
 			return v
 		},
 		Partitions: partitions,

@@ -25,7 +25,7 @@ type settled struct {
 	stalled             int64 // dropped: of a stalled key
 	retried, oversized  int64
 	calls               int64 // batches in flight
-	batches             [Shutdown + 1]int64
+	batches             [ReasonShutdown + 1]int64
 }
 
 // accept books a push.

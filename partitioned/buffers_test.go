@@ -33,7 +33,7 @@ func TestManyBuffers(t *testing.T) {
 					return v
 				},
 				Interval: time.Minute, BatchSize: Weight{Items: 1 + r.IntN(3*bufferSize)},
-				Capacity: int64(1 + r.IntN(8*bufferSize)), Overflow: DropOldest,
+				Capacity: int64(1 + r.IntN(8*bufferSize)), Overflow: OverflowDropOldest,
 			})
 			pushed := 0
 			var flushes sync.WaitGroup
@@ -118,7 +118,7 @@ func TestHolesOfAFullBuffer(t *testing.T) {
 			<-hold
 			return nil
 		}),
-		Interval: time.Hour, BatchSize: Weight{Items: 1 << 30}, Capacity: held + 1, Overflow: DropOldest,
+		Interval: time.Hour, BatchSize: Weight{Items: 1 << 30}, Capacity: held + 1, Overflow: OverflowDropOldest,
 	})
 	if _, err := q.PushResult(bg, 0); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestMapOfManyKeys(t *testing.T) {
 	const keys = 3 * bufferSize
 	var got []Entry[int, int]
 	m, err := NewMap(MapConfig[int, int]{QueueConfig: QueueConfig[Entry[int, int]]{
-		Process: func(_ context.Context, b Batch[Entry[int, int]]) (v Verdict[Entry[int, int]]) {
+		Process: func(_ context.Context, b MapBatch[int, int]) (v MapVerdict[int, int]) {
 			got = append(got, b.Items...)
 			return v
 		},

@@ -119,8 +119,8 @@ func drawChaos(t *rapid.T) *chaos {
 		BatchSize:  Weight{Items: rapid.SampledFrom([]int{0, 1, 7, 40}).Draw(t, "size")},
 		Weigh:      func(t thing) Weight { return Weight{Items: t.to - t.from} },
 		Capacity:   rapid.SampledFrom([]int64{0, 1, 20, 100}).Draw(t, "capacity"),
-		Unit:       rapid.SampledFrom([]Unit{Items, Requests}).Draw(t, "unit"),
-		Overflow:   rapid.SampledFrom([]Overflow{Wait, Refuse, DropOldest}).Draw(t, "overflow"),
+		Unit:       rapid.SampledFrom([]Unit{UnitItems, UnitRequests}).Draw(t, "unit"),
+		Overflow:   rapid.SampledFrom([]Overflow{OverflowWait, OverflowRefuse, OverflowDropOldest}).Draw(t, "overflow"),
 		Whole:      rapid.Bool().Draw(t, "whole"),
 	}
 	if rapid.Bool().Draw(t, "observed") {

@@ -25,7 +25,7 @@ var (
 	// ErrWithdrawn: accepted, and the caller gave up waiting for the result before anything of it was in a batch. Nothing of it
 	// is delivered.
 	ErrWithdrawn = errors.New("partitioned: taken back, as its caller gave up")
-	// ErrEvicted: accepted, and dropped to make room for a newer item, as DropOldest says. Waiting callers get it.
+	// ErrEvicted: accepted, and dropped to make room for a newer item, as OverflowDropOldest says. Waiting callers get it.
 	ErrEvicted = errors.New("partitioned: dropped to make room")
 	// ErrStalled: accepted, and dropped because its key has stalled, as StallTimeout says. Waiting callers get it.
 	ErrStalled = errors.New("partitioned: dropped, its key has stalled")
@@ -65,9 +65,9 @@ type Unit int
 
 // The units of capacity.
 const (
-	Items    Unit = iota // the Items of each pushed item's weight
-	Bytes                // the Bytes of each pushed item's weight
-	Requests             // pushed items, whatever they weigh
+	UnitItems    Unit = iota // the Items of each pushed item's weight
+	UnitBytes                // the Bytes of each pushed item's weight
+	UnitRequests             // pushed items, whatever they weigh
 )
 
 // NoTrigger as a unit of BatchSize: no weight in that unit makes a stream due, so that Interval does.
@@ -78,9 +78,9 @@ type Overflow int
 
 // What happens to a push without capacity.
 const (
-	Wait       Overflow = iota // it waits
-	Refuse                     // it gets ErrFull
-	DropOldest                 // the oldest items are dropped for it
+	OverflowWait       Overflow = iota // it waits
+	OverflowRefuse                     // it gets ErrFull
+	OverflowDropOldest                 // the oldest items are dropped for it
 )
 
 // Reason is why a batch was sent.
@@ -88,11 +88,11 @@ type Reason int
 
 // The reasons for a batch; where several hold, the first of them.
 const (
-	Size     Reason = iota // it reached BatchSize
-	Timeout                // its oldest item had waited for Interval
-	Waiting                // a caller waits for its result or for capacity, and a consumer was free
-	Flush                  // Flush was called
-	Shutdown               // Shutdown was called
+	ReasonSize     Reason = iota // it reached BatchSize
+	ReasonTimeout                // its oldest item had waited for Interval
+	ReasonWaiting                // a caller waits for its result or for capacity, and a consumer was free
+	ReasonFlush                  // Flush was called
+	ReasonShutdown               // Shutdown was called
 )
 
 func (r Reason) String() string {
@@ -105,7 +105,7 @@ type Batch[T any] struct {
 	Items   []T       // in the order of their acceptance. Process may keep the items; it may keep the slice only with Whole
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
-	Oldest  time.Time // when the first of Items came, or earlier where a Rest, DropOldest or a withdrawal moved the ends of batches
+	Oldest  time.Time // when the first of Items came, or earlier where a Rest, OverflowDropOldest or a withdrawal moved the ends of batches
 	Closing bool      // Shutdown has begun: a Rest comes again after at most a quarter of the time that is left
 }
 
@@ -207,9 +207,9 @@ type QueueConfig[T any] struct {
 	// of such a push is accepted and dropped, and counted (Stalled), until Process takes something of it again, or no
 	// other key works any more. Pushes of that key alone wait or are refused as before. 0: never.
 	StallTimeout time.Duration
-	// Overflow is what a push does without capacity: Wait for it, Refuse, or DropOldest. DropOldest drops and counts the
-	// oldest items that are in no batch yet: those of the streams that the push goes to, then those of the stream that
-	// holds most. If to drop all of them would not be enough, it drops none and returns ErrFull. Default: Wait.
+	// Overflow is what a push does without capacity. It waits (the default), is refused, or makes room: OverflowDropOldest
+	// drops and counts the oldest items that are in no batch yet, first those of the streams that the push goes to, then
+	// those of the stream that holds most. If to drop all of them would not be enough, it drops none and returns ErrFull.
 	Overflow Overflow
 
 	// ProcessTimeout is the deadline of the context of one call of Process. 0: none, since only the caller knows what is
@@ -265,10 +265,10 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 			return c, fmt.Errorf("partitioned: %s is negative: %d", f.name, f.value)
 		}
 	}
-	if c.Unit < Items || c.Unit > Requests {
+	if c.Unit < UnitItems || c.Unit > UnitRequests {
 		return c, fmt.Errorf("partitioned: unknown Unit: %d", c.Unit)
 	}
-	if c.Overflow < Wait || c.Overflow > DropOldest {
+	if c.Overflow < OverflowWait || c.Overflow > OverflowDropOldest {
 		return c, fmt.Errorf("partitioned: unknown Overflow: %d", c.Overflow)
 	}
 	if c.Key == nil && c.OrderOnlyByPartition {

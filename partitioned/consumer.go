@@ -119,7 +119,7 @@ func (q *Queue[T]) take(s *stream[T], c *call[T]) bool {
 func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 	p := s.partition
 	p.mu.Lock()
-	if q.reason(s) == Waiting {
+	if q.reason(s) == ReasonWaiting {
 		// The callers whom the last batch released are often about to push again. To let them run first is worth a little:
 		// one batch then stands for many. It is no more than a hint to the scheduler of Go, and nothing depends on it.
 		p.mu.Unlock()
@@ -149,13 +149,13 @@ func (q *Queue[T]) reason(s *stream[T]) Reason {
 	t := q.tuned.Load()
 	switch {
 	case s.backlog.weight.reaches(t.size) || s.inFlush(t):
-		return Size
+		return ReasonSize
 	case q.closing.Load():
-		return Shutdown
+		return ReasonShutdown
 	case s.backlog.urgent > 0 || s.blocked || s.needed:
-		return Waiting
+		return ReasonWaiting
 	default:
-		return Timeout
+		return ReasonTimeout
 	}
 }
 
@@ -169,8 +169,8 @@ func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) bool {
 		c.complete(ErrDropped, nil)
 		return false
 	}
-	if c.batch.Reason == Waiting && len(c.flushes) > 0 && len(c.waiting) == 0 {
-		c.batch.Reason = Flush
+	if c.batch.Reason == ReasonWaiting && len(c.flushes) > 0 && len(c.waiting) == 0 {
+		c.batch.Reason = ReasonFlush
 	}
 	p.mu.cut(int64(c.batch.Weight.Items), int64(r.grown.Items), c.batch.Reason, r.oversized)
 	q.gate.leave(-r.units)

@@ -64,7 +64,7 @@ func TestTimeoutRunsFromTheOldestItem(t *testing.T) {
 			t.Errorf("%v, want %v", got, want)
 		}
 		for i, want := range []int{100, 220, 600} {
-			if got := l.at[i].Sub(begin).Milliseconds(); got != int64(want) || l.batches[i].Reason != Timeout {
+			if got := l.at[i].Sub(begin).Milliseconds(); got != int64(want) || l.batches[i].Reason != ReasonTimeout {
 				t.Errorf("batch %d came at %d for %v, want %d", i, got, l.batches[i].Reason, want)
 			}
 			if age := l.at[i].Sub(l.batches[i].Oldest); age != 100*time.Millisecond {
@@ -205,7 +205,7 @@ func TestRestComesFirstAndParked(t *testing.T) {
 
 // TestRestWhereThereIsNoOrder is a stream of its own: others go on.
 func TestRestWhereThereIsNoOrder(t *testing.T) {
-	for _, unit := range []Unit{Items, Bytes, Requests} {
+	for _, unit := range []Unit{UnitItems, UnitBytes, UnitRequests} {
 		synctest.Test(t, func(t *testing.T) {
 			l := &recorder{}
 			l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {

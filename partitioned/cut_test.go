@@ -259,7 +259,7 @@ func FuzzCut(f *testing.F) {
 
 // TestHeadHoldsRoom: the same for the head of a split item, whose tail was settled before it.
 func TestHeadHoldsRoom(t *testing.T) {
-	for _, unit := range []Unit{Items, Requests} {
+	for _, unit := range []Unit{UnitItems, UnitRequests} {
 		synctest.Test(t, func(t *testing.T) {
 			first := true
 			var mu sync.Mutex

@@ -10,7 +10,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	queue, map            the public types: NewQueue, Start, Flush; Map's methods
 	push, route           what is known of a push before any lock: weights, hashes, parts
 	admission             the one path of every push                        writes part.stream, part.freed
-	evict                 DropOldest
+	evict                 OverflowDropOldest
 	waitlist              who waits for capacity                            owns waits, waiter, stream.blocked
 	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts

@@ -8,7 +8,7 @@ import "errors"
 // streams that it goes to, else of the stream that holds most. It drops none if to drop all of them would not be enough.
 //
 // It holds the locks of all partitions, so nobody else enters: what it finds out stays true until it has pushed. That is the
-// price of DropOldest, and paid only without capacity.
+// price of OverflowDropOldest, and paid only without capacity.
 func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *completion) error {
 	var gone []victim[T]
 	for _, p := range q.partitions {

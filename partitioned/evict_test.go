@@ -18,7 +18,7 @@ func TestDropOldestDropsTheOldest(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
 		evicted := map[string]int{}
 		q := start(t, QueueConfig[parcel]{
-			Name: "q", Process: l.process, Key: parcelKey, Partitions: 1, Consumers: 1, Capacity: 9, Overflow: DropOldest,
+			Name: "q", Process: l.process, Key: parcelKey, Partitions: 1, Consumers: 1, Capacity: 9, Overflow: OverflowDropOldest,
 			Observer: &Observer{Evicted: func(queue string, partition, items int) { evicted[fmt.Sprint(queue, partition)] += items }},
 		})
 		push := func(us ...parcel) {
@@ -65,7 +65,7 @@ func TestDropOldestDropsTheOldest(t *testing.T) {
 func TestEvictedCallerIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
-		q := start(t, QueueConfig[parcel]{Process: l.process, Capacity: 3, Overflow: DropOldest})
+		q := start(t, QueueConfig[parcel]{Process: l.process, Capacity: 3, Overflow: OverflowDropOldest})
 		if err := q.Push(bg, parcel{id: 1}); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestEvictedRestWakesNobody(t *testing.T) {
 				}
 				return v
 			},
-			Interval: time.Hour, BatchSize: Weight{Items: 2}, Capacity: 3, Overflow: DropOldest,
+			Interval: time.Hour, BatchSize: Weight{Items: 2}, Capacity: 3, Overflow: OverflowDropOldest,
 		})
 		if err := q.Push(bg, parcel{id: 1}, parcel{id: 2}); err != nil {
 			t.Fatal(err)
@@ -142,7 +142,7 @@ func TestEvictTakesWhatWasSwappedOutFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
 		q := start(t, QueueConfig[parcel]{
-			Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 2}, Capacity: 7, Overflow: DropOldest,
+			Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 2}, Capacity: 7, Overflow: OverflowDropOldest,
 		})
 		push := func(ids ...int) {
 			t.Helper()
@@ -179,7 +179,7 @@ func TestRefusedDropsNothing(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
 		q := start(t, QueueConfig[parcel]{
 			Process: l.process, Key: parcelKey, Partitions: 1, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 4},
-			Capacity: 100, KeyCapacity: 5, Overflow: DropOldest,
+			Capacity: 100, KeyCapacity: 5, Overflow: OverflowDropOldest,
 		})
 		for _, u := range []parcel{{key: "a", n: 4}, {key: "b", n: 1}} {
 			if err := q.Push(bg, u); err != nil {
@@ -205,7 +205,7 @@ func TestRefusedDropsNothing(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
 		q := start(t, QueueConfig[parcel]{
 			Process: l.process, Key: parcelKey, Partitions: 1, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 4},
-			Capacity: 100, KeyCapacity: 5, Overflow: DropOldest,
+			Capacity: 100, KeyCapacity: 5, Overflow: OverflowDropOldest,
 		})
 		for _, u := range []parcel{{key: "a", n: 5}, {key: "b", n: 1}} {
 			if err := q.Push(bg, u); err != nil {
@@ -235,7 +235,7 @@ func TestRestWithoutOrderMakesRoomToo(t *testing.T) {
 			}
 			return v
 		}
-		q := start(t, QueueConfig[parcel]{Process: l.process, Consumers: 2, Capacity: 2, Overflow: DropOldest})
+		q := start(t, QueueConfig[parcel]{Process: l.process, Consumers: 2, Capacity: 2, Overflow: OverflowDropOldest})
 		for id := range 6 {
 			if err := q.Push(bg, parcel{id: id}); err != nil {
 				t.Errorf("%d: %v", id, err)
@@ -297,7 +297,7 @@ func TestDropOldestForEver(t *testing.T) {
 			}
 			return nil
 		}),
-		Interval: time.Hour, BatchSize: Weight{Items: 1 << 20}, Capacity: held + 1, Overflow: DropOldest,
+		Interval: time.Hour, BatchSize: Weight{Items: 1 << 20}, Capacity: held + 1, Overflow: OverflowDropOldest,
 	})
 	if _, err := q.PushResult(bg, new(int)); err != nil {
 		t.Fatal(err)
@@ -332,7 +332,7 @@ func TestEvictedIsTakenFromTheKeyThatIsFull(t *testing.T) {
 		l := &recorder{}
 		q := start(t, QueueConfig[parcel]{
 			Process: l.process, Key: parcelKey, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100},
-			KeyCapacity: 2, Overflow: DropOldest,
+			KeyCapacity: 2, Overflow: OverflowDropOldest,
 		})
 		if err := errors.Join(q.Push(bg, parcel{key: "a", id: 1}), q.Push(bg, parcel{key: "b", id: 2}), q.Push(bg, parcel{key: "b", id: 3}),
 			q.Push(bg, parcel{key: "a", id: 4}, parcel{key: "b", id: 5})); err != nil {
@@ -354,7 +354,7 @@ func TestRefusedByCapacityDropsNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := &recorder{hold: make(chan struct{})}
 			cfg := QueueConfig[parcel]{
-				Process: l.process, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 8}, Capacity: 10, Overflow: DropOldest,
+				Process: l.process, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 8}, Capacity: 10, Overflow: OverflowDropOldest,
 			}
 			if keys {
 				cfg.Key, cfg.Partitions, cfg.Consumers = parcelKey, 1, 1
@@ -393,7 +393,7 @@ func TestRefusedByCapacityDropsNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := &recorder{hold: make(chan struct{})}
 			cfg := QueueConfig[parcel]{
-				Process: l.process, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 12}, Capacity: 10, Overflow: DropOldest,
+				Process: l.process, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 12}, Capacity: 10, Overflow: OverflowDropOldest,
 			}
 			if keys {
 				cfg.Key, cfg.Partitions, cfg.Consumers = parcelKey, 1, 1
@@ -424,7 +424,7 @@ func TestEvictedCallerHurriesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
 		q := start(t, QueueConfig[parcel]{
-			Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 3}, Capacity: 4, Overflow: DropOldest,
+			Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 3}, Capacity: 4, Overflow: OverflowDropOldest,
 		})
 		if err := q.Push(bg, parcel{id: 1}, parcel{id: 2}, parcel{id: 3}); err != nil {
 			t.Fatal(err)
@@ -454,7 +454,7 @@ func TestHeavierValueNeedsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := one(&mapRecorder{})
 		cfg.Weigh = func(e kv) Weight { return Weight{Items: e.Value} }
-		cfg.Capacity, cfg.Overflow = 5, Refuse
+		cfg.Capacity, cfg.Overflow = 5, OverflowRefuse
 		m := startMap(t, cfg)
 		if err := m.Put(bg, "k", 5); err != nil {
 			t.Fatal(err)
@@ -492,7 +492,7 @@ func TestWholeSendsAllThatIsHeld(t *testing.T) {
 				t.Errorf("%v, want %v", got, want)
 			}
 			for _, b := range l.batches {
-				if b.Reason != Size {
+				if b.Reason != ReasonSize {
 					t.Errorf("sent for %v", b.Reason)
 				}
 			}

@@ -43,7 +43,7 @@ func open(cfg scores) *partitioned.Map[string, int] {
 func ExampleMap() {
 	m, err := partitioned.NewMap(partitioned.MapConfig[string, int]{
 		QueueConfig: partitioned.QueueConfig[partitioned.Entry[string, int]]{
-			Process: func(_ context.Context, b partitioned.Batch[partitioned.Entry[string, int]]) (v partitioned.Verdict[partitioned.Entry[string, int]]) {
+			Process: func(_ context.Context, b partitioned.MapBatch[string, int]) (v partitioned.MapVerdict[string, int]) {
 				for _, e := range b.Items {
 					fmt.Println(e.Key, e.Value, "after", e.Updates, "writes")
 				}

@@ -32,7 +32,7 @@ func run(ctx context.Context, addr string) error {
 		Interval:       time.Second,
 		BatchSize:      partitioned.Weight{Items: 1000},
 		Capacity:       100_000,
-		Overflow:       partitioned.Refuse,
+		Overflow:       partitioned.OverflowRefuse,
 		ProcessTimeout: 10 * time.Second,
 	})
 	if err != nil {

@@ -182,7 +182,7 @@ func ExampleQueue_Stats() {
 		Weigh:     func(s string) partitioned.Weight { return partitioned.Weight{Items: 1, Bytes: len(s)} },
 		Interval:  time.Hour,
 		BatchSize: partitioned.Weight{Bytes: 1000},
-		Unit:      partitioned.Bytes,
+		Unit:      partitioned.UnitBytes,
 		Capacity:  4000,
 	})
 	q.Start()
@@ -353,7 +353,7 @@ func ExampleOverflow_dropOldest() {
 		Interval:  time.Hour,
 		BatchSize: partitioned.Weight{Items: 100},
 		Capacity:  3,
-		Overflow:  partitioned.DropOldest,
+		Overflow:  partitioned.OverflowDropOldest,
 	})
 	q.Start()
 	for i := range 5 {

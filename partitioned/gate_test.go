@@ -20,7 +20,7 @@ func TestHugeWeight(t *testing.T) {
 			return v
 		},
 		Weigh:    func(n int) Weight { return Weight{Items: 1, Bytes: n} },
-		Capacity: 10, Unit: Bytes, Overflow: Refuse,
+		Capacity: 10, Unit: UnitBytes, Overflow: OverflowRefuse,
 	})
 	if err := q.Push(bg, math.MaxInt); err != nil {
 		t.Fatal(err)

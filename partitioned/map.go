@@ -20,6 +20,12 @@ type Entry[K comparable, V any] struct {
 	Updates int64 // how often the key was written since its last flush, what was superseded at once not counted; 1 at least
 }
 
+// MapBatch is what Process receives from a Map.
+type MapBatch[K comparable, V any] = Batch[Entry[K, V]]
+
+// MapVerdict is what Process says of a MapBatch.
+type MapVerdict[K comparable, V any] = Verdict[Entry[K, V]]
+
 // NoVersion is for PutNewer of a key that no other write will ever have: it is less than any other version, and it is not
 // remembered.
 const NoVersion = math.MinInt64
@@ -274,12 +280,12 @@ func (m *Map[K, V]) Shutdown(ctx context.Context) error { return m.queue.Shutdow
 
 // depart returns what remembers the versions of a batch: those of what was delivered. What comes again stays pending. Where
 // something failed, or was left out, nobody can tell what it was, and none is remembered: its repetition is sent.
-func (m *Map[K, V]) depart(s *stream[Entry[K, V]], items []Entry[K, V]) func(*Verdict[Entry[K, V]]) {
+func (m *Map[K, V]) depart(s *stream[Entry[K, V]], items []Entry[K, V]) func(*MapVerdict[K, V]) {
 	keys := make([]K, len(items)) // items will be the callee's
 	for i := range items {
 		keys[i] = items[i].Key
 	}
-	return func(v *Verdict[Entry[K, V]]) {
+	return func(v *MapVerdict[K, V]) {
 		again := make(map[K]struct{}, len(v.Rest))
 		for i := range v.Rest {
 			again[v.Rest[i].Key] = struct{}{}

@@ -163,7 +163,7 @@ func TestHolesCloseUp(t *testing.T) {
 		const n = 500
 		r := &mapRecorder{}
 		cfg := one(r)
-		cfg.Capacity, cfg.Overflow = n+1, DropOldest
+		cfg.Capacity, cfg.Overflow = n+1, OverflowDropOldest
 		hold := make(chan struct{})
 		r.answer = func(Batch[kv]) (v Verdict[kv]) {
 			<-hold

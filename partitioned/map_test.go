@@ -315,7 +315,7 @@ func TestSupersededReleasesItsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
 		cfg := MapConfig[string, string]{QueueConfig: QueueConfig[Entry[string, string]]{
-			Process: func(ctx context.Context, _ Batch[Entry[string, string]]) (v Verdict[Entry[string, string]]) {
+			Process: func(ctx context.Context, _ MapBatch[string, string]) (v MapVerdict[string, string]) {
 				<-hold
 				return v
 			},
@@ -556,7 +556,7 @@ func TestFullMapTakesWhatIsNoHeavier(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := startMap(t, MapConfig[string, int]{QueueConfig: QueueConfig[Entry[string, int]]{
 				Process: Plain(func(context.Context, []Entry[string, int]) error { return nil }),
-				Weigh:   weigh, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100}, Capacity: 4, Overflow: Refuse,
+				Weigh:   weigh, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100}, Capacity: 4, Overflow: OverflowRefuse,
 			}})
 			if err := m.PutAll(bg, Entry[string, int]{Key: "a", Value: 2}, Entry[string, int]{Key: "b", Value: 2}); err != nil {
 				t.Fatal(err)

@@ -113,7 +113,7 @@ func TestEveryVersionIsForgottenInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &mapRecorder{}
 		cfg := one(r)
-		cfg.Remember, cfg.Capacity, cfg.Overflow = time.Minute, 4, DropOldest
+		cfg.Remember, cfg.Capacity, cfg.Overflow = time.Minute, 4, OverflowDropOldest
 		cfg.MaxBatchSize, cfg.BatchSize = Weight{Items: 1}, Weight{Bytes: 1}
 		hold := make(chan struct{})
 		r.answer = func(Batch[kv]) Verdict[kv] {
@@ -326,7 +326,7 @@ func TestAlwaysNewerReplacesWhatIsHeld(t *testing.T) {
 }
 
 // TestDroppedVersionIsNotRemembered, so its repetition, which heals the loss, is sent: after a failure, after the last attempt, and
-// after DropOldest.
+// after OverflowDropOldest.
 func TestDroppedVersionIsNotRemembered(t *testing.T) {
 	for name, c := range map[string]struct {
 		first    func(Batch[kv]) Verdict[kv]
@@ -337,7 +337,7 @@ func TestDroppedVersionIsNotRemembered(t *testing.T) {
 			return Verdict[kv]{Err: errTest, Taken: 1}
 		}},
 		"panicked": {first: func(Batch[kv]) Verdict[kv] { panic("no") }},
-		"evicted":  {overflow: DropOldest},
+		"evicted":  {overflow: OverflowDropOldest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -350,12 +350,12 @@ func TestDroppedVersionIsNotRemembered(t *testing.T) {
 				}
 				cfg := one(r)
 				cfg.Remember, cfg.Overflow = time.Hour, c.overflow
-				if c.overflow == DropOldest {
+				if c.overflow == OverflowDropOldest {
 					cfg.Capacity = 1
 				}
 				m := startMap(t, cfg)
 				m.PutNewer(bg, "k", 1, 5)
-				if c.overflow == DropOldest {
+				if c.overflow == OverflowDropOldest {
 					m.PutNewer(bg, "other", 1, 5)
 				}
 				m.Flush(bg)
@@ -443,7 +443,7 @@ func TestEvictedVersionWhileAnOlderIsInFlight(t *testing.T) {
 			return v
 		}
 		cfg := one(r)
-		cfg.Remember, cfg.Capacity, cfg.Overflow = time.Hour, 2, DropOldest
+		cfg.Remember, cfg.Capacity, cfg.Overflow = time.Hour, 2, OverflowDropOldest
 		m := startMap(t, cfg)
 		m.PutNewer(bg, "k", 1, 5)
 		go m.Flush(bg)
@@ -496,11 +496,11 @@ func TestKeysThatEqualNothing(t *testing.T) {
 		sent := 0
 		m, err := NewMap(MapConfig[float64, int]{
 			QueueConfig: QueueConfig[Entry[float64, int]]{
-				Process: func(_ context.Context, b Batch[Entry[float64, int]]) (v Verdict[Entry[float64, int]]) {
+				Process: func(_ context.Context, b MapBatch[float64, int]) (v MapVerdict[float64, int]) {
 					sent += len(b.Items)
 					return v
 				},
-				Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 1 << 20}, Capacity: 100, Overflow: DropOldest,
+				Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 1 << 20}, Capacity: 100, Overflow: OverflowDropOldest,
 			},
 			Remember: time.Hour, MaxRemembered: 10,
 		})

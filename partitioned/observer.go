@@ -22,7 +22,7 @@ type Observer struct {
 	// is over.
 	BatchOverdue func(BatchInfo)
 
-	// Evicted is called when DropOldest has dropped items.
+	// Evicted is called when OverflowDropOldest has dropped items.
 	Evicted func(queue string, partition int, items int)
 
 	// Waiting is called when a push begins to wait for capacity. key: of the stream that is full; "": the whole is.

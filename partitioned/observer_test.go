@@ -185,7 +185,7 @@ func TestHungCallIsReportedAndStopsNobodyElse(t *testing.T) {
 		w := newWitness()
 		hang := make(chan struct{})
 		q := start(t, QueueConfig[parcel]{
-			Key: parcelKey, Consumers: 2, Capacity: 6, Overflow: Refuse, Observer: &w.Observer, ProcessTimeout: time.Second,
+			Key: parcelKey, Consumers: 2, Capacity: 6, Overflow: OverflowRefuse, Observer: &w.Observer, ProcessTimeout: time.Second,
 			Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
 				if b.Key == "hangs" {
 					<-hang // whatever its context says
@@ -278,7 +278,7 @@ func TestObserverMayCallTheQueue(t *testing.T) {
 				time.Sleep(time.Minute)
 				return ctx.Err()
 			}),
-			Interval: time.Second, BatchSize: Weight{Items: 1}, Capacity: 2, Overflow: DropOldest, ProcessTimeout: time.Second,
+			Interval: time.Second, BatchSize: Weight{Items: 1}, Capacity: 2, Overflow: OverflowDropOldest, ProcessTimeout: time.Second,
 			Observer: &Observer{
 				PartitionStart: func(string, int) { use("start") },
 				PartitionStop:  func(string, int, int64) { use("stop") },

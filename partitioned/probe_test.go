@@ -17,7 +17,7 @@ func TestProbeIsForKeysThatHaveBeenFull(t *testing.T) {
 		r.hold = make(chan struct{})
 		q := start(t, QueueConfig[parcel]{
 			Process: r.process, Key: parcelKey, Consumers: 1, Interval: time.Hour, BatchSize: Weight{Items: 5},
-			Capacity: 100, KeyCapacity: 5, Overflow: Refuse, StallTimeout: time.Minute,
+			Capacity: 100, KeyCapacity: 5, Overflow: OverflowRefuse, StallTimeout: time.Minute,
 		})
 		for range 5 {
 			if err := q.Push(bg, parcel{key: "stuck"}); err != nil {

@@ -102,8 +102,8 @@ func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *me
 			q.scheduler.press()
 		}
 		switch q.cfg.Overflow {
-		case Refuse:
-		case DropOldest:
+		case OverflowRefuse:
+		case OverflowDropOldest:
 			err = q.evictAndPush(parts, items, m, c)
 		default:
 			w := q.newWaiter(parts, items, m, c)

@@ -186,7 +186,7 @@ func TestBulkPushIsAllOrNothing(t *testing.T) {
 			for _, partitions := range []int{1, 7} {
 				l := &recorder{}
 				cfg := c.cfg
-				cfg.Process, cfg.Key, cfg.Weigh, cfg.Partitions, cfg.Overflow = l.process, parcelKey, weighParcel, partitions, Refuse
+				cfg.Process, cfg.Key, cfg.Weigh, cfg.Partitions, cfg.Overflow = l.process, parcelKey, weighParcel, partitions, OverflowRefuse
 				cfg.Interval, cfg.BatchSize = time.Hour, Weight{Items: 1000}
 				q := start(t, cfg)
 				if err := q.Push(bg, c.before...); err != nil {
@@ -359,7 +359,7 @@ func TestFlushWaitsForWhatIsPending(t *testing.T) {
 			if took := time.Since(begin); took > 2*time.Minute {
 				t.Errorf("it took %v", took)
 			}
-			if st := q.Stats(); consumers == 2 && (st.Batches[Flush] == 0 || st.Batches[Waiting] != 0) {
+			if st := q.Stats(); consumers == 2 && (st.Batches[ReasonFlush] == 0 || st.Batches[ReasonWaiting] != 0) {
 				t.Errorf("%+v", st)
 			}
 			q.Shutdown(bg)

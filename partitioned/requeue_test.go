@@ -173,7 +173,7 @@ func TestTakenOfAFailedBatch(t *testing.T) {
 func TestPushResultTellsRefusalFromResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		q := start(t, QueueConfig[parcel]{Capacity: 1, Overflow: Refuse, Process: func(context.Context, Batch[parcel]) Verdict[parcel] {
+		q := start(t, QueueConfig[parcel]{Capacity: 1, Overflow: OverflowRefuse, Process: func(context.Context, Batch[parcel]) Verdict[parcel] {
 			<-hold
 			return Verdict[parcel]{Err: ErrFull}
 		}})
@@ -235,7 +235,7 @@ func TestLongestWait(t *testing.T) {
 // TestRestHoldsRoomForEachOfItsItems: the queue is not empty while the second item of a Rest is pending, however room is
 // counted.
 func TestRestHoldsRoomForEachOfItsItems(t *testing.T) {
-	for _, unit := range []Unit{Items, Requests} {
+	for _, unit := range []Unit{UnitItems, UnitRequests} {
 		synctest.Test(t, func(t *testing.T) {
 			l := &recorder{}
 			l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {

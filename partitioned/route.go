@@ -195,9 +195,9 @@ func (q *Queue[T]) weigh(item T) Weight {
 func (q *Queue[T]) units(w Weight) int64 {
 	units := 1
 	switch q.cfg.Unit {
-	case Items:
+	case UnitItems:
 		units = w.Items
-	case Bytes:
+	case UnitBytes:
 		units = w.Bytes
 	}
 	return min(max(int64(units), 1), maxUnits>>20)

@@ -344,7 +344,7 @@ func TestShutdownWhilePushing64(t *testing.T) {
 		{"one partition", QueueConfig[parcel]{Capacity: 40}},
 		{"keys", QueueConfig[parcel]{Key: parcelKey, Capacity: 40, KeyCapacity: 7}},
 		{"unordered", QueueConfig[parcel]{Consumers: 3, Capacity: 40}},
-		{"refusing", QueueConfig[parcel]{Capacity: 40, Overflow: Refuse, Partitions: 3}},
+		{"refusing", QueueConfig[parcel]{Capacity: 40, Overflow: OverflowRefuse, Partitions: 3}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const callers, each = 64, 200

@@ -120,7 +120,7 @@ func (q *Queue[T]) Stats() Stats {
 	}
 	if !q.partitions[0].mu.dead {
 		st.Used = q.gate.used()
-		if q.cfg.Unit == Items { // the gate is left after the partition's lock, so it may still have what was just settled
+		if q.cfg.Unit == UnitItems { // the gate is left after the partition's lock, so it may still have what was just settled
 			st.Used = st.Queued + st.InFlight
 		}
 		if n := q.working.Load(); n > 0 {

@@ -70,7 +70,7 @@ func TestBulkWriteAcrossASwapIsWhole(t *testing.T) {
 	var mu sync.Mutex
 	last := map[int]int{} // by key
 	cfg := MapConfig[int, int]{QueueConfig: QueueConfig[Entry[int, int]]{
-		Process: func(_ context.Context, b Batch[Entry[int, int]]) (v Verdict[Entry[int, int]]) {
+		Process: func(_ context.Context, b MapBatch[int, int]) (v MapVerdict[int, int]) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, e := range b.Items {

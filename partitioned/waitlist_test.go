@@ -22,10 +22,10 @@ func TestNobodyWaitsForATimerWhileAConsumerIsFree(t *testing.T) {
 		reason Reason
 		push   func(q *Queue[parcel]) error
 	}{
-		"room":          {QueueConfig[parcel]{Capacity: 10}, Waiting, func(q *Queue[parcel]) error { return q.Push(bg, parcel{}) }},
-		"room of a key": {QueueConfig[parcel]{Key: parcelKey, KeyCapacity: 10}, Waiting, func(q *Queue[parcel]) error { return q.Push(bg, parcel{}) }},
-		"result":        {QueueConfig[parcel]{}, Waiting, func(q *Queue[parcel]) error { return q.PushWait(bg, parcel{}) }},
-		"flush":         {QueueConfig[parcel]{}, Flush, func(q *Queue[parcel]) error { return q.Flush(bg) }},
+		"room":          {QueueConfig[parcel]{Capacity: 10}, ReasonWaiting, func(q *Queue[parcel]) error { return q.Push(bg, parcel{}) }},
+		"room of a key": {QueueConfig[parcel]{Key: parcelKey, KeyCapacity: 10}, ReasonWaiting, func(q *Queue[parcel]) error { return q.Push(bg, parcel{}) }},
+		"result":        {QueueConfig[parcel]{}, ReasonWaiting, func(q *Queue[parcel]) error { return q.PushWait(bg, parcel{}) }},
+		"flush":         {QueueConfig[parcel]{}, ReasonFlush, func(q *Queue[parcel]) error { return q.Flush(bg) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -236,7 +236,7 @@ func TestOfAMapNothingIsTakenBack(t *testing.T) {
 		hold := make(chan struct{})
 		m, err := NewMap(MapConfig[int, int]{
 			QueueConfig: QueueConfig[Entry[int, int]]{
-				Process: func(context.Context, Batch[Entry[int, int]]) (v Verdict[Entry[int, int]]) {
+				Process: func(context.Context, MapBatch[int, int]) (v MapVerdict[int, int]) {
 					<-hold
 					return v
 				},

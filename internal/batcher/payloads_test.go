@@ -46,7 +46,7 @@ func TestRequestIsMeasuredOnce(t *testing.T) {
 		"whole":     {func(s *Settings) { s.Bytes, s.BatchSize.Bytes = true, 1<<20 }, 6},
 		"divided":   {func(s *Settings) { s.Bytes, s.BatchSize.Bytes, s.ResourceKeys = true, 1<<20, []string{"service.name"} }, 6},
 		"one key":   {func(s *Settings) { s.Bytes, s.BatchSize.Bytes, s.ResourceKeys = true, 1<<20, []string{"none"} }, 6},
-		"sizer":     {func(s *Settings) { s.Bytes, s.Unit = true, partitioned.Bytes }, 6},
+		"sizer":     {func(s *Settings) { s.Bytes, s.Unit = true, partitioned.UnitBytes }, 6},
 		"both caps": {func(s *Settings) { s.Bytes, s.MaxBatchSize = true, partitioned.Weight{Items: 8192, Bytes: 1 << 20} }, 6},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -91,7 +91,7 @@ func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]
 // begin starts the span of a batch, and notes what there is to tell of it.
 func (s *sender[P]) begin(ctx context.Context, batch *partitioned.Batch[request[P]], out *outgoing[P]) *sending {
 	c := s.telemetry.begin(s.keys.context(ctx, batch.Key), linksOf(batch.Items))
-	c.items, c.bySize, c.age = out.items, batch.Reason == partitioned.Size, time.Since(batch.Oldest)
+	c.items, c.bySize, c.age = out.items, batch.Reason == partitioned.ReasonSize, time.Since(batch.Oldest)
 	if tries := attemptsOf(batch.Items); tries.before {
 		c.bySize = tries.bySize
 	}

@@ -67,7 +67,7 @@ func (s *Settings) fields() []zap.Field {
 		zap.Int("partitions", s.Partitions), zap.Int("num_consumers", s.Consumers),
 		zap.String("sizer", s.sizer()), zap.Int64("queue_size", s.Capacity), zap.Int64("queue_size_per_key", s.KeyCapacity),
 		zap.Duration("stalled_key_timeout", s.StallTimeout),
-		zap.Bool("block_on_overflow", s.Overflow == partitioned.Wait), zap.Duration("wait_timeout", s.WaitTimeout),
+		zap.Bool("block_on_overflow", s.Overflow == partitioned.OverflowWait), zap.Duration("wait_timeout", s.WaitTimeout),
 		zap.Bool("wait_for_result", s.WaitForResult), zap.Duration("export_timeout", s.ExportTimeout),
 		zap.Bool("retry_on_failure", s.Retry.Enabled),
 		zap.Bool("split_on_too_large", s.SplitOnTooLarge), zap.Stringers("too_large_errors", s.TooLargeErrors),
@@ -100,7 +100,7 @@ func (m *Map) fields() []zap.Field {
 
 // sizer is the unit of the capacities.
 func (s *Settings) sizer() string {
-	return [...]string{partitioned.Items: "items", partitioned.Bytes: "bytes", partitioned.Requests: "requests"}[s.Unit]
+	return [...]string{partitioned.UnitItems: "items", partitioned.UnitBytes: "bytes", partitioned.UnitRequests: "requests"}[s.Unit]
 }
 
 // keyed reports whether batches are made by key.
