@@ -22,7 +22,7 @@ type cutResult struct {
 // than MaxBatchSize, for which the last item is split if it can be. What it makes depends on the entries alone, and not on when
 // they came or were swapped.
 func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
-	if c.whole {
+	if c.adaptive {
 		c.batch.Items = slices.Grow(c.batch.Items, d.len(c.limit.Items))
 	}
 	for run := d.run(); len(run) > 0; run = d.run() {

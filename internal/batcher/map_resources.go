@@ -60,7 +60,7 @@ func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payl
 	mc.Split = m.split
 	mc.Merge = m.gather
 	var err error
-	m.Map, err = partitioned.NewMap(mc)
+	m.Map, err = partitioned.NewUnstartedMap(mc)
 	return m, err
 }
 
