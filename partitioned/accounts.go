@@ -4,7 +4,7 @@ package partitioned
 
 // accounts is what a partition counts, in items. In every snapshot (I1)
 //
-//	accepted = forwarded + returned + superseded + failed + evicted + lost + stalled + queued + inFlight
+//	accepted = forwarded + returned + superseded + failed + evicted + expired + lost + stalled + queued + inFlight
 //
 // What a push writes stands in pushed, next to the lock; the rest is elsewhere. Guarded by the partition's lock.
 type accounts struct {
@@ -22,6 +22,7 @@ type settled struct {
 	forwarded, returned int64
 	failed, lost        int64 // dropped: nobody waited for the error; the deadline of Shutdown was over
 	evicted             int64 // dropped: made room for newer ones
+	expired             int64 // dropped: too old when their turn came
 	stalled             int64 // dropped: of a stalled key
 	retried, oversized  int64
 	calls               int64 // batches in flight
@@ -56,6 +57,12 @@ func (a *accounts) remove(items int64) {
 // evict books queued items that made room for newer ones.
 func (a *accounts) evict(items int64) {
 	a.settled.evicted += items
+	a.queued -= items
+}
+
+// expire books queued items that were too old when their turn came.
+func (a *accounts) expire(items int64) {
+	a.settled.expired += items
 	a.queued -= items
 }
 
@@ -132,6 +139,7 @@ func (a *accounts) addTo(st *Stats) {
 	st.Superseded += a.superseded
 	st.Failed += c.failed
 	st.Evicted += c.evicted
+	st.Expired += c.expired
 	st.Lost += c.lost
 	st.Stalled += c.stalled
 	st.Queued += a.queued

@@ -218,7 +218,7 @@ func (q *Queue[T]) enterGate(n need, w *waiter[T]) error {
 func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 	s := p.stream
 	if p.dropped {
-		q.dropPart(p, c)
+		p.partition.mu.drop(int64(p.weight.Items))
 		return
 	}
 	c = s.claimant(c, p)

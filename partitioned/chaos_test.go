@@ -49,6 +49,7 @@ type chaos struct {
 	flushes   bool // somebody flushes
 	pushKeys  bool // producers use PushKey at times
 	updates   bool // somebody updates
+	expires   bool // some pushes expire
 	seed      uint64
 
 	accepted map[int]int // units, by push
@@ -59,6 +60,7 @@ type chaos struct {
 	inFlight map[string]int
 	last     map[string]thing // by key and producer: the last that was seen
 	calls    int
+	dropped  map[int]int // units that Dropped told of, by push
 	tries    map[int]int // calls that returned a push as a Rest
 }
 
@@ -101,6 +103,7 @@ func drawChaos(t *rapid.T) *chaos {
 		flushes:   rapid.Bool().Draw(t, "flushes"),
 		pushKeys:  rapid.Bool().Draw(t, "pushKeys"),
 		updates:   rapid.Bool().Draw(t, "updates"),
+		expires:   rapid.Bool().Draw(t, "expires"),
 		seed:      rapid.Uint64().Draw(t, "seed"),
 		accepted:  map[int]int{},
 		refused:   map[int]bool{},
@@ -109,6 +112,7 @@ func drawChaos(t *rapid.T) *chaos {
 		settled:   map[int]int{},
 		inFlight:  map[string]int{},
 		last:      map[string]thing{},
+		dropped:   map[int]int{},
 		tries:     map[int]int{},
 	}
 	c.cfg = QueueConfig[thing]{
@@ -121,7 +125,7 @@ func drawChaos(t *rapid.T) *chaos {
 		Capacity:   rapid.SampledFrom([]int64{0, 1, 20, 100}).Draw(t, "capacity"),
 		Unit:       rapid.SampledFrom([]Unit{UnitItems, UnitRequests}).Draw(t, "unit"),
 		Overflow:   rapid.SampledFrom([]Overflow{OverflowWait, OverflowRefuse, OverflowDropOldest}).Draw(t, "overflow"),
-		Adaptive:   rapid.Bool().Draw(t, "whole"),
+		Whole:      rapid.Bool().Draw(t, "whole"),
 	}
 	if rapid.Bool().Draw(t, "observed") {
 		c.witness = newWitness()
@@ -148,6 +152,16 @@ func drawChaos(t *rapid.T) *chaos {
 	if rapid.Bool().Draw(t, "timeout") {
 		c.cfg.ProcessTimeout = 100 * time.Millisecond
 	}
+	c.cfg.Dropped = c.drop
+	if c.expires {
+		c.cfg.Expired = func(t thing, _ time.Time) bool {
+			if expired, panics := c.expired(t.id); panics {
+				panic(errChaos)
+			} else {
+				return expired
+			}
+		}
+	}
 	c.capacity = c.cfg.Capacity
 	if c.cfg.MaxKeys > 0 { // a single push may bring more keys
 		c.maxKeys = max(c.cfg.MaxKeys, 5)
@@ -156,6 +170,21 @@ func drawChaos(t *rapid.T) *chaos {
 }
 
 var errChaos = errors.New("chaos")
+
+// expired reports whether a push expires, and whether Expired panics instead.
+func (c *chaos) expired(id int) (expired, panics bool) { return id%4 == 1, id%16 == 2 }
+
+// drop is the Dropped.
+func (c *chaos) drop(t thing, reason error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropped[t.id] += t.to - t.from
+	expired, panics := c.expired(t.id)
+	switch evicted := errors.Is(reason, ErrEvicted); {
+	case evicted && c.cfg.Overflow != OverflowDropOldest, errors.Is(reason, ErrExpired) && !expired, isPanic(reason) && !panics:
+		c.fault("%+v was dropped for %v", t, reason)
+	}
+}
 
 // process is the next consumer: it checks what it gets, and behaves as drawn.
 func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) {
@@ -168,6 +197,9 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 		weight.Items += t.to - t.from
 		if c.refused[t.id] {
 			c.fault("I1: refused or withdrawn, but delivered: %+v", t)
+		}
+		if expired, panics := c.expired(t.id); c.expires && (expired || panics) {
+			c.fault("expired, but delivered: %+v", t)
 		}
 		c.taken[t.id] = true
 	}
@@ -308,7 +340,7 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 			err = q.Push(ctx, things...)
 		}
 		cancel()
-		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrWithdrawn) || errors.Is(err, ErrDropped) || errors.Is(err, ErrEvicted) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
+		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrWithdrawn) || errors.Is(err, ErrDropped) || errors.Is(err, ErrEvicted) || errors.Is(err, ErrExpired) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
 		c.mu.Lock()
 		if c.gaveUp[id] = errors.Is(err, ErrAbandoned); errors.Is(err, ErrWithdrawn) {
 			c.gaveUp[id], c.refused[id] = true, true
@@ -343,9 +375,9 @@ func isGaveUp(err error) bool {
 }
 
 func (c *chaos) run() {
-	q, err := NewUnstarted(c.cfg)
+	q, err := NewQueue(c.cfg)
 	if err != nil {
-		c.fault("NewUnstarted: %v", err)
+		c.fault("NewQueue: %v", err)
 		return
 	}
 	if err := q.Start(); err != nil {
@@ -388,17 +420,24 @@ func (c *chaos) run() {
 	for id, n := range c.accepted {
 		accepted += n
 		if c.gaveUp[id] {
-			back += n - c.settled[id]
+			back += n - c.settled[id] - c.dropped[id]
 		}
-		if c.settled[id] > n {
+		if c.settled[id]+c.dropped[id] > n {
 			c.fault("I1: push %d had %d, %d were delivered", id, n, c.settled[id])
 		}
-		if st.Lost+st.Evicted == 0 && c.settled[id] != n && !c.gaveUp[id] {
-			c.fault("I1: push %d had %d, %d were delivered, none was dropped", id, n, c.settled[id])
+		if st.Lost == 0 && c.settled[id]+c.dropped[id] != n && !c.gaveUp[id] {
+			c.fault("I1: push %d had %d, %d were delivered, and %d were dropped", id, n, c.settled[id], c.dropped[id])
 		}
 	}
-	if w := c.witness; w != nil && st.Lost+st.Evicted == 0 && st.Returned != w.sum.Returned+int64(back) {
+	if w := c.witness; w != nil && st.Lost == 0 && st.Returned != w.sum.Returned+int64(back) {
 		c.fault("I1: %d were taken back and %d failed, the queue says %d", back, w.sum.Returned, st.Returned)
+	}
+	dropped := 0
+	for _, n := range c.dropped {
+		dropped += n
+	}
+	if st.Evicted+st.Expired+st.Stalled != int64(dropped) {
+		c.fault("I1: Dropped heard of %d, the queue says %d evicted, %d expired, %d stalled", dropped, st.Evicted, st.Expired, st.Stalled)
 	}
 	if st.Accepted != int64(accepted) {
 		c.fault("I1: %d were accepted, the queue says %d", accepted, st.Accepted)

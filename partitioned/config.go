@@ -27,6 +27,8 @@ var (
 	ErrWithdrawn = errors.New("partitioned: taken back, as its caller gave up")
 	// ErrEvicted: accepted, and dropped to make room for a newer item, as OverflowDropOldest says. Waiting callers get it.
 	ErrEvicted = errors.New("partitioned: dropped to make room")
+	// ErrExpired: accepted, and dropped because Expired said so when its turn came. Waiting callers get it.
+	ErrExpired = errors.New("partitioned: dropped, expired")
 	// ErrStalled: accepted, and dropped because its key has stalled, as StallTimeout says. Waiting callers get it.
 	ErrStalled = errors.New("partitioned: dropped, its key has stalled")
 	// ErrDropped: accepted, and given up when the deadline of Shutdown was over. Waiting callers get it.
@@ -102,7 +104,7 @@ func (r Reason) String() string {
 // Batch is what one call of Process receives.
 type Batch[T any] struct {
 	Key     string    // of the stream; "" where batches are not made by key
-	Items   []T       // in the order of their acceptance. Process may keep the items; it may keep the slice only with Adaptive
+	Items   []T       // in the order of their acceptance. Process may keep the items; it may keep the slice only with Whole
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
 	Oldest  time.Time // when the first of Items came, or earlier where a Rest, OverflowDropOldest or a withdrawal moved the ends of batches
@@ -171,10 +173,10 @@ type QueueConfig[T any] struct {
 	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its
 	// limit wins. The zero value: each item at once; NoTrigger in a unit: never.
 	BatchSize Weight
-	// Adaptive makes a flush send all that its stream holds, in one batch or, with MaxBatchSize, in as few as it allows,
+	// Whole makes a flush send all that its stream holds, in one batch or, with MaxBatchSize, in as few as it allows,
 	// instead of batches of BatchSize, which is only the trigger then. The slice of a batch's items is the callee's to
 	// keep.
-	Adaptive bool
+	Whole bool
 	// MaxBatchSize is what no batch exceeds, unless it is one item that cannot be split. 0 in a unit: no limit. If
 	// BatchSize is set, but not in a unit that is limited here, the limit is also the size at which a batch is sent.
 	MaxBatchSize Weight
@@ -212,6 +214,16 @@ type QueueConfig[T any] struct {
 	// those of the stream that holds most. If to drop all of them would not be enough, it drops none and returns ErrFull.
 	Overflow Overflow
 
+	// Expired reports, when the turn of an item has come to be put into a batch, that it is no longer worth processing. The item
+	// is then dropped and counted. now is one time for all items of a batch. Expired runs on a consumer, under no lock, also for
+	// what comes again as a Rest. If it panics, the item is dropped, and callers that wait for it get a PanicError. Nil: no
+	// item expires.
+	Expired func(item T, now time.Time) bool
+	// Dropped is called with each item that was accepted and dropped before it was in a batch, except by Shutdown, and with the
+	// reason: ErrEvicted, ErrExpired, ErrStalled, or the PanicError of Expired. It is called before those who wait for the item
+	// are told, under no lock. It must not panic. Nil: nobody is told.
+	Dropped func(item T, reason error)
+
 	// ProcessTimeout is the deadline of the context of one call of Process. 0: none, since only the caller knows what is
 	// too long. A call that goes on nevertheless holds its consumer, and nobody else; the Observer hears of it.
 	ProcessTimeout time.Duration
@@ -226,14 +238,14 @@ func defaultPartitions() int { return 4 * runtime.GOMAXPROCS(0) }
 type tuning struct {
 	interval       time.Duration
 	size, limit    Weight // BatchSize and MaxBatchSize
-	until          Weight // what a cut stops at: size, or with Adaptive nothing but the limit
-	adaptive       bool   // a flush sends all that one swap gave, and the callee keeps the slice
+	until          Weight // what a cut stops at: size, or with Whole nothing but the limit
+	whole          bool   // a flush sends all that one swap gave, and the callee keeps the slice
 	processTimeout time.Duration
 }
 
 func (c *QueueConfig[T]) tuning() *tuning {
-	t := &tuning{interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, adaptive: c.Adaptive, processTimeout: c.ProcessTimeout}
-	if !c.Adaptive {
+	t := &tuning{interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, whole: c.Whole, processTimeout: c.ProcessTimeout}
+	if !c.Whole {
 		t.until = c.BatchSize
 	}
 	return t

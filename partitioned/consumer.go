@@ -20,6 +20,7 @@ type call[T any] struct {
 	flushes []*completion // whose markers the cut passed
 	units   int64         // that it holds of the capacity
 	tuning                // that it was cut by
+	expired []expired[T]  // that the cut dropped
 	watched bool          // the Observer heard of it
 	took    time.Duration // by Process; for an Observer only
 
@@ -36,7 +37,7 @@ type waiting struct {
 // reset makes c ready for the next batch. It keeps no reference to the last one.
 func (c *call[T]) reset() {
 	items, waiting := c.batch.Items, c.waiting
-	if c.adaptive {
+	if c.whole {
 		items = nil // the callee's
 	}
 	clear(items)
@@ -107,7 +108,13 @@ func (q *Queue[T]) take(s *stream[T], c *call[T]) bool {
 	}
 	s.backlog.index.clear()
 	r := q.cut(&s.backlog.drain, c) // the consumer's while the state is cutting, without the lock
-	ok := q.book(s, c, r)
+	ok, waits := q.book(s, c, r)
+	if ok && len(c.expired) > 0 {
+		q.reportExpired(s, c, r)
+		if waits {
+			q.roomOf(s)
+		}
+	}
 	if r.late.entries > 0 {
 		r.of.complete(ErrWithdrawn)
 		q.roomOf(s)
@@ -159,15 +166,17 @@ func (q *Queue[T]) reason(s *stream[T]) Reason {
 	}
 }
 
-// book makes the batch that was cut one in flight.
-func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) bool {
+// book makes the batch that was cut one in flight. It reports false if Shutdown has given up, and whether somebody waits for the units
+// of entries that expired.
+func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) (ok, waits bool) {
 	p := s.partition
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.dead { // all of it was counted with the stream. Who waits for it has not been told yet
 		completeAll(s.backlog.drain.abandon(), ErrDropped)
 		c.complete(ErrDropped, nil)
-		return false
+		c.loseExpired()
+		return false, false
 	}
 	if c.batch.Reason == ReasonWaiting && len(c.flushes) > 0 && len(c.waiting) == 0 {
 		c.batch.Reason = ReasonFlush
@@ -177,8 +186,11 @@ func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) bool {
 	if r.late.entries > 0 {
 		q.takeBack(s, r.of, r.late)
 	}
+	if len(c.expired) > 0 {
+		waits = q.expire(s, c, r)
+	}
 	s.depart(c, r)
-	return true
+	return true, waits
 }
 
 // process calls Process. A panic is the error of the batch (I8).

@@ -5,6 +5,7 @@ package partitioned
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // cutResult is what a cut changed besides moving entries.
@@ -15,6 +16,8 @@ type cutResult struct {
 	skipped   int         // entries that were withdrawn
 	late      share       // what Split was called for, or its tail, if it was withdrawn meanwhile
 	of        *completion // of late
+	now       time.Time   // when Expired is asked; zero: it is not
+	expired   Weight      // of the entries that expired
 	oversized bool        // the batch is one item above a limit that could not be split, or was no smaller afterwards
 }
 
@@ -22,7 +25,10 @@ type cutResult struct {
 // than MaxBatchSize, for which the last item is split if it can be. What it makes depends on the entries alone, and not on when
 // they came or were swapped.
 func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
-	if c.adaptive {
+	if q.cfg.Expired != nil {
+		r.now = time.Now()
+	}
+	if c.whole {
 		c.batch.Items = slices.Grow(c.batch.Items, d.len(c.limit.Items))
 	}
 	for run := d.run(); len(run) > 0; run = d.run() {
@@ -62,6 +68,10 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		}
 		if !e.completion.claim(weight, q.units(weight)) {
 			r.skipped++
+			*e = entry[T]{}
+			continue
+		}
+		if !r.now.IsZero() && q.expires(c, e, r) {
 			*e = entry[T]{}
 			continue
 		}

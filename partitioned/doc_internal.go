@@ -7,10 +7,10 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 
 # Files, from the top down. Calls run downwards.
 
-	queue, map            the public types: NewUnstarted, Start, Flush; Map's methods
+	queue, map            the public types: NewQueue, Start, Flush; Map's methods
 	push, route           what is known of a push before any lock: weights, hashes, parts
 	admission             the one path of every push                        writes part.stream, part.freed
-	evict                 OverflowDropOldest
+	evict, expire         OverflowDropOldest, and Expired
 	waitlist              who waits for capacity                            owns waits, waiter, stream.blocked
 	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
@@ -36,7 +36,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 
 The numbers are those of the whole project.
 
-	I1 Conservation  accepted = forwarded + returned + superseded + failed + evicted + lost + queued + inFlight, in every
+	I1 Conservation  accepted = forwarded + returned + superseded + failed + evicted + expired + lost + queued + inFlight, in every
 	                 snapshot. Only the methods of accounts change these counters, each in one step under the partition's
 	                 lock. Stats holds the locks of all partitions at once.
 	I2 Order         An ordered stream has at most one batch in flight: it is in the scheduler, or a consumer has it

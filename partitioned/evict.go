@@ -34,13 +34,28 @@ func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *comp
 	for _, p := range q.partitions {
 		p.mu.Unlock()
 	}
+	var last *completion
 	for _, e := range gone {
-		if e.completion != nil {
-			e.completion.complete(ErrEvicted)
-		}
+		last = q.dropped(e.entry, ErrEvicted, last)
 		q.cfg.Observer.evicted(q.cfg.Name, e.partition, int(e.weight.items))
 	}
 	return err
+}
+
+// dropped tells of an entry that was dropped, and returns its completion. last: that of the entry before, as the error is reported
+// once for those of one push that stand side by side. No lock held (I4).
+func (q *Queue[T]) dropped(e entry[T], reason error, last *completion) *completion {
+	if q.cfg.Dropped != nil {
+		q.cfg.Dropped(e.item, reason)
+	}
+	switch e.completion {
+	case nil:
+	case last:
+		e.completion.complete(nil)
+	default:
+		e.completion.complete(reason)
+	}
+	return e.completion
 }
 
 // victim is an entry that was dropped, and the number of its partition.

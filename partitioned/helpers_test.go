@@ -88,7 +88,7 @@ func (l *recorder) all() (all [][]int) {
 
 func start[T any](t testing.TB, cfg QueueConfig[T]) *Queue[T] {
 	t.Helper()
-	q, err := NewUnstarted(cfg)
+	q, err := NewQueue(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func start[T any](t testing.TB, cfg QueueConfig[T]) *Queue[T] {
 // conserved checks I1.
 func conserved(t testing.TB, st Stats) {
 	t.Helper()
-	if st.Accepted != st.Forwarded+st.Returned+st.Superseded+st.Failed+st.Evicted+st.Lost+st.Stalled+st.Queued+st.InFlight {
+	if st.Accepted != st.Forwarded+st.Returned+st.Superseded+st.Failed+st.Evicted+st.Expired+st.Lost+st.Stalled+st.Queued+st.InFlight {
 		t.Errorf("I1: %+v", st)
 	}
 }

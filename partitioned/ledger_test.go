@@ -32,7 +32,7 @@ func (l *ledger) fault(format string, args ...any) {
 func (l *ledger) check(st Stats) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if st.Accepted != st.Forwarded+st.Returned+st.Superseded+st.Failed+st.Evicted+st.Lost+st.Stalled+st.Queued+st.InFlight {
+	if st.Accepted != st.Forwarded+st.Returned+st.Superseded+st.Failed+st.Evicted+st.Expired+st.Lost+st.Stalled+st.Queued+st.InFlight {
 		l.fault("I1: %+v", st)
 	}
 	if l.capacity > 0 && st.Used > l.capacity+60 {

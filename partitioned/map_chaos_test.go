@@ -47,7 +47,7 @@ func splitLoad(e loadEntry, room Weight) (head, tail loadEntry, ok bool) {
 // mapChaos is one run: what is drawn, and what was seen.
 type mapChaos struct {
 	ledger    // its mu guards what was seen
-	cfg       MapQueueConfig[string, load]
+	cfg       MapConfig[string, load]
 	producers int
 	writes    int // of each producer
 	behaviour []behaviour
@@ -88,7 +88,7 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		inFlight:  map[string]int{},
 		tries:     map[int]int{},
 	}
-	c.cfg = MapQueueConfig[string, load]{
+	c.cfg = MapConfig[string, load]{
 		QueueConfig: QueueConfig[loadEntry]{
 			Process:    c.process,
 			Partitions: rapid.IntRange(0, 3).Draw(t, "partitions"),
@@ -113,6 +113,9 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		c.cfg.Key = func(e loadEntry) string { return e.Key[1:2] }
 		c.cfg.MaxKeys = rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "maxKeys")
 		c.cfg.KeyCapacity = rapid.SampledFrom([]int64{0, 1, 10}).Draw(t, "keyCapacity")
+	}
+	if rapid.Bool().Draw(t, "expires") {
+		c.cfg.Expired = func(_ loadEntry, now time.Time) bool { return now.UnixMilli()/50%3 == 0 }
 	}
 	if rapid.Bool().Draw(t, "timeout") {
 		c.cfg.ProcessTimeout = 100 * time.Millisecond
@@ -322,9 +325,9 @@ func isRefused(err error) bool {
 }
 
 func (c *mapChaos) run() {
-	m, err := NewUnstartedMap(c.cfg)
+	m, err := NewMap(c.cfg)
 	if err != nil {
-		c.fault("NewUnstartedMap: %v", err)
+		c.fault("NewMap: %v", err)
 		return
 	}
 	if err := m.Start(); err != nil {
@@ -372,7 +375,7 @@ func (c *mapChaos) run() {
 	if st.Accepted != c.accepted {
 		c.fault("I1: %d were accepted, the map says %d", c.accepted, st.Accepted)
 	}
-	if st.Lost+st.Evicted > 0 || c.deletes {
+	if st.Lost+st.Evicted+st.Expired > 0 || c.deletes {
 		return
 	}
 	if c.arrived != c.merged {

@@ -25,6 +25,9 @@ type Observer struct {
 	// Evicted is called when OverflowDropOldest has dropped items.
 	Evicted func(queue string, partition int, items int)
 
+	// Expired is called when items were dropped because the Expired of the configuration said so.
+	Expired func(queue string, partition int, items int)
+
 	// Waiting is called when a push begins to wait for capacity. key: of the stream that is full; "": the whole is.
 	Waiting func(queue, key string, units int64)
 
@@ -71,6 +74,12 @@ func (o *Observer) stopped(queue string, partition int, lost int64) {
 func (o *Observer) evicted(queue string, partition, items int) {
 	if o != nil && o.Evicted != nil {
 		o.Evicted(queue, partition, items)
+	}
+}
+
+func (o *Observer) expired(queue string, partition, items int) {
+	if o != nil && o.Expired != nil {
+		o.Expired(queue, partition, items)
 	}
 }
 

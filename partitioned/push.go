@@ -88,7 +88,7 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	if err != nil {
 		return q.notYet(ctx, parts, items, &m, c, full, err)
 	}
-	q.reportStalled(parts)
+	q.reportStalled(parts, items, c)
 	if m.hashes != nil {
 		q.served(parts)
 	}
@@ -104,11 +104,13 @@ func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *me
 		switch q.cfg.Overflow {
 		case OverflowRefuse:
 		case OverflowDropOldest:
-			err = q.evictAndPush(parts, items, m, c)
+			if err = q.evictAndPush(parts, items, m, c); err == nil {
+				q.reportStalled(parts, items, c)
+			}
 		default:
 			w := q.newWaiter(parts, items, m, c)
 			if err = q.wait(ctx, w); err == nil {
-				q.reportStalled(w.parts)
+				q.reportStalled(w.parts, w.items, c)
 			}
 			q.done(w)
 		}

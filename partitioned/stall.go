@@ -128,26 +128,24 @@ func (q *Queue[T]) probe(parts []part[T], full *stream[T], n need, w *waiter[T])
 	return true
 }
 
-// dropPart accepts the items of a part and drops them. Partition's lock held.
-func (q *Queue[T]) dropPart(p *part[T], c *completion) {
-	p.partition.mu.drop(int64(p.weight.Items))
-	if c == nil {
-		return
-	}
-	c.complete(ErrStalled)
-	for range p.to - p.from - 1 {
-		c.complete(nil)
-	}
-}
-
-// reportStalled tells the Observer of parts that were dropped. No lock held (I4).
-func (q *Queue[T]) reportStalled(parts []part[T]) {
+// reportStalled tells of the parts of an accepted push that were dropped. No lock held (I4).
+func (q *Queue[T]) reportStalled(parts []part[T], items []T, c *completion) {
 	if q.cfg.StallTimeout == 0 || len(parts) == 1 {
 		return
 	}
 	for i := range parts {
-		if p := &parts[i]; p.dropped {
-			q.cfg.Observer.stalled(q.cfg.Name, p.partition.number, p.key, p.weight.Items)
+		p := &parts[i]
+		if !p.dropped {
+			continue
+		}
+		if q.cfg.Dropped != nil {
+			for _, item := range items[p.from:p.to] {
+				q.cfg.Dropped(item, ErrStalled)
+			}
+		}
+		q.cfg.Observer.stalled(q.cfg.Name, p.partition.number, p.key, p.weight.Items)
+		if c != nil {
+			c.completeSome(p.to-p.from, ErrStalled)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // Stats is what a queue has in it and what became of everything before, counted in items where nothing else is said. In
 // every snapshot
 //
-//	Accepted = Forwarded + Returned + Superseded + Failed + Evicted + Lost + Stalled + Queued + InFlight
+//	Accepted = Forwarded + Returned + Superseded + Failed + Evicted + Expired + Lost + Stalled + Queued + InFlight
 type Stats struct {
 	Accepted   int64 // by a push
 	Forwarded  int64 // Process took them
@@ -21,6 +21,7 @@ type Stats struct {
 	Superseded int64 // in a Map: replaced by a newer value of their key, folded into it, or deleted
 	Failed     int64 // dropped: Process failed, and nobody waited
 	Evicted    int64 // dropped: made room for newer ones
+	Expired    int64 // dropped: Expired said so when their turn came
 	Lost       int64 // dropped: the deadline of Shutdown was over
 	Stalled    int64 // dropped: their key has stalled (StallTimeout)
 	Queued     int64 // pending: waiting for their batch, or for its next attempt

@@ -201,7 +201,7 @@ func (s *stream[T]) due() bool {
 }
 
 // inFlush reports whether a flush of several batches has begun, and what is left belongs to it.
-func (s *stream[T]) inFlush(t *tuning) bool { return t.adaptive && len(s.backlog.drain.segments) > 0 }
+func (s *stream[T]) inFlush(t *tuning) bool { return t.whole && len(s.backlog.drain.segments) > 0 }
 
 // moveOn changes the state after something was appended, or somebody began to wait.
 func (s *stream[T]) moveOn() {
@@ -252,7 +252,7 @@ func (s *stream[T]) early() bool {
 
 // claim gives the drain to a consumer that cuts, with what was written if a batch may need it.
 func (s *stream[T]) claim(t *tuning) {
-	// A flush of Adaptive sends what one swap gave, so that no flush of a Map has a key twice. Else a cut sees all there is,
+	// A flush of Whole sends what one swap gave, so that no flush of a Map has a key twice. Else a cut sees all there is,
 	// unless the drain alone makes a batch.
 	if d := &s.backlog.drain; !s.inFlush(t) && !d.weight.reaches(t.until) {
 		s.backlog.swap()
@@ -264,7 +264,7 @@ func (s *stream[T]) claim(t *tuning) {
 
 // depart books a batch that was cut. Unless order is kept, s is free for the next consumer at once. It may be forgotten then.
 func (s *stream[T]) depart(c *call[T], r cutResult) {
-	s.backlog.settleCut(c.batch.Weight.minus(r.grown), r.urgent, r.skipped)
+	s.backlog.settleCut(c.batch.Weight.minus(r.grown).plus(r.expired), r.urgent, r.skipped)
 	s.reserved += r.units
 	for i := range s.flights { // a Flush also waits for what was in flight before it
 		for _, f := range c.flushes {
