@@ -139,7 +139,7 @@ func (c *Config) settings() batcher.Settings {
 	s := batcher.Settings{
 		MetadataKeys: c.MetadataKeys, ResourceKeys: c.ResourceKeys, MaxKeys: toInt(c.MetadataCardinalityLimit),
 		Partitions: int(c.Partitions), Timeout: c.Timeout, Bytes: c.bytesKey() != "", Consumers: c.consumers(), Unit: c.unit(),
-		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge, SplitOnRejected: c.SplitOnRejected,
+		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, MaxAge: c.MaxAge, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge, SplitOnRejected: c.SplitOnRejected,
 		ShutdownTimeout: c.ShutdownTimeout,
 	}
 	s.BatchSize, s.MaxBatchSize = c.batchSize()
@@ -147,7 +147,10 @@ func (c *Config) settings() batcher.Settings {
 	if c.keyed() {
 		s.KeyCapacity, s.StallTimeout = c.QueueSizePerKey, c.StalledKeyTimeout
 	}
-	if !c.BlockOnOverflow {
+	switch {
+	case c.DropOldestOnOverflow:
+		s.Overflow = partitioned.OverflowDropOldest
+	case !c.BlockOnOverflow:
 		s.Overflow = partitioned.OverflowRefuse
 	}
 	for _, text := range c.TooLargeErrors {

@@ -62,6 +62,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			QueueSize:                50,
 			QueueSizePerKey:          20,
 			BlockOnOverflow:          false,
+			MaxAge:                   3 * time.Minute,
 			StalledKeyTimeout:        40 * time.Second,
 			WaitTimeout:              7 * time.Second,
 			ExportTimeout:            2 * time.Second,
@@ -78,7 +79,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 		},
 		"partitionedbuffer/map": func() *Config {
 			c := NewFactory().CreateDefaultConfig().(*Config)
-			c.Buffer, c.SendBatchSize = "map", 0
+			c.Buffer, c.SendBatchSize, c.DropOldestOnOverflow = "map", 0, true
 			c.Map = Map{Key: "record", LogKeys: []string{"uid", "kind"}, LogVersion: "version", Remember: time.Minute, RememberLimit: 1000}
 			return c
 		}(),

@@ -41,10 +41,14 @@ type Config struct {
 	BlockOnOverflow bool `mapstructure:"block_on_overflow"`
 	// Where requests wait. queue sends everything as it came; map holds once what arrives twice.
 	Buffer string `mapstructure:"buffer"`
+	// Whether the oldest items that are in no batch yet are dropped when there is no capacity. It replaces block_on_overflow.
+	DropOldestOnOverflow bool `mapstructure:"drop_oldest_on_overflow"`
 	// Deadline of one call of the next consumer. 0 means none.
 	ExportTimeout time.Duration `mapstructure:"export_timeout"`
 	// Settings of the map. Needs buffer map.
 	Map Map `mapstructure:"map"`
+	// Items that came longer ago when their turn comes to be sent are dropped and counted. 0 means never. Not with map.key resource.
+	MaxAge time.Duration `mapstructure:"max_age"`
 	// Most keys that may have something pending at a time. A request with one more gets a retryable error. 0 means no limit.
 	MetadataCardinalityLimit int64 `mapstructure:"metadata_cardinality_limit"`
 	// Client metadata whose values are the key. Each key is batched by itself. Names are case-insensitive.
@@ -112,8 +116,10 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		BlockOnOverflow:          true,
 		Buffer:                   "queue",
+		DropOldestOnOverflow:     false,
 		ExportTimeout:            0,
 		Map:                      NewDefaultMap(),
+		MaxAge:                   0,
 		MetadataCardinalityLimit: 1000,
 		NumConsumers:             0,
 		Partitions:               1,

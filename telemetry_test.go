@@ -103,7 +103,7 @@ func TestMetricsAddUp(t *testing.T) {
 				p.requireConserved(t)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsForwarded(t, tt, number[int64](k.name, 15), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsDropped(t, tt,
-					byReason(k.name, map[string]int64{"error": 4, "shutdown": 0, "stalled": 0, "overflow": 0}), values...)
+					byReason(k.name, map[string]int64{"error": 4, "shutdown": 0, "stalled": 0, "overflow": 0, "expired": 0}), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsPending(t, tt, number[int64](k.name, 0), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, tt, number[int64](k.name, 0), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferBatchesInFlight(t, tt, number[int64](k.name, 0), values...)

@@ -29,6 +29,9 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	if conf.IsSet("map") && conf.Get("buffer") != bufferMap {
 		f.add("map", conf.Get("map"), "it has no effect without buffer: %s", bufferMap)
 	}
+	if conf.Get("drop_oldest_on_overflow") == true && conf.IsSet("block_on_overflow") {
+		f.add("drop_oldest_on_overflow", true, "%s: set one of them, as the first replaces the second", is("block_on_overflow", conf.Get("block_on_overflow")))
+	}
 	if len(f) > 0 {
 		return errors.Join(f...)
 	}

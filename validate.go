@@ -54,6 +54,7 @@ var durations = []durationKey{
 	{"timeout", func(c *Config) time.Duration { return c.Timeout }, "each request at once"},
 	{"export_timeout", func(c *Config) time.Duration { return c.ExportTimeout }, "none"},
 	{"wait_timeout", func(c *Config) time.Duration { return c.WaitTimeout }, "as long as the caller's context"},
+	{"max_age", func(c *Config) time.Duration { return c.MaxAge }, "never"},
 	{"stalled_key_timeout", func(c *Config) time.Duration { return c.StalledKeyTimeout }, "never"},
 	{"shutdown_timeout", func(c *Config) time.Duration { return c.ShutdownTimeout }, ""},
 	{"map.remember", func(c *Config) time.Duration { return c.Map.Remember }, "not at all"},
@@ -194,6 +195,9 @@ func (c *Config) checkSizes(f *faults) {
 
 // checkQueue checks the capacity against what has to fit into it.
 func (c *Config) checkQueue(f *faults) {
+	if c.DropOldestOnOverflow && !c.BlockOnOverflow { // true is its default, so only Unmarshal knows of that
+		f.add("drop_oldest_on_overflow", c.DropOldestOnOverflow, "block_on_overflow is false: set one of them, as the first replaces the second")
+	}
 	key, trigger := c.trigger()
 	least, text := trigger, fmt.Sprintf("%s, which is %d", key, trigger)
 	if c.keyed() || c.Partitions > 1 {
@@ -268,7 +272,8 @@ func (c *Config) useless() (all []setting) {
 		{"send_batch_size_bytes", c.SendBatchSizeBytes, initial.SendBatchSizeBytes, c.Timeout != 0, timeout},
 		{"queue_size_per_key", c.QueueSizePerKey, initial.QueueSizePerKey, c.keyed(), keys},
 		{"stalled_key_timeout", c.StalledKeyTimeout, initial.StalledKeyTimeout, c.keyed(), keys},
-		{"wait_timeout", c.WaitTimeout, initial.WaitTimeout, c.BlockOnOverflow || c.WaitForResult, "block_on_overflow or wait_for_result: otherwise nobody waits"},
+		{"wait_timeout", c.WaitTimeout, initial.WaitTimeout, c.BlockOnOverflow && !c.DropOldestOnOverflow || c.WaitForResult, "block_on_overflow or wait_for_result: otherwise nobody waits"},
+		{"max_age", c.MaxAge, initial.MaxAge, c.Buffer != bufferMap || ofRecords, `buffer "queue" or map.key "record": a resource holds what came at different times as one`},
 		{"too_large_errors", c.TooLargeErrors, initial.TooLargeErrors, c.SplitOnTooLarge, "split_on_too_large"},
 		{"map.key", c.Map.Key, initial.Map.Key, c.Buffer == bufferMap, `buffer "map"`},
 		{"map.log_keys", c.Map.LogKeys, initial.Map.LogKeys, ofRecords, records},

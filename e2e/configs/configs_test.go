@@ -169,7 +169,7 @@ func TestEveryKeyWithValuesOfEveryKind(t *testing.T) {
 		"metadata_cardinality_limit": keyed, "send_batch_size_bytes": {}, "send_batch_max_size_bytes": {}, "resource_keys": {},
 		"partitions": {}, "num_consumers": {}, "sizer": {}, "queue_size": {"send_batch_size": 0},
 		"queue_size_per_key":  {"metadata_keys": []any{"tenant"}, "send_batch_size": 0, "queue_size": int64(1<<32 - 1)},
-		"stalled_key_timeout": keyed, "block_on_overflow": {}, "wait_timeout": {}, "wait_for_result": {}, "split_on_too_large": {},
+		"stalled_key_timeout": keyed, "block_on_overflow": {}, "drop_oldest_on_overflow": {}, "max_age": {}, "wait_timeout": {}, "wait_for_result": {}, "split_on_too_large": {},
 		"too_large_errors": {"split_on_too_large": true}, "split_on_rejected": {}, "export_timeout": {}, "shutdown_timeout": {},
 		"buffer": {}, "map": {"buffer": "map"}, "map::key": {"buffer": "map"}, "map::log_keys": record, "map::log_version": record,
 		"map::remember": record, "map::remember_limit": record,

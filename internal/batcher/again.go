@@ -2,7 +2,11 @@
 
 package batcher
 
-import "github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+import (
+	"time"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+)
 
 // examine finds out how much of a batch failed.
 func (f *failed[P]) examine(p *payloads[P]) {
@@ -35,6 +39,9 @@ func (o *policy[P]) again(batch []request[P], f *failed[P], tries attempts) *aga
 		r := request[P]{payload: f.out.merged, items: f.items, meta: mergedMeta(batch, tries)}
 		f.out.held = false
 		r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
+		if o.maxAge > 0 {
+			return &again[P]{requests: o.byAge(r, batch)}
+		}
 		return &again[P]{requests: []request[P]{r}}
 	}
 	o.payloads.unload(f.out, batch)
@@ -46,6 +53,43 @@ func (o *policy[P]) again(batch []request[P], f *failed[P], tries attempts) *aga
 	}
 	a.attempted(tries)
 	return a
+}
+
+// byAge takes what was merged of a batch apart again, into requests that came at about the same time: max_age ends for each of them at
+// its own time. They are at most as many as the requests of the batch, and mostly one, as a batch is young beside max_age.
+func (o *policy[P]) byAge(rest request[P], batch []request[P]) (all []request[P]) {
+	for {
+		n, items := sameAge(batch, o.maxAge/64)
+		head, tail, ok := rest, rest, false
+		if n < len(batch) {
+			head, tail, ok = o.payloads.cut(rest, signal.Items(items))
+		}
+		if !ok { // the last, or what cannot be cut
+			n = len(batch)
+			if rest.meta.source != nil {
+				rest.payload, rest.meta.source = o.payloads.take(&rest), nil
+			}
+			head = rest
+		}
+		head.meta.arrived = batch[n-1].meta.arrived
+		if len(all) > 0 {
+			head.meta.links = nil // once for all of them
+		}
+		all = append(all, head)
+		if !ok {
+			return all
+		}
+		rest, batch = tail, batch[n:]
+	}
+}
+
+// sameAge returns how many of the first requests of a batch came within span, and their items.
+func sameAge[P any](batch []request[P], span time.Duration) (n, items int) {
+	for n < len(batch) && batch[n].meta.arrived.Sub(batch[0].meta.arrived) <= span {
+		items += batch[n].items
+		n++
+	}
+	return n, items
 }
 
 // subset makes a request of the subset of a batch that failed. The subset is copied: whoever made it may go on to use it.
@@ -127,5 +171,10 @@ func (a *again[P]) replace(i int, head, tail request[P]) {
 func mergedMeta[P any](batch []request[P], tries attempts) *meta[P] {
 	m := &meta[P]{several: several(batch), links: linksOf(batch), attempts: tries}
 	m.deadline, _ = latestDeadline(batch)
+	for i := range batch {
+		if batch[i].meta != nil {
+			m.arrived = later(m.arrived, batch[i].meta.arrived)
+		}
+	}
 	return m
 }

@@ -17,7 +17,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -39,8 +41,8 @@ type Batcher[P any] struct {
 	health    *health
 	log       *zap.Logger
 
-	refusing, tooManyKeys, waiting *notice
-	stalled                        *stalledKeys
+	refusing, tooManyKeys, waiting, evicted, expired *notice
+	stalled                                          *stalledKeys
 
 	lossLogged sync.Once // Shutdown may be called twice
 }
@@ -62,6 +64,8 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 		telemetry: t, health: &health{}, log: set.Logger,
 		refusing:    newNotice(set.Logger, zap.WarnLevel, "Requests are refused; their senders were told"),
 		waiting:     newNotice(set.Logger, zap.WarnLevel, "The queue is full: callers wait"),
+		evicted:     newNotice(set.Logger, zap.ErrorLevel, "The queue is full: its oldest items are dropped; see items_dropped"),
+		expired:     newNotice(set.Logger, zap.ErrorLevel, "Items are older than max_age when their turn comes, and are dropped; see items_dropped"),
 		stalled:     &stalledKeys{log: set.Logger},
 		tooManyKeys: newNotice(set.Logger, zap.WarnLevel, "Requests with new keys are refused; their senders were told"),
 	}
@@ -74,7 +78,7 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 	return b, t.observe(set, cfg, b.Stats)
 }
 
-// observer notes what the queue reports: callers that begin to wait, and parts that were dropped as their key has stalled.
+// observer notes what the queue reports: callers that begin to wait, and what it dropped.
 func (b *Batcher[P]) observer(keys *keyer) *partitioned.Observer {
 	return &partitioned.Observer{
 		Waiting: func(_, key string, _ int64) {
@@ -82,6 +86,12 @@ func (b *Batcher[P]) observer(keys *keyer) *partitioned.Observer {
 				st := b.Stats()
 				return append(keys.fields(key), zap.Int64("callers_waiting", st.Callers), zap.Int64("pending", st.Used), zap.String("limits", b.cfg.limits()))
 			})
+		},
+		Evicted: func(_ string, _, items int) {
+			b.evicted.happened(items, func() []zap.Field { return []zap.Field{zap.String("limits", b.cfg.limits())} })
+		},
+		Expired: func(_ string, _, items int) {
+			b.expired.happened(items, func() []zap.Field { return []zap.Field{zap.Duration("max_age", b.cfg.MaxAge)} })
 		},
 		Stalled: func(_ string, _ int, key string, items int) {
 			b.stalled.of(key).happened(items, func() []zap.Field {
@@ -142,6 +152,9 @@ func (b *Batcher[P]) consumeWait(caller, ctx context.Context, r request[P]) erro
 	keep := b.cfg.Map != nil || b.payloads.dictionary || b.payloads.signal.Shared(r.payload)
 	l, m := newLease(r.payload, r.items, keep, trace.SpanContextFromContext(caller))
 	m.deadline, _ = caller.Deadline()
+	if b.cfg.MaxAge > 0 {
+		m.arrived = time.Now()
+	}
 	if b.payloads.dictionary {
 		m.size, m.whole = b.payloads.measure(r.payload)
 	}
@@ -160,41 +173,50 @@ func (b *Batcher[P]) told(err error) error {
 		return nil
 	case errors.Is(err, partitioned.ErrAbandoned), errors.Is(err, partitioned.ErrWithdrawn), errors.Is(err, partitioned.ErrDropped):
 		return b.cfg.explain(err)
-	case errors.Is(err, partitioned.ErrStalled):
-		return b.toldStalled(err)
-	default:
-		return failure.Of(err).ForCallers(false)
 	}
+	if reasons, others := splitDropped(err); len(reasons) > 0 {
+		return b.toldDropped(reasons, others)
+	}
+	return failure.Of(err).ForCallers(false)
 }
 
-// toldStalled returns what a caller is told of a request of which a part was dropped, as its key has stalled. Sending that again
-// would only meet it stalled again, so it is permanent, unless something else of the request failed and is worth another attempt.
-func (b *Batcher[P]) toldStalled(err error) error {
-	stalled := consumererror.NewPermanent(b.cfg.explain(partitioned.ErrStalled))
-	others := withoutStalled(err)
-	if others == nil {
-		return stalled
+// toldDropped returns what a caller is told of a request of which the queue dropped something. Sending that again would only meet the
+// same fate, so it is permanent, unless something else of the request failed and is worth another attempt.
+func (b *Batcher[P]) toldDropped(reasons, others []error) error {
+	for i := range reasons {
+		reasons[i] = b.cfg.explain(reasons[i])
 	}
-	f := failure.Of(others)
+	dropped := consumererror.NewPermanent(errors.Join(reasons...))
+	if len(others) == 0 {
+		return dropped
+	}
+	f := failure.Of(errors.Join(others...))
 	if f.Permanent() {
-		return consumererror.NewPermanent(errors.Join(stalled, f.ForCallers(true)))
+		return consumererror.NewPermanent(errors.Join(dropped, f.ForCallers(true)))
 	}
 	return f.ForCallers(false)
 }
 
-// withoutStalled returns the other errors that the library joined with those of parts that were dropped; nil: there are none.
-func withoutStalled(err error) error {
+// splitDropped returns why the queue dropped something by itself, each reason once, and the other errors that it joined with those.
+func splitDropped(err error) (reasons, others []error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var others []error
 		for _, e := range joined.Unwrap() {
-			others = append(others, withoutStalled(e))
+			r, o := splitDropped(e)
+			for _, reason := range r {
+				if !slices.Contains(reasons, reason) {
+					reasons = append(reasons, reason)
+				}
+			}
+			others = append(others, o...)
 		}
-		return errors.Join(others...)
+		return reasons, others
 	}
-	if err == partitioned.ErrStalled { //nolint:errorlint // the library does not wrap it
-		return nil
+	switch err { //nolint:errorlint // the queue does not wrap them; another processor's, further on, are wrapped
+	case partitioned.ErrStalled, partitioned.ErrEvicted, partitioned.ErrExpired:
+		return []error{err}, nil
+	default:
+		return nil, []error{err}
 	}
-	return err
 }
 
 // handBack ends a lease with the error of its call.
@@ -214,8 +236,11 @@ func (b *Batcher[P]) describe(ctx context.Context, payload P) (m *meta[P]) {
 	switch {
 	case span.IsSampled():
 		m = newLinkedMeta[P](span)
-	case b.payloads.dictionary || b.payloads.bytes:
+	case b.payloads.dictionary || b.payloads.bytes || b.cfg.MaxAge > 0:
 		m = &meta[P]{}
+	}
+	if b.cfg.MaxAge > 0 {
+		m.arrived = time.Now()
 	}
 	if b.payloads.dictionary {
 		m.size, m.whole = b.payloads.measure(payload)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
@@ -62,10 +63,13 @@ func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bo
 		return partitioned.Weight{Items: e.Value.items()}
 	}
 	mc.Split = m.split
+	if cfg.MaxAge > 0 {
+		mc.Expired = func(e recordEntry[P, R], now time.Time) bool { return e.Value.older(cfg.MaxAge, now) }
+	}
 	mc.Remember = cfg.Map.Remember
 	mc.MaxRemembered = cfg.Map.RememberLimit
 	var err error
-	m.Map, err = partitioned.NewUnstartedMap(mc)
+	m.Map, err = partitioned.NewMap(mc)
 	return m, err
 }
 
@@ -169,6 +173,15 @@ func (r *record[P, R]) items() int {
 	default:
 		return max(1, len(r.other.alone))
 	}
+}
+
+// older reports whether r is older than age.
+func (r *record[P, R]) older(age time.Duration, now time.Time) bool {
+	of := r.other // with max_age every record has a meta
+	if of.again != nil {
+		return of.again.older(age, now)
+	}
+	return now.Sub(of.meta.arrived) > age
 }
 
 func (m *records[P, R]) split(e recordEntry[P, R], room partitioned.Weight) (head, tail recordEntry[P, R], ok bool) {

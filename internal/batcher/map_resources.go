@@ -59,8 +59,11 @@ func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payl
 	}
 	mc.Split = m.split
 	mc.Merge = m.gather
+	if p.pooled {
+		mc.Dropped = func(e resourceEntry[P], _ error) { m.discard(&e.Value) }
+	}
 	var err error
-	m.Map, err = partitioned.NewUnstartedMap(mc)
+	m.Map, err = partitioned.NewMap(mc)
 	return m, err
 }
 
@@ -179,6 +182,17 @@ func (m *resources[P]) take(v *resource[P], same *[]*signal.Group[P]) request[P]
 	}
 	*v.last = arrival[P]{Group: signal.Group[P]{Payload: p, Items: v.items}} // may be taken again, if it cannot be split
 	return request[P]{payload: p, items: v.items, meta: v.meta}
+}
+
+// discard lets go of a resource that is never sent.
+func (m *resources[P]) discard(v *resource[P]) {
+	if v.again != nil {
+		m.payloads.discard(*v.again)
+		return
+	}
+	for a := v.last; a != nil; a = a.before {
+		m.payloads.release(a.Payload)
+	}
 }
 
 func (m *resources[P]) entry(stream string, r *request[P]) resourceEntry[P] {

@@ -53,6 +53,13 @@ func (p *payloads[P]) release(payload P) {
 	}
 }
 
+// discard lets go of a request that is never sent.
+func (p *payloads[P]) discard(r request[P]) {
+	if p.pooled && r.lease() == nil {
+		p.release(p.take(&r))
+	}
+}
+
 // measure returns what payload weighs in bytes, and whether it can be neither merged nor cut.
 func (p *payloads[P]) measure(payload P) (size int, whole bool) {
 	switch {

@@ -22,6 +22,7 @@ type policy[P any] struct { // immutable
 	isolate  bool             // so is one that is rejected for its data, until the bad items are alone
 	tooLarge []*regexp.Regexp // answers that mean it, beside the known ones
 	retry    configretry.BackOffConfig
+	maxAge   time.Duration // 0: any
 	payloads *payloads[P]
 
 	halved, isolated, retried, dropped, returned *notice
@@ -29,7 +30,7 @@ type policy[P any] struct { // immutable
 
 func newPolicy[P any](cfg Settings, p *payloads[P], log *zap.Logger) policy[P] {
 	return policy[P]{
-		wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, isolate: cfg.SplitOnRejected, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, payloads: p,
+		wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, isolate: cfg.SplitOnRejected, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, maxAge: cfg.MaxAge, payloads: p,
 		halved:   newNotice(log, zap.InfoLevel, "A batch is too large and is sent again in halves"),
 		isolated: newNotice(log, zap.InfoLevel, "A batch is rejected for its data and is sent again in halves, to find the bad items"),
 		retried:  newNotice(log, zap.InfoLevel, "A batch failed and is sent again later"),

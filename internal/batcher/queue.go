@@ -35,6 +35,12 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 	qc.Process = send
 	qc.Weigh = weigh[P]
 	qc.Split = p.split
+	if cfg.MaxAge > 0 {
+		qc.Expired = func(r request[P], now time.Time) bool { return r.older(cfg.MaxAge, now) }
+	}
+	if p.pooled {
+		qc.Dropped = func(r request[P], _ error) { p.discard(r) }
+	}
 	if cfg.keyed() {
 		qc.Key = keyOf[P]
 	} else if cfg.Partitions > 1 {
@@ -43,7 +49,7 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 	if p.dictionary {
 		qc.MaxBatchSize.Bytes = wholeCap
 	}
-	q, err := partitioned.NewUnstarted(qc)
+	q, err := partitioned.NewQueue(qc)
 	if err != nil {
 		return nil, err
 	}

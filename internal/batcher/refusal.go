@@ -40,6 +40,10 @@ func (s *Settings) explain(err error) error {
 		text = fmt.Sprintf("the caller gave up waiting for its result (wait_for_result is true): %s; nothing of it is sent", s.ended(err))
 	case errors.Is(err, partitioned.ErrStalled):
 		text = fmt.Sprintf("a part was dropped, as its key has stalled: nothing of the key was delivered for stalled_key_timeout, which is %v; see what its backend lacks", s.StallTimeout)
+	case errors.Is(err, partitioned.ErrEvicted):
+		text = fmt.Sprintf("dropped to make room for newer items, as drop_oldest_on_overflow is true: %s; raise it if this lasts", s.limits())
+	case errors.Is(err, partitioned.ErrExpired):
+		text = fmt.Sprintf("dropped, as it was older than max_age, which is %v, when its turn came to be sent", s.MaxAge)
 	case errors.Is(err, partitioned.ErrDropped):
 		text = fmt.Sprintf("dropped at shutdown: shutdown_timeout is %v; send again, and raise it if this lasts", s.ShutdownTimeout)
 	case s.ended(err) != "":

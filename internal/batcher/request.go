@@ -37,6 +37,7 @@ type meta[P any] struct {
 	several  bool         // it has items of several Consume calls
 	links    []trace.Link // to the sampled spans that it came from, at most maxLinks
 	deadline time.Time    // of the last of the callers that wait for the result; zero: one of them has none
+	arrived  time.Time    // when Consume was called, with max_age; of several calls the last one
 	attempts attempts     // to send it
 }
 
@@ -82,9 +83,22 @@ func mergeMeta[P any](held, added *meta[P]) *meta[P] {
 	}
 	held.several = true
 	if added != nil {
+		held.arrived = later(held.arrived, added.arrived)
 		held.group = held.group.join(added.group)
 	}
 	return held
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// older reports whether r is older than age.
+func (r *request[P]) older(age time.Duration, now time.Time) bool {
+	return r.meta != nil && now.Sub(r.meta.arrived) > age
 }
 
 func appendLinks(links, more []trace.Link) []trace.Link {

@@ -33,6 +33,7 @@ type Settings struct {
 
 	WaitForResult   bool                      // Consume returns when the data was delivered
 	WaitTimeout     time.Duration             // longest wait of a caller; 0: as long as its context
+	MaxAge          time.Duration             // of items when their turn comes; 0: any
 	ExportTimeout   time.Duration             // of one call of the next consumer; 0: none
 	Retry           configretry.BackOffConfig // whether and when what failed is sent again
 	SplitOnTooLarge bool                      // a batch that is too large is sent again in halves
@@ -67,7 +68,8 @@ func (s *Settings) fields() []zap.Field {
 		zap.Int("partitions", s.Partitions), zap.Int("num_consumers", s.Consumers),
 		zap.String("sizer", s.sizer()), zap.Int64("queue_size", s.Capacity), zap.Int64("queue_size_per_key", s.KeyCapacity),
 		zap.Duration("stalled_key_timeout", s.StallTimeout),
-		zap.Bool("block_on_overflow", s.Overflow == partitioned.OverflowWait), zap.Duration("wait_timeout", s.WaitTimeout),
+		zap.Bool("block_on_overflow", s.Overflow == partitioned.OverflowWait), zap.Bool("drop_oldest_on_overflow", s.Overflow == partitioned.OverflowDropOldest),
+		zap.Duration("wait_timeout", s.WaitTimeout), zap.Duration("max_age", s.MaxAge),
 		zap.Bool("wait_for_result", s.WaitForResult), zap.Duration("export_timeout", s.ExportTimeout),
 		zap.Bool("retry_on_failure", s.Retry.Enabled),
 		zap.Bool("split_on_too_large", s.SplitOnTooLarge), zap.Stringers("too_large_errors", s.TooLargeErrors),

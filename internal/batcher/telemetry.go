@@ -122,6 +122,7 @@ func (t *telemetry) observed(cfg Settings) []observed {
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Lost }, because("shutdown")},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Stalled }, because("stalled")},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Evicted }, because("overflow")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Expired }, because("expired")},
 		{b.ProcessorPartitionedbufferItemsPending, func(s *stats) int64 { return s.Queued + s.InFlight }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Full }, because("full")},
 		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Key }, because("key")},

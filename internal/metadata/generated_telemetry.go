@@ -538,7 +538,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsDropped, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_dropped",
-		metric.WithDescription("Number of items that were accepted and then given up. Reasons: the next consumer failed and no caller waits for the result (error); the drain did not end in time (shutdown); their key has stalled (stalled); they gave way to newer items (overflow). [Alpha]"),
+		metric.WithDescription("Number of items that were accepted and then given up. Reasons: the next consumer failed and no caller waits for the result (error); the drain did not end in time (shutdown); their key has stalled (stalled); they gave way to newer items (overflow); they were older than max_age when their turn came (expired). [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

@@ -227,7 +227,7 @@ func AssertEqualProcessorPartitionedbufferItemsAccepted(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferItemsDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_dropped",
-		Description: "Number of items that were accepted and then given up. Reasons: the next consumer failed and no caller waits for the result (error); the drain did not end in time (shutdown); their key has stalled (stalled); they gave way to newer items (overflow). [Alpha]",
+		Description: "Number of items that were accepted and then given up. Reasons: the next consumer failed and no caller waits for the result (error); the drain did not end in time (shutdown); their key has stalled (stalled); they gave way to newer items (overflow); they were older than max_age when their turn came (expired). [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
