@@ -152,7 +152,7 @@ func queueContender(name string) (contender, error) {
 	if name == oursSpread {
 		partitions = 8
 	}
-	q, err := partitioned.NewQueue(partitioned.QueueConfig[*message]{
+	q, err := partitioned.NewUnstarted(partitioned.QueueConfig[*message]{
 		Partitions: partitions,
 		Process:    func(context.Context, partitioned.Batch[*message]) (v partitioned.Verdict[*message]) { return v },
 		Interval:   queueInterval,
@@ -233,7 +233,7 @@ func keyedContender(name string) (contender, error) {
 			l.Unlock()
 		}}, nil
 	}
-	q, err := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, err := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process:    func(context.Context, partitioned.Batch[int]) (v partitioned.Verdict[int]) { return v },
 		Key:        func(i int) string { return keys[i%len(keys)] },
 		Partitions: keyedPartitions, Consumers: 2,
@@ -252,7 +252,7 @@ func keyedContender(name string) (contender, error) {
 }
 
 func newMap(partitions int) (*partitioned.Map[int64, int64], error) {
-	m, err := partitioned.NewMap(partitioned.MapConfig[int64, int64]{QueueConfig: partitioned.QueueConfig[partitioned.Entry[int64, int64]]{
+	m, err := partitioned.NewUnstartedMap(partitioned.MapQueueConfig[int64, int64]{QueueConfig: partitioned.QueueConfig[partitioned.Entry[int64, int64]]{
 		Process: func(context.Context, partitioned.MapBatch[int64, int64]) (v partitioned.MapVerdict[int64, int64]) {
 			return v
 		},
@@ -292,7 +292,7 @@ func memoryCase() Case {
 				}
 				stop = func() { _ = m.Shutdown(ctx) }
 			} else {
-				q, err := partitioned.NewQueue(partitioned.QueueConfig[int64]{
+				q, err := partitioned.NewUnstarted(partitioned.QueueConfig[int64]{
 					Process:   func(context.Context, partitioned.Batch[int64]) (v partitioned.Verdict[int64]) { return v },
 					Interval:  time.Hour,
 					BatchSize: partitioned.Weight{Items: 1 << 30},
@@ -339,7 +339,7 @@ func throughputCase() Case {
 			}
 			items := 1.0
 			if v.Name == "ours(slices)" {
-				q, err := partitioned.NewQueue(partitioned.QueueConfig[int]{
+				q, err := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 					Process:   func(context.Context, partitioned.Batch[int]) (v partitioned.Verdict[int]) { return v },
 					Interval:  queueInterval,
 					BatchSize: partitioned.Weight{Items: queueBatch},

@@ -346,7 +346,7 @@ func TestBacklogIsASlice(t *testing.T) {
 				m := &backlogModel{b: newBacklog(), index: &positions{t: t, at: map[int]int{}}, came: map[int]time.Time{}}
 				if m.b.contiguous = contiguous; contiguous {
 					m.b.index = m.index
-					m.b.tuned.Store(&tuning{whole: true})
+					m.b.tuned.Store(&tuning{adaptive: true})
 				}
 				for range rapid.IntRange(1, 40).Draw(t, "steps") {
 					switch rapid.IntRange(0, 8).Draw(t, "step") {

@@ -143,7 +143,7 @@ func TestHolesOfAFullBuffer(t *testing.T) {
 func TestMapOfManyKeys(t *testing.T) {
 	const keys = 3 * bufferSize
 	var got []Entry[int, int]
-	m, err := NewMap(MapConfig[int, int]{QueueConfig: QueueConfig[Entry[int, int]]{
+	m, err := NewUnstartedMap(MapQueueConfig[int, int]{QueueConfig: QueueConfig[Entry[int, int]]{
 		Process: func(_ context.Context, b MapBatch[int, int]) (v MapVerdict[int, int]) {
 			got = append(got, b.Items...)
 			return v

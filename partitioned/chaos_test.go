@@ -125,7 +125,7 @@ func drawChaos(t *rapid.T) *chaos {
 		Capacity:   rapid.SampledFrom([]int64{0, 1, 20, 100}).Draw(t, "capacity"),
 		Unit:       rapid.SampledFrom([]Unit{UnitItems, UnitRequests}).Draw(t, "unit"),
 		Overflow:   rapid.SampledFrom([]Overflow{OverflowWait, OverflowRefuse, OverflowDropOldest}).Draw(t, "overflow"),
-		Whole:      rapid.Bool().Draw(t, "whole"),
+		Adaptive:   rapid.Bool().Draw(t, "whole"),
 	}
 	if rapid.Bool().Draw(t, "observed") {
 		c.witness = newWitness()
@@ -375,9 +375,9 @@ func isGaveUp(err error) bool {
 }
 
 func (c *chaos) run() {
-	q, err := NewQueue(c.cfg)
+	q, err := NewUnstarted(c.cfg)
 	if err != nil {
-		c.fault("NewQueue: %v", err)
+		c.fault("NewUnstarted: %v", err)
 		return
 	}
 	if err := q.Start(); err != nil {

@@ -104,7 +104,7 @@ func (r Reason) String() string {
 // Batch is what one call of Process receives.
 type Batch[T any] struct {
 	Key     string    // of the stream; "" where batches are not made by key
-	Items   []T       // in the order of their acceptance. Process may keep the items; it may keep the slice only with Whole
+	Items   []T       // in the order of their acceptance. Process may keep the items; it may keep the slice only with Adaptive
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
 	Oldest  time.Time // when the first of Items came, or earlier where a Rest, OverflowDropOldest or a withdrawal moved the ends of batches
@@ -173,10 +173,10 @@ type QueueConfig[T any] struct {
 	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its
 	// limit wins. The zero value: each item at once; NoTrigger in a unit: never.
 	BatchSize Weight
-	// Whole makes a flush send all that its stream holds, in one batch or, with MaxBatchSize, in as few as it allows,
+	// Adaptive makes a flush send all that its stream holds, in one batch or, with MaxBatchSize, in as few as it allows,
 	// instead of batches of BatchSize, which is only the trigger then. The slice of a batch's items is the callee's to
 	// keep.
-	Whole bool
+	Adaptive bool
 	// MaxBatchSize is what no batch exceeds, unless it is one item that cannot be split. 0 in a unit: no limit. If
 	// BatchSize is set, but not in a unit that is limited here, the limit is also the size at which a batch is sent.
 	MaxBatchSize Weight
@@ -238,14 +238,14 @@ func defaultPartitions() int { return 4 * runtime.GOMAXPROCS(0) }
 type tuning struct {
 	interval       time.Duration
 	size, limit    Weight // BatchSize and MaxBatchSize
-	until          Weight // what a cut stops at: size, or with Whole nothing but the limit
-	whole          bool   // a flush sends all that one swap gave, and the callee keeps the slice
+	until          Weight // what a cut stops at: size, or with Adaptive nothing but the limit
+	adaptive       bool   // a flush sends all that one swap gave, and the callee keeps the slice
 	processTimeout time.Duration
 }
 
 func (c *QueueConfig[T]) tuning() *tuning {
-	t := &tuning{interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, whole: c.Whole, processTimeout: c.ProcessTimeout}
-	if !c.Whole {
+	t := &tuning{interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, adaptive: c.Adaptive, processTimeout: c.ProcessTimeout}
+	if !c.Adaptive {
 		t.until = c.BatchSize
 	}
 	return t

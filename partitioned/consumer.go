@@ -37,7 +37,7 @@ type waiting struct {
 // reset makes c ready for the next batch. It keeps no reference to the last one.
 func (c *call[T]) reset() {
 	items, waiting := c.batch.Items, c.waiting
-	if c.whole {
+	if c.adaptive {
 		items = nil // the callee's
 	}
 	clear(items)

@@ -28,7 +28,7 @@ func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
 	if q.cfg.Expired != nil {
 		r.now = time.Now()
 	}
-	if c.whole {
+	if c.adaptive {
 		c.batch.Items = slices.Grow(c.batch.Items, d.len(c.limit.Items))
 	}
 	for run := d.run(); len(run) > 0; run = d.run() {

@@ -7,7 +7,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 
 # Files, from the top down. Calls run downwards.
 
-	queue, map            the public types: NewQueue, Start, Flush; Map's methods
+	queue, map            the public types: NewUnstarted, Start, Flush; Map's methods
 	push, route           what is known of a push before any lock: weights, hashes, parts
 	admission             the one path of every push                        writes part.stream, part.freed
 	evict, expire         OverflowDropOldest, and Expired

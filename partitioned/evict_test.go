@@ -478,7 +478,7 @@ func TestWholeSendsAllThatIsHeld(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := &recorder{}
 			q := start(t, QueueConfig[parcel]{
-				Process: l.process, Whole: true, Interval: time.Hour, BatchSize: Weight{Items: 4}, MaxBatchSize: Weight{Items: limit},
+				Process: l.process, Adaptive: true, Interval: time.Hour, BatchSize: Weight{Items: 4}, MaxBatchSize: Weight{Items: limit},
 			})
 			var all []parcel
 			for id := range 7 {

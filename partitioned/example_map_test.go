@@ -13,7 +13,7 @@ import (
 
 type (
 	score  = partitioned.Entry[string, int]
-	scores = partitioned.MapConfig[string, int]
+	scores = partitioned.MapQueueConfig[string, int]
 )
 
 // printScores is a Process that prints what it gets.
@@ -30,7 +30,7 @@ func open(cfg scores) *partitioned.Map[string, int] {
 		cfg.Process = printScores
 	}
 	cfg.Partitions, cfg.Interval, cfg.BatchSize = 1, time.Hour, partitioned.Weight{Items: 1000}
-	m, err := partitioned.NewMap(cfg)
+	m, err := partitioned.NewUnstartedMap(cfg)
 	if err != nil {
 		panic(err)
 	}
@@ -41,7 +41,7 @@ func open(cfg scores) *partitioned.Map[string, int] {
 }
 
 func ExampleMap() {
-	m, err := partitioned.NewMap(partitioned.MapConfig[string, int]{
+	m, err := partitioned.NewUnstartedMap(partitioned.MapQueueConfig[string, int]{
 		QueueConfig: partitioned.QueueConfig[partitioned.Entry[string, int]]{
 			Process: func(_ context.Context, b partitioned.MapBatch[string, int]) (v partitioned.MapVerdict[string, int]) {
 				for _, e := range b.Items {
@@ -114,7 +114,7 @@ func ExampleMap_PutAllNewer() {
 }
 
 // With Remember, what is older than what was flushed is superseded too.
-func ExampleMapConfig_remember() {
+func ExampleMapQueueConfig_remember() {
 	m := open(scores{Remember: time.Minute})
 	ctx := context.Background()
 	m.PutNewer(ctx, "ann", 1, 500)

@@ -25,7 +25,7 @@ func store(_ context.Context, events []event) error {
 // run is what a service's main does: run(ctx) under signal.NotifyContext. Whatever ends first ends the others; the queue
 // is stopped last, so that what the handlers accepted is delivered.
 func run(ctx context.Context, addr string) error {
-	q, err := partitioned.NewQueue(partitioned.QueueConfig[event]{
+	q, err := partitioned.NewUnstarted(partitioned.QueueConfig[event]{
 		Name:           "events",
 		Process:        partitioned.Plain(store),
 		Key:            func(e event) string { return e.user },
@@ -70,7 +70,7 @@ func Example_service() {
 
 // Two buffers, stopped in the order in which items go through them.
 func ExampleQueue_Start() {
-	sums, _ := partitioned.NewMap(partitioned.MapConfig[string, int]{
+	sums, _ := partitioned.NewUnstartedMap(partitioned.MapQueueConfig[string, int]{
 		QueueConfig: partitioned.QueueConfig[partitioned.Entry[string, int]]{
 			Process: partitioned.Plain(func(_ context.Context, sums []partitioned.Entry[string, int]) error {
 				for _, e := range sums {
@@ -82,7 +82,7 @@ func ExampleQueue_Start() {
 		},
 		Merge: func(held, added partitioned.Entry[string, int]) int { return held.Value + added.Value },
 	})
-	events, _ := partitioned.NewQueue(partitioned.QueueConfig[event]{
+	events, _ := partitioned.NewUnstarted(partitioned.QueueConfig[event]{
 		Process: partitioned.Plain(func(ctx context.Context, events []event) error {
 			for _, e := range events {
 				if err := sums.Merge(ctx, e.user, 1); err != nil {

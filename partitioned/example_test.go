@@ -13,7 +13,7 @@ import (
 )
 
 func ExampleQueue() {
-	q, err := partitioned.NewQueue(partitioned.QueueConfig[string]{
+	q, err := partitioned.NewUnstarted(partitioned.QueueConfig[string]{
 		Process: func(_ context.Context, b partitioned.Batch[string]) partitioned.Verdict[string] {
 			fmt.Println(b.Reason, b.Items)
 			return partitioned.Verdict[string]{}
@@ -41,7 +41,7 @@ func ExampleQueue() {
 }
 
 func ExampleQueue_PushWait() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: partitioned.Plain(func(_ context.Context, items []int) error {
 			if items[0] < 0 {
 				return errors.New("negative")
@@ -59,7 +59,7 @@ func ExampleQueue_PushWait() {
 }
 
 func ExampleQueue_Flush() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: func(_ context.Context, b partitioned.Batch[int]) partitioned.Verdict[int] {
 			fmt.Println("sent", b.Items, "for", b.Reason)
 			return partitioned.Verdict[int]{}
@@ -77,7 +77,7 @@ func ExampleQueue_Flush() {
 }
 
 func ExampleQueue_Shutdown() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: func(ctx context.Context, b partitioned.Batch[int]) partitioned.Verdict[int] {
 			<-ctx.Done()                                   // hangs, until most of the time of Shutdown is over
 			return partitioned.Verdict[int]{Rest: b.Items} // there is no time for another attempt
@@ -101,7 +101,7 @@ func ExampleQueue_Shutdown() {
 
 // Items of one key are batched and kept in order together.
 func ExampleQueueConfig_key() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[string]{
 		Process: func(_ context.Context, b partitioned.Batch[string]) partitioned.Verdict[string] {
 			fmt.Println(b.Key, b.Items)
 			return partitioned.Verdict[string]{}
@@ -123,7 +123,7 @@ func ExampleQueueConfig_key() {
 
 // Who has many items to push can group them by partition first.
 func ExampleQueue_Partition() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[string]{
 		Process:    partitioned.Plain(func(context.Context, []string) error { return nil }),
 		Key:        func(item string) string { return item },
 		Partitions: 4,
@@ -140,7 +140,7 @@ func ExampleQueue_Partition() {
 // What is to come again comes before all else of its stream, and holds no consumer until then.
 func ExampleVerdict() {
 	tries := 0
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[string]{
 		Process: func(_ context.Context, b partitioned.Batch[string]) partitioned.Verdict[string] {
 			tries++
 			fmt.Println("try", tries, b.Items)
@@ -161,7 +161,7 @@ func ExampleVerdict() {
 }
 
 func ExamplePlain() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: partitioned.Plain(func(_ context.Context, items []int) error {
 			fmt.Println(items)
 			return nil
@@ -177,7 +177,7 @@ func ExamplePlain() {
 }
 
 func ExampleQueue_Stats() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[string]{
 		Process:   partitioned.Plain(func(context.Context, []string) error { return errors.New("no") }),
 		Weigh:     func(s string) partitioned.Weight { return partitioned.Weight{Items: 1, Bytes: len(s)} },
 		Interval:  time.Hour,
@@ -201,7 +201,7 @@ func ExampleQueue_Stats() {
 
 // A key of the call's own, in place of that of the config: equal keys, one partition, in order.
 func ExampleQueue_PushKey() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[string]{
 		Process: func(_ context.Context, b partitioned.Batch[string]) partitioned.Verdict[string] {
 			fmt.Printf("%q %v\n", b.Key, b.Items)
 			return partitioned.Verdict[string]{}
@@ -223,7 +223,7 @@ func ExampleQueue_PushKey() {
 
 // Accepted is one thing, delivered another: PushResult tells the two apart.
 func ExampleQueue_PushResult() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: partitioned.Plain(func(context.Context, []int) error { return errors.New("the database is away") }),
 	})
 	q.Start()
@@ -238,7 +238,7 @@ func ExampleQueue_PushResult() {
 
 func ExampleResult_Wait() {
 	busy, release := make(chan struct{}), make(chan struct{})
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: partitioned.Plain(func(context.Context, []int) error {
 			close(busy)
 			<-release
@@ -264,7 +264,7 @@ func ExampleResult_Wait() {
 
 // What is named changes, for all partitions, at once; deadlines run on.
 func ExampleQueue_Update() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: func(_ context.Context, b partitioned.Batch[int]) partitioned.Verdict[int] {
 			fmt.Println(b.Reason, b.Items)
 			return partitioned.Verdict[int]{}
@@ -299,7 +299,7 @@ func ExampleObserver() {
 		BatchOverdue: func(b partitioned.BatchInfo) { fmt.Println("a call hangs, in partition", b.Partition) },
 		Evicted:      func(_ string, _, items int) { fmt.Println(items, "dropped to make room") },
 	}
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Name: "orders",
 		Process: partitioned.Plain(func(_ context.Context, items []int) error {
 			if items[0] == 3 {
@@ -326,12 +326,12 @@ func ExampleObserver() {
 // A flush hands over all that is held, in one call; the slice is the callee's to keep.
 func ExampleQueueConfig_whole() {
 	var kept [][]int
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: func(_ context.Context, b partitioned.Batch[int]) partitioned.Verdict[int] {
 			kept = append(kept, b.Items)
 			return partitioned.Verdict[int]{}
 		},
-		Whole:     true,
+		Adaptive:  true,
 		Interval:  time.Hour,
 		BatchSize: partitioned.Weight{Items: 4}, // due from here on, but not cut here
 	})
@@ -345,7 +345,7 @@ func ExampleQueueConfig_whole() {
 
 // The newest items matter most: the oldest make room for them, and are counted.
 func ExampleOverflow_dropOldest() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: partitioned.Plain(func(_ context.Context, items []int) error {
 			fmt.Println(items)
 			return nil
@@ -368,7 +368,7 @@ func ExampleOverflow_dropOldest() {
 
 // Items of different weight, and one that is divided where a batch ends.
 func ExampleWeight() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[string]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[string]{
 		Process: func(_ context.Context, b partitioned.Batch[string]) partitioned.Verdict[string] {
 			fmt.Println(b.Weight.Items, b.Items)
 			return partitioned.Verdict[string]{}
@@ -395,7 +395,7 @@ func ExampleWeight() {
 
 // How long the first of those who wait for room has waited: above 0 for long, nothing gets on any more.
 func ExampleQueue_LongestWait() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{Process: partitioned.Plain(func(context.Context, []int) error { return nil })})
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{Process: partitioned.Plain(func(context.Context, []int) error { return nil })})
 	q.Start()
 	fmt.Println(q.LongestWait())
 	q.Shutdown(context.Background())
@@ -405,7 +405,7 @@ func ExampleQueue_LongestWait() {
 
 func ExampleQueue_Len() {
 	called, release := make(chan struct{}), make(chan struct{})
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: partitioned.Plain(func(context.Context, []int) error {
 			called <- struct{}{}
 			<-release
@@ -424,8 +424,8 @@ func ExampleQueue_Len() {
 	// 1 2
 }
 
-func ExampleNewQueue() {
-	_, err := partitioned.NewQueue(partitioned.QueueConfig[int]{
+func ExampleNewUnstarted() {
+	_, err := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process:    partitioned.Plain(func(context.Context, []int) error { return nil }),
 		Partitions: -1,
 	})
@@ -436,7 +436,7 @@ func ExampleNewQueue() {
 
 // A panic costs its batch; who waits for it gets the stack.
 func ExamplePanicError() {
-	q, _ := partitioned.NewQueue(partitioned.QueueConfig[int]{
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: partitioned.Plain(func(context.Context, []int) error { panic("oh") }),
 	})
 	q.Start()

@@ -114,7 +114,7 @@ func TestPanicOfExpiredCostsItsItem(t *testing.T) {
 func TestExpiredVersionIsNotRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
-		m, err := NewMap(MapConfig[string, int]{
+		m, err := NewUnstartedMap(MapQueueConfig[string, int]{
 			QueueConfig: QueueConfig[Entry[string, int]]{
 				Process: func(_ context.Context, b Batch[Entry[string, int]]) (v Verdict[Entry[string, int]]) {
 					for _, e := range b.Items {

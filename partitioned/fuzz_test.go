@@ -90,7 +90,7 @@ func FuzzQueue(f *testing.F) {
 				},
 				Weigh: weighParcel, Split: splitParcel,
 				Partitions: int(conf[1] % 4), Consumers: int(conf[2] % 4),
-				Interval: time.Minute, BatchSize: Weight{Items: 1 + int(conf[4]%8)}, MaxBatchSize: limit, Whole: conf[4]%3 == 0,
+				Interval: time.Minute, BatchSize: Weight{Items: 1 + int(conf[4]%8)}, MaxBatchSize: limit, Adaptive: conf[4]%3 == 0,
 				Capacity: int64(conf[5]), Overflow: []Overflow{OverflowRefuse, OverflowDropOldest}[conf[6]%2],
 			}
 			switch conf[0] % 3 {

@@ -88,7 +88,7 @@ func (l *recorder) all() (all [][]int) {
 
 func start[T any](t testing.TB, cfg QueueConfig[T]) *Queue[T] {
 	t.Helper()
-	q, err := NewQueue(cfg)
+	q, err := NewUnstarted(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,8 +35,8 @@ const NoVersion = math.MinInt64
 // one, any version replaces it.
 const AlwaysNewer = math.MinInt64 + 1
 
-// MapConfig says how a Map works. Only Process has to be set.
-type MapConfig[K comparable, V any] struct {
+// MapQueueConfig says how a Map works. Only Process has to be set.
+type MapQueueConfig[K comparable, V any] struct {
 	// QueueConfig is that of the Queue of entries which a Map is. Some fields mean a little more:
 	//
 	//   - Process: no batch, and no flush, has a key twice, unless Split divided its entry. Entries stand in the order in
@@ -45,7 +45,7 @@ type MapConfig[K comparable, V any] struct {
 	//     which makes batches of its own.
 	//   - Partitions: default 4 for each processor; more of them make writes to many keys quicker, and batches smaller.
 	//     Consumers: default 1, or 10 with a Key.
-	//   - Whole: always; a flush sends all that is held. So BatchSize is only a trigger, MaxBatchSize bounds batches.
+	//   - Adaptive: always; a flush sends all that is held. So BatchSize is only a trigger, MaxBatchSize bounds batches.
 	//   - Weigh: runs under the partition's lock too, like Merge. What is superseded weighs nothing any more.
 	//   - Order: of one key, always.
 	QueueConfig[Entry[K, V]]
@@ -65,7 +65,7 @@ type MapConfig[K comparable, V any] struct {
 }
 
 // Map is a Queue of entries in which each key is held once: what is written to a key that is pending replaces it, or is
-// folded into it. Make one with NewMap.
+// folded into it. Make one with NewUnstartedMap.
 //
 // It takes capacity for what it holds, and gives it back at once when something is superseded. Put and PutNewer of a value
 // that is no heavier than the one they replace need none, so a Map that is full still takes them. All other writes need
@@ -83,8 +83,8 @@ type Map[K comparable, V any] struct {
 	merge     func(held, added Entry[K, V]) V
 }
 
-// NewMap makes a Map that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
-func NewMap[K comparable, V any](cfg MapConfig[K, V]) (*Map[K, V], error) {
+// NewUnstartedMap makes a Map that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
+func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V], error) {
 	if cfg.Remember < 0 || cfg.MaxRemembered < 0 {
 		return nil, fmt.Errorf("partitioned: Remember %v and MaxRemembered %d must not be negative", cfg.Remember, cfg.MaxRemembered)
 	}
@@ -97,7 +97,7 @@ func NewMap[K comparable, V any](cfg MapConfig[K, V]) (*Map[K, V], error) {
 	if cfg.MaxRemembered == 0 {
 		cfg.MaxRemembered = 100_000
 	}
-	cfg.Whole = true
+	cfg.Adaptive = true
 	m := &Map[K, V]{merge: cfg.Merge}
 	seed := maphash.MakeSeed()
 	hash := func(e Entry[K, V]) uint64 { return maphash.Comparable(seed, e.Key) }

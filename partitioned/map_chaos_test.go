@@ -47,7 +47,7 @@ func splitLoad(e loadEntry, room Weight) (head, tail loadEntry, ok bool) {
 // mapChaos is one run: what is drawn, and what was seen.
 type mapChaos struct {
 	ledger    // its mu guards what was seen
-	cfg       MapConfig[string, load]
+	cfg       MapQueueConfig[string, load]
 	producers int
 	writes    int // of each producer
 	behaviour []behaviour
@@ -88,7 +88,7 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		inFlight:  map[string]int{},
 		tries:     map[int]int{},
 	}
-	c.cfg = MapConfig[string, load]{
+	c.cfg = MapQueueConfig[string, load]{
 		QueueConfig: QueueConfig[loadEntry]{
 			Process:    c.process,
 			Partitions: rapid.IntRange(0, 3).Draw(t, "partitions"),
@@ -325,9 +325,9 @@ func isRefused(err error) bool {
 }
 
 func (c *mapChaos) run() {
-	m, err := NewMap(c.cfg)
+	m, err := NewUnstartedMap(c.cfg)
 	if err != nil {
-		c.fault("NewMap: %v", err)
+		c.fault("NewUnstartedMap: %v", err)
 		return
 	}
 	if err := m.Start(); err != nil {

@@ -23,7 +23,7 @@ func TestMapLosesNoWrite(t *testing.T) {
 		t.Run(fmt.Sprint("byKey=", byKey), func(t *testing.T) {
 			var mu sync.Mutex
 			sums, versions, last := map[string]int{}, map[string]int64{}, map[string]int{}
-			cfg := MapConfig[string, int]{
+			cfg := MapQueueConfig[string, int]{
 				QueueConfig: QueueConfig[kv]{
 					Process: func(_ context.Context, b Batch[kv]) (v Verdict[kv]) {
 						mu.Lock()

@@ -33,8 +33,8 @@ func (r *mapRecorder) process(_ context.Context, b Batch[kv]) Verdict[kv] {
 }
 
 // one is a Map with one partition and one consumer, that flushes when it is told to.
-func one(r *mapRecorder) MapConfig[string, int] {
-	return MapConfig[string, int]{QueueConfig: QueueConfig[kv]{
+func one(r *mapRecorder) MapQueueConfig[string, int] {
+	return MapQueueConfig[string, int]{QueueConfig: QueueConfig[kv]{
 		Process:    r.process,
 		Partitions: 1,
 		Interval:   time.Hour,
@@ -42,9 +42,9 @@ func one(r *mapRecorder) MapConfig[string, int] {
 	}}
 }
 
-func startMap[K comparable, V any](t testing.TB, cfg MapConfig[K, V]) *Map[K, V] {
+func startMap[K comparable, V any](t testing.TB, cfg MapQueueConfig[K, V]) *Map[K, V] {
 	t.Helper()
-	m, err := NewMap(cfg)
+	m, err := NewUnstartedMap(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestMaxRememberedBoundsTheMemory(t *testing.T) {
 func TestSupersededReleasesItsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		cfg := MapConfig[string, string]{QueueConfig: QueueConfig[Entry[string, string]]{
+		cfg := MapQueueConfig[string, string]{QueueConfig: QueueConfig[Entry[string, string]]{
 			Process: func(ctx context.Context, _ MapBatch[string, string]) (v MapVerdict[string, string]) {
 				<-hold
 				return v
@@ -460,14 +460,14 @@ func TestMergeAllWaitTellsAllWhoWroteToAnEntry(t *testing.T) {
 }
 
 func TestNewMapNamesTheField(t *testing.T) {
-	for want, cfg := range map[string]MapConfig[string, int]{
+	for want, cfg := range map[string]MapQueueConfig[string, int]{
 		"Partitions":           {QueueConfig: QueueConfig[kv]{Process: (&mapRecorder{}).process, Partitions: -1}, Remember: 1},
 		"Process":              {},
 		"Remember":             {Remember: -1},
 		"MaxRemembered":        {MaxRemembered: -1},
 		"OrderOnlyByPartition": {QueueConfig: QueueConfig[kv]{OrderOnlyByPartition: true}},
 	} {
-		if _, err := NewMap(cfg); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewUnstartedMap(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
@@ -554,7 +554,7 @@ func TestFullMapTakesWhatIsNoHeavier(t *testing.T) {
 		"the value":          func(e Entry[string, int]) Weight { return Weight{Items: e.Value} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := startMap(t, MapConfig[string, int]{QueueConfig: QueueConfig[Entry[string, int]]{
+			m := startMap(t, MapQueueConfig[string, int]{QueueConfig: QueueConfig[Entry[string, int]]{
 				Process: Plain(func(context.Context, []Entry[string, int]) error { return nil }),
 				Weigh:   weigh, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100}, Capacity: 4, Overflow: OverflowRefuse,
 			}})
@@ -599,7 +599,7 @@ func TestClosedMapTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
 		var got []Entry[string, int]
-		m := startMap(t, MapConfig[string, int]{QueueConfig: QueueConfig[Entry[string, int]]{
+		m := startMap(t, MapQueueConfig[string, int]{QueueConfig: QueueConfig[Entry[string, int]]{
 			Process: Plain(func(_ context.Context, batch []Entry[string, int]) error {
 				<-hold
 				got = append(got, batch...)

@@ -90,7 +90,7 @@ func (b *backlog[T]) expect(w Weight) (complete Weight, begins bool) {
 	fill := b.weight.minus(b.complete)
 	all := b.weight.plus(w)
 	begins = fill.Items == 0
-	if t.whole { // one swap takes all that was written
+	if t.adaptive { // one swap takes all that was written
 		return b.complete, len(b.active) == 0 && len(b.filled) == 0
 	}
 	complete = b.complete
@@ -149,7 +149,7 @@ func (w Weight) tail(limit Weight) Weight {
 func (b *backlog[T]) recount() {
 	t := b.tuned.Load()
 	b.complete = b.complete.clamp(b.weight)
-	if !t.whole && !b.weight.reaches(t.until) && !b.weight.exceeds(t.limit) {
+	if !t.adaptive && !b.weight.reaches(t.until) && !b.weight.exceeds(t.limit) {
 		b.complete = Weight{}
 	}
 }

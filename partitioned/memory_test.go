@@ -226,7 +226,7 @@ func TestRememberedAgainFromTheLastCall(t *testing.T) {
 func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 	cfg := one(&mapRecorder{})
 	cfg.Remember, cfg.Interval = time.Minute, 0
-	m, err := NewMap(cfg)
+	m, err := NewUnstartedMap(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +494,7 @@ func TestMaxRememberedCountsVersions(t *testing.T) {
 func TestKeysThatEqualNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
-		m, err := NewMap(MapConfig[float64, int]{
+		m, err := NewUnstartedMap(MapQueueConfig[float64, int]{
 			QueueConfig: QueueConfig[Entry[float64, int]]{
 				Process: func(_ context.Context, b MapBatch[float64, int]) (v MapVerdict[float64, int]) {
 					sent += len(b.Items)

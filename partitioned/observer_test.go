@@ -227,7 +227,7 @@ func TestHungCallIsReportedAndStopsNobodyElse(t *testing.T) {
 // TestBatchEndHasABatchStart, also where Shutdown gave up between the cut and the call.
 func TestBatchEndHasABatchStart(t *testing.T) {
 	w := newWitness()
-	q, err := NewQueue(QueueConfig[parcel]{Process: (&recorder{}).process, Observer: &w.Observer})
+	q, err := NewUnstarted(QueueConfig[parcel]{Process: (&recorder{}).process, Observer: &w.Observer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestObserverMayCallTheQueue(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		q, err := NewQueue(QueueConfig[parcel]{
+		q, err := NewUnstarted(QueueConfig[parcel]{
 			Process: Plain(func(ctx context.Context, _ []parcel) error {
 				time.Sleep(time.Minute)
 				return ctx.Err()

@@ -12,7 +12,7 @@ import (
 // I5: many keys at once leave neither a map nor a heap of their number behind.
 func TestManyKeysLeaveNoRoomBehind(t *testing.T) {
 	const keys = 20 * maxEmpty
-	q, err := NewQueue(QueueConfig[int]{
+	q, err := NewUnstarted(QueueConfig[int]{
 		Process:    Plain(func(context.Context, []int) error { return nil }),
 		Key:        strconv.Itoa,
 		Partitions: 2,

@@ -44,7 +44,7 @@ func BenchmarkQueuePush(b *testing.B) {
 			drain()
 		}
 		b.Run(fmt.Sprintf("producers=%d/queue", producers), func(b *testing.B) {
-			q, err := NewQueue(QueueConfig[payload]{
+			q, err := NewUnstarted(QueueConfig[payload]{
 				Process:   func(context.Context, Batch[payload]) Verdict[payload] { return Verdict[payload]{} },
 				Weigh:     func(p payload) Weight { return Weight{p.items, p.bytes} },
 				Interval:  200 * time.Millisecond,

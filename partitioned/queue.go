@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Queue buffers items and hands them on in batches. Make one with NewQueue; all its methods may be called at once.
+// Queue buffers items and hands them on in batches. Make one with NewUnstarted; all its methods may be called at once.
 type Queue[T any] struct {
 	cfg   QueueConfig[T] // immutable; what Update changes of it is in tuned
 	tuned atomic.Pointer[tuning]
@@ -53,8 +53,8 @@ type Queue[T any] struct {
 	result   error         // its result; valid when ended is closed
 }
 
-// NewQueue makes a queue that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
-func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
+// NewUnstarted makes a queue that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
+func NewUnstarted[T any](cfg QueueConfig[T]) (*Queue[T], error) {
 	q := &Queue[T]{}
 	if err := q.init(cfg, mapping[T]{}); err != nil {
 		return nil, err

@@ -276,7 +276,7 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		{"MaxBatchSize", QueueConfig[parcel]{Process: process, Interval: 1, BatchSize: Weight{Items: 10}, MaxBatchSize: Weight{Items: 9}}},
 		{"MaxBatchSize", QueueConfig[parcel]{Process: process, Interval: 1, BatchSize: Weight{1, 10}, MaxBatchSize: Weight{1, 9}}},
 	} {
-		if _, err := NewQueue(c.cfg); err == nil || !strings.Contains(err.Error(), c.field) {
+		if _, err := NewUnstarted(c.cfg); err == nil || !strings.Contains(err.Error(), c.field) {
 			t.Errorf("want one about %s, got %v", c.field, err)
 		}
 	}
@@ -407,7 +407,7 @@ func TestMaxKeysNeedsStreamsByKey(t *testing.T) {
 		{Key: parcelKey, OrderOnlyByPartition: true, KeyCapacity: 1},
 	} {
 		cfg.Process = func(context.Context, Batch[parcel]) (v Verdict[parcel]) { return v }
-		if _, err := NewQueue(cfg); err == nil {
+		if _, err := NewUnstarted(cfg); err == nil {
 			t.Errorf("OrderOnlyByPartition with MaxKeys %d, KeyCapacity %d: silently something else", cfg.MaxKeys, cfg.KeyCapacity)
 		}
 	}

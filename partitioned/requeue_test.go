@@ -293,7 +293,7 @@ func TestRestWithoutAfterComesAtOnce(t *testing.T) {
 // how often it came back.
 func TestRestOfManyWaiters(t *testing.T) {
 	const n = 100
-	q, err := NewQueue(QueueConfig[int]{Process: Plain(func(context.Context, []int) error { return nil })})
+	q, err := NewUnstarted(QueueConfig[int]{Process: Plain(func(context.Context, []int) error { return nil })})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestItemsLeftOutAreReturned(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := 0
-				q, err := NewQueue(QueueConfig[int]{BatchSize: Weight{Items: 5}, Interval: 1, Process: func(context.Context, Batch[int]) Verdict[int] {
+				q, err := NewUnstarted(QueueConfig[int]{BatchSize: Weight{Items: 5}, Interval: 1, Process: func(context.Context, Batch[int]) Verdict[int] {
 					calls++
 					return test.verdicts[calls-1]
 				}})

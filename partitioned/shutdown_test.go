@@ -265,7 +265,7 @@ func TestShutdownTwice(t *testing.T) {
 }
 
 func TestShutdownWithoutStart(t *testing.T) {
-	q, err := NewQueue(QueueConfig[int]{Process: Plain(func(context.Context, []int) error { return nil })})
+	q, err := NewUnstarted(QueueConfig[int]{Process: Plain(func(context.Context, []int) error { return nil })})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +394,7 @@ func TestShutdownWhilePushing64(t *testing.T) {
 // TestNoCallBeginsAfterShutdownByHand steps a worker by hand: it has cut its batch, Shutdown gives up and returns, then it goes on.
 func TestNoCallBeginsAfterShutdownByHand(t *testing.T) {
 	l := &recorder{}
-	q, err := NewQueue(QueueConfig[parcel]{Process: l.process})
+	q, err := NewUnstarted(QueueConfig[parcel]{Process: l.process})
 	if err != nil {
 		t.Fatal(err)
 	}

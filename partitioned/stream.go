@@ -201,7 +201,7 @@ func (s *stream[T]) due() bool {
 }
 
 // inFlush reports whether a flush of several batches has begun, and what is left belongs to it.
-func (s *stream[T]) inFlush(t *tuning) bool { return t.whole && len(s.backlog.drain.segments) > 0 }
+func (s *stream[T]) inFlush(t *tuning) bool { return t.adaptive && len(s.backlog.drain.segments) > 0 }
 
 // moveOn changes the state after something was appended, or somebody began to wait.
 func (s *stream[T]) moveOn() {
@@ -252,7 +252,7 @@ func (s *stream[T]) early() bool {
 
 // claim gives the drain to a consumer that cuts, with what was written if a batch may need it.
 func (s *stream[T]) claim(t *tuning) {
-	// A flush of Whole sends what one swap gave, so that no flush of a Map has a key twice. Else a cut sees all there is,
+	// A flush of Adaptive sends what one swap gave, so that no flush of a Map has a key twice. Else a cut sees all there is,
 	// unless the drain alone makes a batch.
 	if d := &s.backlog.drain; !s.inFlush(t) && !d.weight.reaches(t.until) {
 		s.backlog.swap()

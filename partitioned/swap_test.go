@@ -69,7 +69,7 @@ func TestBulkWriteAcrossASwapIsWhole(t *testing.T) {
 	const writers, each, bulk = 4, 100, 1000
 	var mu sync.Mutex
 	last := map[int]int{} // by key
-	cfg := MapConfig[int, int]{QueueConfig: QueueConfig[Entry[int, int]]{
+	cfg := MapQueueConfig[int, int]{QueueConfig: QueueConfig[Entry[int, int]]{
 		Process: func(_ context.Context, b MapBatch[int, int]) (v MapVerdict[int, int]) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -13,7 +13,7 @@ type Change struct {
 }
 
 // Update changes a queue, running or not, for all partitions, and from the next batch on. Deadlines run on: an item that
-// has waited for longer than a new Interval is due at once. It is all or nothing: an error names the field, as NewQueue's.
+// has waited for longer than a new Interval is due at once. It is all or nothing: an error names the field, as NewUnstarted's.
 func (q *Queue[T]) Update(c Change) error {
 	q.life.Lock()
 	defer q.life.Unlock()

@@ -234,7 +234,7 @@ func TestGivingUpBeforeAStuckStream(t *testing.T) {
 func TestOfAMapNothingIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		m, err := NewMap(MapConfig[int, int]{
+		m, err := NewUnstartedMap(MapQueueConfig[int, int]{
 			QueueConfig: QueueConfig[Entry[int, int]]{
 				Process: func(context.Context, MapBatch[int, int]) (v MapVerdict[int, int]) {
 					<-hold

@@ -21,8 +21,8 @@ type mapKey interface {
 
 // mapConfig is what the maps have in common. Streams are keys, or with several partitions the partitions by resource; without either
 // there is one, with one lock.
-func mapConfig[K mapKey, V any](cfg Settings) partitioned.MapConfig[K, V] {
-	mc := partitioned.MapConfig[K, V]{QueueConfig: queueConfig[partitioned.Entry[K, V]](cfg)}
+func mapConfig[K mapKey, V any](cfg Settings) partitioned.MapQueueConfig[K, V] {
+	mc := partitioned.MapQueueConfig[K, V]{QueueConfig: queueConfig[partitioned.Entry[K, V]](cfg)}
 	if !cfg.keyed() {
 		mc.Partitions = cfg.Partitions
 	}

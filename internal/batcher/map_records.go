@@ -69,7 +69,7 @@ func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bo
 	mc.Remember = cfg.Map.Remember
 	mc.MaxRemembered = cfg.Map.RememberLimit
 	var err error
-	m.Map, err = partitioned.NewMap(mc)
+	m.Map, err = partitioned.NewUnstartedMap(mc)
 	return m, err
 }
 

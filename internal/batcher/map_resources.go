@@ -63,7 +63,7 @@ func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payl
 		mc.Dropped = func(e resourceEntry[P], _ error) { m.discard(&e.Value) }
 	}
 	var err error
-	m.Map, err = partitioned.NewMap(mc)
+	m.Map, err = partitioned.NewUnstartedMap(mc)
 	return m, err
 }
 

@@ -49,7 +49,7 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 	if p.dictionary {
 		qc.MaxBatchSize.Bytes = wholeCap
 	}
-	q, err := partitioned.NewQueue(qc)
+	q, err := partitioned.NewUnstarted(qc)
 	if err != nil {
 		return nil, err
 	}
