@@ -297,14 +297,6 @@ func (d *drain[T]) consume(n int) {
 	}
 }
 
-// len returns the number of entries left, dead ones included, or limit if there are more; a limit of 0 is none.
-func (d *drain[T]) len(limit int) int {
-	if limit > 0 {
-		return min(d.entries, limit)
-	}
-	return d.entries
-}
-
 // abandon empties the drain, and returns the completions of its entries.
 func (d *drain[T]) abandon() (all []*completion) {
 	for run := d.run(); len(run) > 0; run = d.run() {

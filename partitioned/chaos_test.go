@@ -125,7 +125,8 @@ func drawChaos(t *rapid.T) *chaos {
 		Capacity:   rapid.SampledFrom([]int64{0, 1, 20, 100}).Draw(t, "capacity"),
 		Unit:       rapid.SampledFrom([]Unit{UnitItems, UnitRequests}).Draw(t, "unit"),
 		Overflow:   rapid.SampledFrom([]Overflow{OverflowWait, OverflowRefuse, OverflowDropOldest}).Draw(t, "overflow"),
-		Adaptive:   rapid.Bool().Draw(t, "whole"),
+		Adaptive:   rapid.Bool().Draw(t, "adaptive"),
+		Reuse:      rapid.Bool().Draw(t, "reuse"),
 	}
 	if rapid.Bool().Draw(t, "observed") {
 		c.witness = newWitness()

@@ -104,7 +104,7 @@ func (r Reason) String() string {
 // Batch is what one call of Process receives.
 type Batch[T any] struct {
 	Key     string    // of the stream; "" where batches are not made by key
-	Items   []T       // in the order of their acceptance. Process may keep the items; it may keep the slice only with Adaptive
+	Items   []T       // in the order of their acceptance. Process may keep them, and the slice too, unless Reuse is set
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
 	Oldest  time.Time // when the first of Items came, or earlier where a Rest, OverflowDropOldest or a withdrawal moved the ends of batches
@@ -174,9 +174,11 @@ type QueueConfig[T any] struct {
 	// limit wins. The zero value: each item at once; NoTrigger in a unit: never.
 	BatchSize Weight
 	// Adaptive makes a flush send all that its stream holds, in one batch or, with MaxBatchSize, in as few as it allows,
-	// instead of batches of BatchSize, which is only the trigger then. The slice of a batch's items is the callee's to
-	// keep.
+	// instead of batches of BatchSize, which is only the trigger then.
 	Adaptive bool
+	// Reuse lets the queue use the slice of a batch again when Process returns, which saves an allocation for each batch.
+	// Process must not keep the slice then, nor a part of it; it may keep the items. Default: the slice is the callee's.
+	Reuse bool
 	// MaxBatchSize is what no batch exceeds, unless it is one item that cannot be split. 0 in a unit: no limit. If
 	// BatchSize is set, but not in a unit that is limited here, the limit is also the size at which a batch is sent.
 	MaxBatchSize Weight
@@ -239,7 +241,7 @@ type tuning struct {
 	interval       time.Duration
 	size, limit    Weight // BatchSize and MaxBatchSize
 	until          Weight // what a cut stops at: size, or with Adaptive nothing but the limit
-	adaptive       bool   // a flush sends all that one swap gave, and the callee keeps the slice
+	adaptive       bool   // a flush sends all that one swap gave
 	processTimeout time.Duration
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type call[T any] struct {
 	tuning                // that it was cut by
 	expired []expired[T]  // that the cut dropped
 	watched bool          // the Observer heard of it
+	length  int           // of the batch before
 	took    time.Duration // by Process; for an Observer only
 
 	arrive func(v *Verdict[T]) // of a Map's mapping; nil: nobody is told
@@ -34,18 +36,34 @@ type waiting struct {
 	items      int64
 }
 
-// reset makes c ready for the next batch. It keeps no reference to the last one.
-func (c *call[T]) reset() {
+// reset makes c ready for the next batch. It keeps no reference to the last one. reuse: the slice of its items is not the callee's.
+func (c *call[T]) reset(reuse bool) {
 	items, waiting := c.batch.Items, c.waiting
-	if c.adaptive {
-		items = nil // the callee's
+	length := len(items)
+	if !reuse {
+		items = nil
 	}
 	clear(items)
 	clear(waiting)
-	if cap(items) > maxSpare {
+	if max(cap(items), cap(waiting)) > maxSpare {
 		items, waiting = nil, nil
 	}
-	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0]}
+	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0], length: length}
+}
+
+// grow makes room for a batch cut from so many entries, of which each is one item at least. Where bytes bound the batch, it is
+// expected to be as long as the one before: to make room for all that is there, each time, would cost its square.
+func (c *call[T]) grow(entries int) {
+	n := entries
+	for _, limit := range []Weight{c.until, c.limit} {
+		if limit.Items > 0 {
+			n = min(n, limit.Items)
+		}
+		if limit.Bytes > 0 && limit.Bytes != NoTrigger {
+			n = min(n, c.length)
+		}
+	}
+	c.batch.Items = slices.Grow(c.batch.Items, n)
 }
 
 // complete settles all that waits for the batch. The entries of one push stand side by side, and the error is reported once a
@@ -95,7 +113,7 @@ func (q *Queue[T]) work() {
 			in = nil
 			q.settle(s, c, v)
 		}
-		c.reset()
+		c.reset(q.cfg.Reuse)
 	}
 }
 

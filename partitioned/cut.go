@@ -4,7 +4,6 @@ package partitioned
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
@@ -28,9 +27,7 @@ func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
 	if q.cfg.Expired != nil {
 		r.now = time.Now()
 	}
-	if c.adaptive {
-		c.batch.Items = slices.Grow(c.batch.Items, d.len(c.limit.Items))
-	}
+	c.grow(d.entries)
 	for run := d.run(); len(run) > 0; run = d.run() {
 		n, full := q.cutRun(run, c, &r)
 		d.consume(n)

@@ -323,8 +323,8 @@ func ExampleObserver() {
 	// orders 0 stops, 0 lost
 }
 
-// A flush hands over all that is held, in one call; the slice is the callee's to keep.
-func ExampleQueueConfig_whole() {
+// A flush hands over all that is held, in one call.
+func ExampleQueueConfig_adaptive() {
 	var kept [][]int
 	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process: func(_ context.Context, b partitioned.Batch[int]) partitioned.Verdict[int] {

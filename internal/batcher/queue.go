@@ -41,6 +41,7 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 	if p.pooled {
 		qc.Dropped = func(r request[P], _ error) { p.discard(r) }
 	}
+	qc.Reuse = true
 	if cfg.keyed() {
 		qc.Key = keyOf[P]
 	} else if cfg.Partitions > 1 {
