@@ -59,7 +59,7 @@ func (g *generation[K, V]) first(item Entry[K, V], hash uint64, how write, at in
 		item.Version = 0 // only PutNewer gives one
 	}
 	item.Updates = 1
-	if item.Key != item.Key { //nolint:staticcheck,gocritic // NaN equals nothing: neither found nor remembered
+	if item.Key != item.Key { //nolint:gocritic // NaN equals nothing: neither found nor remembered
 		return item, true
 	}
 	if g.memory != nil && !g.remember(&item, how) {
