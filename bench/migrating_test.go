@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/bench/queuebatch"
 )
 
 // The tables of docs/migrating.md have every key of those whom they translate from, with its default, and name keys of ours
@@ -34,7 +36,7 @@ func TestMigratingHasEveryKey(t *testing.T) {
 	}{
 		{"From `batch`", keysOf(t, Batch.Factory.CreateDefaultConfig(), "metadata_keys"), "", 3, 0, 2, 0},
 		{"From an exporter's `sending_queue.batch`", keysOf(t, &queue, partitionKeys), "sending_queue.", 5, 2, 3, 4},
-		{"From queuebatch", keysOf(t, defaultQueuebatchConfig(), partitionKeys), "", 4, 2, 3, 4},
+		{"From queuebatch", keysOf(t, queuebatch.DefaultConfig(), partitionKeys), "", 4, 2, 3, 4},
 	} {
 		rows := rowsOf(section(t, string(text), table.section), table.columns)
 		for key, value := range table.theirs {

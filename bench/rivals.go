@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/bench/queuebatch"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/processor"
@@ -29,7 +30,7 @@ type Settings map[string]any
 // The rivals. Names are what tables and benchmark names show.
 var (
 	Batch      = Rival{Name: "batch", Factory: batchprocessor.NewFactory()}
-	Queuebatch = Rival{Name: "queuebatch", Factory: newQueuebatchFactory()}
+	Queuebatch = Rival{Name: "queuebatch", Factory: queuebatch.NewFactory()}
 	Ours       = Rival{Name: "ours", Factory: partitionedbufferprocessor.NewFactory()}
 	Floor      = Rival{Name: "floor", Factory: newFloorFactory()}
 )

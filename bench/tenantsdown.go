@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/bench/queuebatch"
 )
 
 // TenantsDown is a load of many tenants, told apart by client metadata, some of whose backends are down: their calls end with a
@@ -58,13 +60,13 @@ func TenantsDownVariants() []Variant {
 	}
 }
 
-// newRetryingQueueFactory is newQueuebatchFactory with the retry that exporters have, for logs.
+// newRetryingQueueFactory is [queuebatch.NewFactory] with the retry that exporters have, for logs.
 func newRetryingQueueFactory() processor.Factory {
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.InitialInterval, retry.MaxInterval = time.Second, 5*time.Second
-	return processor.NewFactory(component.MustNewType("queuebatch"), defaultQueuebatchConfig,
+	return processor.NewFactory(component.MustNewType("queuebatch"), queuebatch.DefaultConfig,
 		processor.WithLogs(func(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
-			return exporterhelper.NewLogs(ctx, exporterSettings(set), cfg, next.ConsumeLogs, append(queuebatchOptions(cfg), exporterhelper.WithRetry(retry))...)
+			return exporterhelper.NewLogs(ctx, queuebatch.Settings(set), cfg, next.ConsumeLogs, append(queuebatch.Options(cfg), exporterhelper.WithRetry(retry))...)
 		}, component.StabilityLevelDevelopment))
 }
 
