@@ -9,12 +9,13 @@ SHELL := /bin/bash
 GO      ?= go
 BUILD   := build
 OTELCOL := $(BUILD)/otelcol-partitionedbuffer
+PROOF   := $(BUILD)/proof/otelcol-proof
 
 # $(call tool,NAME) is the command line that runs a tool, from any folder.
 tool = $(GO) tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 
 # The modules that have code of ours. tools/ and build/ have none.
-MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod e2e/go.mod e2e/headerssetter/go.mod monitoring/go.mod \
+MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod bench/queuebatch/go.mod e2e/go.mod e2e/headerssetter/go.mod monitoring/go.mod \
 	partitioned/go.mod))
 
 # What a collector is made of.
@@ -53,6 +54,17 @@ $(OTELCOL)-race: $(BUILD)/go.mod $(SOURCES)
 	cd $(BUILD) && CGO_ENABLED=1 $(GO) build -race -o $(notdir $@) .
 	@touch $@
 
+.PHONY: build-proof
+build-proof: $(PROOF) ## build a collector with rivals and parts of contrib, into build/proof/
+
+$(BUILD)/proof/go.mod: builder-config-proof.yaml go.mod partitioned/go.mod bench/queuebatch/go.mod tools/builder/go.mod
+	$(call tool,builder) --config=builder-config-proof.yaml --skip-compilation
+	@touch $@
+
+$(PROOF): $(BUILD)/proof/go.mod $(SOURCES) bench/queuebatch/factory.go
+	$(call tool,builder) --config=builder-config-proof.yaml --skip-generate --skip-get-modules
+	@touch $@
+
 $(BUILD)/telemetrygen: tools/telemetrygen/go.mod
 	@mkdir -p $(BUILD)
 	$(GO) build -modfile=tools/telemetrygen/go.mod -o $@ \
@@ -68,7 +80,7 @@ $(BUILD)/prometheus $(BUILD)/promtool &:
 	@for c in prometheus promtool; do ln -sf "$$(command -v $$c || echo deb/usr/bin/$$c)" $(BUILD)/$$c; done
 
 .PHONY: build-e2e
-build-e2e: $(OTELCOL) $(OTELCOL)-race $(BUILD)/telemetrygen $(BUILD)/prometheus ## build what the tests in e2e/ run
+build-e2e: $(OTELCOL) $(OTELCOL)-race $(PROOF) $(BUILD)/telemetrygen $(BUILD)/prometheus ## build what the tests in e2e/ run
 
 .PHONY: run
 run: $(OTELCOL) ## run the collector on examples/quickstart.yaml, until Ctrl-C
@@ -88,6 +100,10 @@ demo: $(OTELCOL) $(BUILD)/telemetrygen ## run it, send traces, metrics and logs,
 faults: $(OTELCOL) ## run it against backends with faults, and write FAULTS.md
 	@cd e2e && $(GO) run ./cmd/faults > ../$(BUILD)/FAULTS.md
 	@mv $(BUILD)/FAULTS.md FAULTS.md
+
+.PHONY: proof
+proof: $(PROOF) ## measure whole collectors side by side, and write docs/proof.md; on an idle machine, ten minutes
+	cd e2e && $(GO) run ./cmd/proof
 
 ## Tests
 

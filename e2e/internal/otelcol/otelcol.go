@@ -181,6 +181,9 @@ func (c *Collector) MetricsAddr() string {
 	return c.metricsAddr
 }
 
+// PID is the number of the process.
+func (c *Collector) PID() int { return c.cmd.Process.Pid }
+
 // Terminate sends SIGTERM and does not wait.
 func (c *Collector) Terminate() error {
 	return c.cmd.Process.Signal(syscall.SIGTERM)

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"gonum.org/v1/plot/plotter"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/proof"
+)
+
+// swept are the variants that are shown over producers and over the backend's latency.
+var swept = regexp.MustCompile("^(`batch`|exporter's `sending_queue.batch`|\\*\\*here\\*\\*(, `num_consumers: 10`)?)$")
+
+// sweep varies one thing at a time, with 10 spans a request, 50 resources and gzip.
+func (f *flags) sweep(ctx context.Context, page io.Writer, pictures string) error {
+	l := load{proof.Traces, "gzip", 10, 50}
+	producers, err := f.vary(ctx, l, []int{1, 4, 16, 64}, func(o *proof.Options, n int) { o.Producers = n })
+	if err != nil {
+		return err
+	}
+	delays, err := f.vary(ctx, l, []int{0, 5, 20, 100}, func(o *proof.Options, n int) { o.Delay = time.Duration(n) * time.Millisecond })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(page, "## Over the senders, and over the backend's latency\n\nOne round each, with 10 spans a request, 50 resources and gzip. Throughput is that of the closed loop.\n\n"+
+		"![Throughput over senders](%[1]s/senders.svg)\n\n![Throughput over the latency of the backend](%[1]s/latency.svg)\n\n"+
+		"## While the backend is away\n\nThe backend is killed for the middle third of a load, and exporters do not retry. What is lost was acknowledged before.\n\n", filepath.Base(pictures))
+	var killed []proof.Rounds
+	for _, v := range proof.Variants {
+		r, err := proof.Killed(ctx, l.of(v), f.options)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "killed: %s: %+v\n", v.Name, r)
+		killed = append(killed, proof.Rounds{Case: l.of(v), Rounds: []proof.Result{r}})
+	}
+	proof.WriteKilled(page, killed)
+	return errors.Join(
+		proof.DrawLines(filepath.Join(pictures, "senders.svg"), "Throughput over senders", "senders", "items a second", 1, producers),
+		proof.DrawLines(filepath.Join(pictures, "latency.svg"), "Throughput over the latency of the backend", "milliseconds a call", "items a second", 1, delays),
+	)
+}
+
+// vary gives the throughput of the swept variants for each value.
+func (f *flags) vary(ctx context.Context, l load, values []int, set func(*proof.Options, int)) (lines []proof.Line, err error) {
+	for _, v := range proof.Variants {
+		if !swept.MatchString(v.Name) {
+			continue
+		}
+		line := proof.Line{Name: v.Name}
+		for _, n := range values {
+			o := f.options
+			set(&o, n)
+			r, err := proof.Closed(ctx, l.of(v), o)
+			if err != nil {
+				return nil, err
+			}
+			fmt.Fprintf(os.Stderr, "%s, %d: %.0f items a second\n", v.Name, n, r.Throughput)
+			line.Points = append(line.Points, plotter.XY{X: float64(n), Y: r.Throughput})
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proof
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+)
+
+// Each item of a request says when it was sent and which one it is, for the sink of every signal.
+func TestSinkReadsWhatRequestsSay(t *testing.T) {
+	for _, signal := range []Signal{Traces, Metrics, Logs} {
+		for _, items := range []int{1, 10, 100} {
+			tpl, err := newTemplate(signal, 3, items)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &sink{}
+			sent := time.Now().Add(-time.Second)
+			export(t, signal, s, tpl.request(40, sent))
+			if distinct, copies := s.arrived(); distinct != items || copies != 0 {
+				t.Errorf("%s: %d of %d items arrived, and %d copies", signal, distinct, items, copies)
+			}
+			export(t, signal, s, tpl.request(40, sent))
+			if distinct, copies := s.arrived(); distinct != items || copies != items {
+				t.Errorf("%s: %d of %d items arrived, and %d copies", signal, distinct, items, copies)
+			}
+			if n := s.missing([]idRange{{40, items}, {40 + uint64(items), 1}, {39, 1}}); n != 2 {
+				t.Errorf("%s: %d are missing, not the two that were not sent", signal, n)
+			}
+			if q := s.takeDelays().quantile(0.5); q < time.Second || q > time.Minute {
+				t.Errorf("%s: the delay is %v, not a second", signal, q)
+			}
+		}
+	}
+}
+
+func export(t *testing.T, signal Signal, s *sink, encoded []byte) {
+	t.Helper()
+	var err error
+	switch signal {
+	case Traces:
+		r := ptraceotlp.NewExportRequest()
+		if err = r.UnmarshalProto(encoded); err == nil {
+			_, err = (&tracesSink{s: s}).Export(context.Background(), r)
+		}
+	case Metrics:
+		r := pmetricotlp.NewExportRequest()
+		if err = r.UnmarshalProto(encoded); err == nil {
+			_, err = (&metricsSink{s: s}).Export(context.Background(), r)
+		}
+	case Logs:
+		r := plogotlp.NewExportRequest()
+		if err = r.UnmarshalProto(encoded); err == nil {
+			_, err = (&logsSink{s: s}).Export(context.Background(), r)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestQuantilesAreWithinATenth(t *testing.T) {
+	var d delays
+	for i := range 1000 {
+		d.add(time.Duration(i+1) * time.Millisecond)
+	}
+	for q, want := range map[float64]time.Duration{0.001: 1e6, 0.5: 500e6, 0.99: 990e6, 1: 1e9} {
+		if got := d.quantile(q); got < want || float64(got) > 1.13*float64(want) {
+			t.Errorf("quantile %v is %v, want %v and at most an eighth more", q, got, want)
+		}
+	}
+	if got := (delays)(nil).quantile(0.5); got != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+	d = nil
+	d.add(-time.Second) // clocks
+	if got := d.quantile(0.5); got <= 0 || got > time.Microsecond {
+		t.Errorf("of a time in the future: %v", got)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	r := Rounds{Rounds: []Result{{CPU: 9}, {CPU: 1}, {CPU: 4}}}
+	if got := r.cell(func(r Result) float64 { return r.CPU }); got != "4.00 (1.00..9.00)" {
+		t.Error(got)
+	}
+	r.Rounds = append(r.Rounds, Result{CPU: 6})
+	if got := r.Median(func(r Result) float64 { return r.CPU }); got != 5 {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/proof"
+)
+
+// What `make proof` measures is complete for every way to make batches: all items arrive, once, and every figure is there.
+func TestProof(t *testing.T) {
+	o := proof.Options{Binary: proofBinary(t), Lasts: 200 * time.Millisecond, Producers: 4, PerSecond: 2000}
+	for _, v := range proof.Variants {
+		for _, s := range []proof.Signal{proof.Traces, proof.Metrics, proof.Logs} {
+			if s != proof.Traces && v.Processor != "partitionedbuffer: {}" {
+				continue
+			}
+			r, err := proof.Run(testContext(t), proof.Case{Variant: v, Signal: s, Compression: "gzip", Items: 10, Resources: 3}, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Lost != 0 || r.Copies != 0 || r.Failed != 0 {
+				t.Errorf("%s, %s: %d items lost, %d twice, %d requests failed", v.Name, s, r.Lost, r.Copies, r.Failed)
+			}
+			if r.Throughput <= 0 || r.Memory <= 0 || r.Batch <= 0 || r.Wire <= 0 || r.Encoded < r.Wire || r.P50 <= 0 || r.P99 < r.P50 {
+				t.Errorf("%s, %s: a figure is missing: %+v", v.Name, s, r)
+			}
+		}
+	}
+}
+
+// A sender that waits for results is never told that something is delivered that is not, also when the backend is killed.
+func TestProofWithBackendKilled(t *testing.T) {
+	o := proof.Options{Binary: proofBinary(t), Lasts: 600 * time.Millisecond, Producers: 4}
+	for _, v := range proof.Variants {
+		if v.Name != "**here**, `wait_for_result`" {
+			continue
+		}
+		r, err := proof.Killed(testContext(t), proof.Case{Variant: v, Signal: proof.Traces, Compression: "none", Items: 10, Resources: 3}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Lost != 0 || r.Failed == 0 {
+			t.Errorf("%d items lost, %d requests failed", r.Lost, r.Failed)
+		}
+	}
+}
+
+func proofBinary(t *testing.T) string {
+	t.Helper()
+	return binary(t, "OTELCOL_PROOF", "../build/proof/otelcol-proof")
+}
