@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journal
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+// transaction is what the committer writes with one call of the client.
+type transaction struct {
+	groups  []group
+	puts    []*Entry // of groups, without those that were deleted meanwhile
+	deletes []*Entry
+	headed  map[uint64]bool // blocks that its header names; nil: it has none
+	header  []byte
+	refused []group // that are not written any more
+}
+
+// run is the committer. It ends after Close, and closes the client.
+func (j *Journal) run() {
+	defer close(j.done)
+	defer func() {
+		if err := guard(func() error { return j.client.Close(context.WithoutCancel(j.ctx)) }); err != nil {
+			j.failed(err)
+		}
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		t, wait, over := j.take()
+		for _, g := range t.refused {
+			g.written(ErrClosed)
+		}
+		if over {
+			return
+		}
+		if len(t.groups)+len(t.deletes) > 0 {
+			j.commit(&t)
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-j.wake:
+		case <-timer.C:
+		case <-j.ctx.Done():
+		}
+	}
+}
+
+// take returns the next transaction, or for how long there is none. over: there is none any more.
+func (j *Journal) take() (t transaction, wait time.Duration, over bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.ctx.Err() != nil:
+		j.refusePuts(&t)
+		j.mu.deletes, j.mu.closing = nil, true
+	case j.mu.recovered:
+		j.takePuts(&t)
+	case j.mu.closing:
+		j.refusePuts(&t)
+	}
+	wait = time.Hour
+	if len(j.mu.deletes) > 0 {
+		wait = time.Until(j.mu.deleteAt)
+		together := j.mu.backoff == 0 && (len(t.puts) > 0 || j.mu.closing || len(j.mu.deletes) >= maxDeletes)
+		if together || wait <= 0 {
+			n := min(len(j.mu.deletes), maxDeletes)
+			t.deletes, j.mu.deletes = j.mu.deletes[:n:n], j.mu.deletes[n:]
+		}
+	}
+	over = j.mu.closing && len(t.groups)+len(t.deletes)+len(j.mu.puts)+len(j.mu.deletes) == 0
+	return t, wait, over
+}
+
+// takePuts moves whole groups into t, until it has MaxBytes. mu is held.
+func (j *Journal) takePuts(t *transaction) {
+	size, n := 0, 0
+	for _, g := range j.mu.puts {
+		if size >= j.cfg.MaxBytes {
+			break
+		}
+		for _, e := range g.entries {
+			if e.state != queued {
+				continue
+			}
+			e.state = writing
+			size += e.size
+			t.puts = append(t.puts, e)
+			if !j.headed[j.block(e)] && t.header == nil {
+				t.header, t.headed = j.header()
+			}
+		}
+		n++
+	}
+	t.groups = append(t.groups, j.mu.puts[:n]...)
+	clear(j.mu.puts[:n])
+	if j.mu.puts = j.mu.puts[n:]; len(j.mu.puts) == 0 {
+		j.mu.puts = nil
+	}
+}
+
+// refusePuts gives up what is not written. mu is held.
+func (j *Journal) refusePuts(t *transaction) {
+	for _, g := range j.mu.puts {
+		for _, e := range g.entries {
+			if e.state == queued {
+				e.state, e.value = gone, nil
+				j.settle(e)
+			}
+		}
+	}
+	t.refused, j.mu.puts = j.mu.puts, nil
+}
+
+// commit writes a transaction, and tells those who wait for it. If it fails, its deletes are tried alone: a storage that is full
+// may take them, and have room afterwards.
+func (j *Journal) commit(t *transaction) {
+	var err, deleted error
+	if ops := t.operations(); len(ops) > 0 {
+		err = j.batch(j.ctx, ops)
+	}
+	deleted = err
+	if err != nil && len(t.puts) > 0 && len(t.deletes) > 0 {
+		deleted = j.batch(j.ctx, (&transaction{deletes: t.deletes}).operations())
+	}
+	if err == nil && t.headed != nil {
+		j.headed = t.headed
+	}
+	j.mu.Lock()
+	j.put(t, err)
+	j.deleted(t, deleted)
+	j.mu.Unlock()
+	for _, g := range t.groups {
+		g.written(err)
+	}
+}
+
+// operations returns what t does, in order: the header comes before the first entry of a block.
+func (t *transaction) operations() []*storage.Operation {
+	all := make([]storage.Operation, 0, 1+len(t.puts)+len(t.deletes))
+	if t.header != nil {
+		all = append(all, storage.Operation{Type: storage.Set, Key: headerKey, Value: t.header})
+	}
+	for _, e := range t.puts {
+		all = append(all, storage.Operation{Type: storage.Set, Key: key(e.number), Value: seal(e.number, e.value)})
+	}
+	for _, e := range t.deletes {
+		all = append(all, storage.Operation{Type: storage.Delete, Key: key(e.number)})
+	}
+	ops := make([]*storage.Operation, len(all))
+	for i := range all {
+		ops[i] = &all[i]
+	}
+	return ops
+}
+
+// put books that entries were written, or may have been. mu is held.
+func (j *Journal) put(t *transaction, err error) {
+	if len(t.puts) == 0 {
+		return
+	}
+	if err == nil {
+		j.mu.pause, j.mu.failure = 0, nil
+		j.mu.stats.Transactions++
+		j.mu.stats.Written += int64(len(t.puts))
+	} else {
+		j.mu.pause = min(max(2*j.mu.pause, firstBackoff), maxPause)
+		j.mu.resume, j.mu.failure = time.Now().Add(j.mu.pause), err
+	}
+	for _, e := range t.puts {
+		e.value = nil
+		j.mu.stats.Entries++
+		j.mu.stats.Bytes += int64(e.size)
+		if err != nil || e.state == doomed { // of what failed nobody knows whether it is stored
+			j.remove(e)
+		} else {
+			e.state = stored
+		}
+	}
+}
+
+// deleted books that entries were deleted, or has them deleted again. mu is held.
+func (j *Journal) deleted(t *transaction, err error) {
+	if len(t.deletes) == 0 {
+		return
+	}
+	if err != nil {
+		j.mu.backoff = min(max(2*j.mu.backoff, firstBackoff), maxBackoff)
+		j.mu.deleteAt = time.Now().Add(j.mu.backoff)
+		j.mu.deletes = append(t.deletes, j.mu.deletes...)
+		return
+	}
+	if j.mu.backoff = 0; len(t.puts) == 0 {
+		j.mu.stats.Transactions++
+	}
+	for _, e := range t.deletes {
+		j.mu.stats.Entries--
+		j.mu.stats.Bytes -= int64(e.size)
+		j.settle(e)
+	}
+	if len(j.mu.deletes) > 0 {
+		j.mu.deleteAt = time.Now().Add(j.cfg.DeleteDelay)
+	}
+}
+
+// batch calls the client. A panic there is an error: a damaged page must not end the process.
+func (j *Journal) batch(ctx context.Context, ops []*storage.Operation) error {
+	err := guard(func() error { return j.client.Batch(ctx, ops...) })
+	if err != nil {
+		j.failed(err)
+	}
+	return err
+}
+
+func guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("journal: panic in the storage client: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package journal keeps values in a storage extension from their acceptance until they are settled, so that they survive a crash.
+//
+// It is a group commit: one goroutine, the committer, takes all that was put and deleted while the last transaction ran, and writes it
+// with one call of Client.Batch. A transaction of file_storage costs two fdatasyncs, whatever it holds.
+//
+// What is stored:
+//
+//	"pb1"      header: magic, version, size of a block, live blocks, CRC. It is written when a block begins, in the transaction of its
+//	           first entry and before it
+//	"r%016x"   entry: version, CRC over number and value, value. The number grows with each entry and is never used twice
+//
+// Storage extensions have no common way to list their keys, so the header names the blocks of numbers in which entries may be
+// found. A block stays in the header until all of its entries are deleted. Entries that are read back come in the order of their numbers.
+//
+// Some extensions apply a part of a Batch that fails, so each entry stands alone, and what failed is deleted. Keys are printable, as not
+// every database takes any byte.
+//
+// The package knows nothing of telemetry and of the queue.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+// Errors of a Journal. Those of the storage client come as they are, joined or wrapped.
+var (
+	// ErrClosed: Close has begun, or is over.
+	ErrClosed = errors.New("journal: closed")
+	// ErrNewer: written by a later version of this package. It is left as it is.
+	ErrNewer = errors.New("journal: a later version wrote it")
+	// ErrDamaged: what was stored is not what was written.
+	ErrDamaged = errors.New("journal: damaged")
+	// ErrMissing: an entry is not in the storage any more.
+	ErrMissing = errors.New("journal: missing")
+)
+
+// Config says how a Journal works. The zero value of a field means its default.
+type Config struct {
+	BlockSize   int           // numbers of a block; default 1024
+	MaxBytes    int           // of the values of one transaction, or of one read, unless a single one is larger; default 8 MiB
+	DeleteDelay time.Duration // longest that a delete waits for a transaction that puts something; default 100 ms
+	Failed      func(error)   // is told of each call of the client that failed, on any goroutine and under no lock; nil: nobody is
+}
+
+const (
+	maxDeletes   = 4096 // of one transaction
+	firstBackoff = 100 * time.Millisecond
+	maxPause     = time.Second     // during which nothing is put after a failure
+	maxBackoff   = 5 * time.Second // between attempts to read or delete
+)
+
+// Journal keeps entries. Make one with New. All its methods may be called at once, but Recover is called once, and nothing is
+// written before it has returned.
+type Journal struct {
+	cfg    Config // immutable
+	client storage.Client
+	wake   chan struct{} // capacity 1, lossy
+	done   chan struct{} // closed when the committer has ended, and the client is closed
+	ctx    context.Context
+	cancel context.CancelFunc // of the calls of the client
+
+	headed map[uint64]bool // blocks that the stored header names. The committer's
+
+	mu struct { // guards everything in it, and the state and value of each entry
+		sync.Mutex
+		opened    bool // the header was read
+		recovered bool // Recover is over: entries may be written
+		closing   bool
+
+		next   uint64         // number
+		blocks map[uint64]int // by number / BlockSize: entries that are stored, may be, or will be; never 0
+		found  []uint64       // first number of each block that the header named, until Recover has read it
+		size   uint64         // of the blocks of found
+
+		puts     []group
+		deletes  []*Entry
+		deleteAt time.Time // when deletes are written at the latest, or tried again
+		backoff  time.Duration
+
+		pause   time.Duration // after the last failure to put; 0: the last put succeeded
+		resume  time.Time
+		failure error
+
+		stats Stats
+	}
+}
+
+// Stats are figures of a Journal.
+type Stats struct {
+	Entries      int64 // stored
+	Bytes        int64 // of their values
+	Transactions int64 // that wrote something
+	Written      int64 // entries
+	Errors       int64 // calls of the client that failed
+}
+
+// group is entries that are written in one transaction.
+type group struct {
+	entries []*Entry
+	written func(error)
+}
+
+// New makes a Journal of client, which is its own from here on. Nothing is read or written before Open or Recover.
+func New(client storage.Client, cfg Config) *Journal {
+	if cfg.BlockSize == 0 {
+		cfg.BlockSize = 1024
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = 8 << 20
+	}
+	if cfg.DeleteDelay == 0 {
+		cfg.DeleteDelay = 100 * time.Millisecond
+	}
+	j := &Journal{cfg: cfg, client: client, wake: make(chan struct{}, 1), done: make(chan struct{}), headed: map[uint64]bool{}}
+	j.mu.blocks = map[uint64]int{}
+	j.ctx, j.cancel = context.WithCancel(context.Background())
+	go j.run()
+	return j
+}
+
+// Append stores entries in one transaction, as soon as it can. written is called once, on any goroutine and under no lock: with nil
+// when all of them are stored, except for those that were deleted before; or with the error, and then none of them will be found by
+// Recover once their deletion has succeeded.
+func (j *Journal) Append(written func(error), entries ...*Entry) {
+	j.mu.Lock()
+	if j.mu.closing {
+		j.mu.Unlock()
+		written(ErrClosed)
+		return
+	}
+	for _, e := range entries {
+		if e.state != fresh {
+			continue // deleted already
+		}
+		e.state, e.number = queued, j.mu.next
+		j.mu.next++
+		j.mu.blocks[j.block(e)]++
+	}
+	j.mu.puts = append(j.mu.puts, group{entries, written})
+	j.mu.Unlock()
+	j.nudge()
+}
+
+// Delete removes an entry, with the next transaction. One that is not written yet never will be.
+func (j *Journal) Delete(entries ...*Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range entries {
+		switch e.state {
+		case fresh:
+			e.state, e.value = gone, nil
+		case queued:
+			e.state, e.value = gone, nil
+			j.settle(e)
+		case writing:
+			e.state = doomed
+		case stored:
+			j.remove(e)
+		}
+	}
+}
+
+// Load returns what the entries hold, which are stored, with one call of the client. An entry that is not as it was has no value, but an
+// error: ErrMissing, ErrDamaged or ErrNewer. err: the call failed, and may succeed later.
+func (j *Journal) Load(ctx context.Context, entries []*Entry) (values [][]byte, errs []error, err error) {
+	ops := make([]*storage.Operation, len(entries))
+	for i, e := range entries {
+		ops[i] = storage.GetOperation(key(e.number))
+	}
+	if err := j.batch(ctx, ops); err != nil {
+		return nil, nil, err
+	}
+	values, errs = make([][]byte, len(entries)), make([]error, len(entries))
+	for i, e := range entries {
+		values[i], errs[i] = open(e.number, ops[i].Value)
+	}
+	return values, errs, nil
+}
+
+// Failing returns the error of the last transaction, if that failed and so short a time ago that another one is not worth a try.
+func (j *Journal) Failing() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.mu.pause > 0 && time.Now().Before(j.mu.resume) {
+		return j.mu.failure
+	}
+	return nil
+}
+
+// Stats returns the figures as they are now.
+func (j *Journal) Stats() Stats {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.mu.stats
+}
+
+// Close writes what is left to be written, and closes the client. When ctx is done it returns its cause; then the committer ends, and
+// closes the client, as soon as the call returns that it is in.
+func (j *Journal) Close(ctx context.Context) error {
+	j.mu.Lock()
+	j.mu.closing = true
+	j.mu.Unlock()
+	j.nudge()
+	select {
+	case <-j.done:
+		return nil
+	case <-ctx.Done():
+	}
+	j.cancel()
+	j.nudge()
+	select {
+	case <-j.done:
+		return nil
+	default:
+		return fmt.Errorf("journal: not closed: %w", context.Cause(ctx))
+	}
+}
+
+// remove has a stored entry deleted. mu is held.
+func (j *Journal) remove(e *Entry) {
+	e.state = gone
+	if len(j.mu.deletes) == 0 && j.mu.backoff == 0 {
+		j.mu.deleteAt = time.Now().Add(j.cfg.DeleteDelay)
+		j.nudge() // the committer sets its timer
+	}
+	if j.mu.deletes = append(j.mu.deletes, e); len(j.mu.deletes) == maxDeletes {
+		j.nudge()
+	}
+}
+
+// settle books that an entry is not stored, and never will be. mu is held.
+func (j *Journal) settle(e *Entry) {
+	b := j.block(e)
+	if j.mu.blocks[b]--; j.mu.blocks[b] == 0 {
+		delete(j.mu.blocks, b)
+	}
+}
+
+func (j *Journal) blockSize() uint64     { return uint64(j.cfg.BlockSize) }
+func (j *Journal) block(e *Entry) uint64 { return e.number / j.blockSize() }
+
+// failed counts a call of the client that failed, and tells of it.
+func (j *Journal) failed(err error) {
+	j.mu.Lock()
+	j.mu.stats.Errors++
+	j.mu.Unlock()
+	if j.cfg.Failed != nil {
+		j.cfg.Failed(err)
+	}
+}
+
+func (j *Journal) nudge() {
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
