@@ -41,6 +41,7 @@ func TestConsumeAllocatesNothingThatGrows(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T) float64{
 		"traces": allocations(traces, nil), "metrics": allocations(metrics, nil), "logs": allocations(logs, nil),
 		"one partition of several": allocations(logs, func(c *Config) { c.Partitions = 2 }),
+		"one key by attribute":     allocations(logs, func(c *Config) { c.AttributeKeys = []string{"one that none has"} }),
 		"one key by resource":      allocations(logs, func(c *Config) { c.ResourceKeys = []string{"one that none has"} }),
 	} {
 		t.Run(name, func(t *testing.T) { require.LessOrEqual(t, test(t), 1.0) })

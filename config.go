@@ -38,7 +38,9 @@ const (
 )
 
 // keyed reports whether batches are made by key.
-func (c *Config) keyed() bool { return len(c.MetadataKeys)+len(c.ResourceKeys) > 0 }
+func (c *Config) keyed() bool {
+	return len(c.MetadataKeys)+len(c.ResourceKeys)+len(c.AttributeKeys) > 0
+}
 
 // bytesKey is a key, with its value, for which payloads have to be measured in bytes; "": there is none.
 func (c *Config) bytesKey() string {
@@ -137,7 +139,7 @@ func (c *Config) unit() partitioned.Unit {
 // settings returns the configuration with every default and automatic size as a number.
 func (c *Config) settings() batcher.Settings {
 	s := batcher.Settings{
-		MetadataKeys: c.MetadataKeys, ResourceKeys: c.ResourceKeys, MaxKeys: toInt(c.MetadataCardinalityLimit),
+		MetadataKeys: c.MetadataKeys, ResourceKeys: c.ResourceKeys, AttributeKeys: c.AttributeKeys, MaxKeys: toInt(c.MetadataCardinalityLimit),
 		Partitions: int(c.Partitions), Timeout: c.Timeout, Bytes: c.bytesKey() != "", Consumers: c.consumers(), Unit: c.unit(),
 		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, MaxAge: c.MaxAge, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge, SplitOnRejected: c.SplitOnRejected,
 		ShutdownTimeout: c.ShutdownTimeout,

@@ -55,6 +55,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			SendBatchSizeBytes: 1_000_000, SendBatchMaxSizeBytes: 4_000_000,
 			MetadataKeys:             []string{"Tenant", "region"},
 			ResourceKeys:             []string{"tenant.id"},
+			AttributeKeys:            []string{"user.id"},
 			MetadataCardinalityLimit: 7,
 			Partitions:               1,
 			NumConsumers:             3,
@@ -98,8 +99,8 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 	whole := confmap.New()
 	require.NoError(t, whole.Marshal(createDefaultConfig()))
 	every = whole.ToStringMap()
-	every["metadata_keys"], every["resource_keys"], every["too_large_errors"] = nil, nil, nil // left out when empty
-	delete(every, "map")                                                                      // in a section of its own
+	every["metadata_keys"], every["resource_keys"], every["attribute_keys"], every["too_large_errors"] = nil, nil, nil, nil // left out when empty
+	delete(every, "map")                                                                                                    // in a section of its own
 	for key := range every {
 		require.Truef(t, section.IsSet(key), "testdata/config.yaml lacks %s", key)
 	}
@@ -144,6 +145,7 @@ func TestConfigAllowsTheEdges(t *testing.T) {
 		"a few requests, large batches": {"queue_size": 1, "sizer": "requests"},
 		"most consumers":                {"num_consumers": 10000},
 		"one name in both":              {"metadata_keys": []string{"a"}, "resource_keys": []string{"A"}},
+		"one name in two":               {"metadata_keys": []string{"a"}, "attribute_keys": []string{"A"}},
 		"a consumer a partition":        {"partitions": 10000, "num_consumers": 10000},
 		"less consumers":                {"partitions": 3, "num_consumers": 2},
 		"a key's queue, by resource":    {"queue_size_per_key": 8192, "resource_keys": []string{"a"}},
@@ -237,6 +239,7 @@ func TestAutomaticCapacityFollowsBatchesAndConsumers(t *testing.T) {
 		"many consumers":              {func(c *Config) { c.NumConsumers = 10 }, 13 * 8192},
 		"a consumer a partition":      {func(c *Config) { c.Partitions = 20 }, 23 * 8192},
 		"resource keys":               {func(c *Config) { c.ResourceKeys = key }, 2 * 13 * 8192},
+		"attribute keys":              {func(c *Config) { c.AttributeKeys = key }, 2 * 13 * 8192},
 		"keys: ten consumers":         {func(c *Config) { c.MetadataKeys = key }, 2 * 13 * 8192},
 		"keys, small batches":         {func(c *Config) { c.MetadataKeys, c.SendBatchSize = key, 100 }, 2 * 65_536},
 		"keys, queue given":           {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 400_000 }, 400_000},

@@ -37,6 +37,8 @@ func NewDefaultMap() Map {
 
 // Config of the partitionedbuffer processor. The first five keys are those of the batch processor.
 type Config struct {
+	// Attributes of spans, log records, data points or profile samples whose values are part of the key; of the record, else of its scope, else of its resource. A request with several keys is taken apart. The values join the client metadata of the batch, under the attribute's name in lower case.
+	AttributeKeys []string `mapstructure:"attribute_keys,omitempty"`
 	// Whether callers wait when there is no capacity. Otherwise they get a retryable error.
 	BlockOnOverflow bool `mapstructure:"block_on_overflow"`
 	// Where requests wait. queue sends everything as it came; map holds once what arrives twice.
@@ -53,13 +55,13 @@ type Config struct {
 	MetadataCardinalityLimit int64 `mapstructure:"metadata_cardinality_limit"`
 	// Client metadata whose values are the key. Each key is batched by itself. Names are case-insensitive.
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`
-	// Most calls of the next consumer at once. 0 means automatic, which is 10 with metadata_keys or resource_keys, else the number of partitions.
+	// Most calls of the next consumer at once. 0 means automatic, which is 10 with metadata_keys, resource_keys or attribute_keys, else the number of partitions.
 	NumConsumers int64 `mapstructure:"num_consumers"`
-	// Number of partitions that telemetry is spread over by its resource. Each keeps its order. It must be 1 with metadata_keys or resource_keys.
+	// Number of partitions that telemetry is spread over by its resource. Each keeps its order. It must be 1 with metadata_keys, resource_keys or attribute_keys.
 	Partitions int64 `mapstructure:"partitions"`
 	// Capacity, in the unit of sizer. A request is admitted while less than this is pending. 0 means automatic.
 	QueueSize int64 `mapstructure:"queue_size"`
-	// Most that one key may have pending, in the unit of sizer. The lower of this and its share of queue_size holds. 0 means only the share. Needs metadata_keys or resource_keys.
+	// Most that one key may have pending, in the unit of sizer. The lower of this and its share of queue_size holds. 0 means only the share. Needs metadata_keys, resource_keys or attribute_keys.
 	QueueSizePerKey int64 `mapstructure:"queue_size_per_key"`
 	// Resource attributes whose values are part of the key. A request with several keys is taken apart. The values join the client metadata of the batch, under the attribute's name in lower case.
 	ResourceKeys []string `mapstructure:"resource_keys,omitempty"`

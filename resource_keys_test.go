@@ -266,13 +266,19 @@ func TestSharedPayloadOfSeveralKeysIsNotAltered(t *testing.T) {
 }
 
 func sharedOfSeveralKeys[P payload](t *testing.T, k kind[P]) {
+	for name, set := range map[string]func(*Config){"by service": byService, "by third": byThird} { // three keys each
+		t.Run(name, func(t *testing.T) { sharedIsNotAltered(t, k, set) })
+	}
+}
+
+func sharedIsNotAltered[P payload](t *testing.T, k kind[P], set func(*Config)) {
 	for _, pooling := range []bool{true, false} {
 		t.Run(fmt.Sprint("pooling ", pooling), func(t *testing.T) {
 			usePooling(t, pooling)
 			synctest.Test(t, func(t *testing.T) {
 				for _, readOnly := range []bool{true, false} {
 					cfg := NewFactory().CreateDefaultConfig().(*Config)
-					byService(cfg)
+					set(cfg)
 					var mu sync.Mutex
 					var got []string
 					var sent []P

@@ -48,6 +48,9 @@ type kind[P payload] struct {
 // mutates is what the next consumers of most tests do: they move what they get.
 var mutates = consumer.WithCapabilities(consumer.Capabilities{MutatesData: true})
 
+// third is an attribute of each item: one in three has the same.
+func third(item int) string { return fmt.Sprint("third ", item%3) }
+
 // resources makes a payload with n items under each of several resources, whose service.name is "service" and the first.
 func (k kind[P]) resources(n int, firsts ...int) P {
 	p := k.payload(firsts[0], n)
@@ -87,6 +90,7 @@ var traces = kind[ptrace.Traces]{
 			span := s.Spans().AppendEmpty()
 			span.SetName(fmt.Sprint("span ", first+i))
 			span.Attributes().PutInt("item", int64(first+i))
+			span.Attributes().PutStr("third", third(first+i))
 			span.Events().AppendEmpty().SetName("event")
 		}
 		return p
@@ -131,6 +135,7 @@ var logs = kind[plog.Logs]{
 			record := s.LogRecords().AppendEmpty()
 			record.Body().SetStr(fmt.Sprint("record ", first+i))
 			record.Attributes().PutInt("item", int64(first+i))
+			record.Attributes().PutStr("third", third(first+i))
 		}
 		return p
 	},
@@ -178,7 +183,9 @@ var metrics = kind[pmetric.Metrics]{
 		m.SetEmptySum().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
 		m.Sum().SetIsMonotonic(true)
 		for i := range n {
-			m.Sum().DataPoints().AppendEmpty().SetIntValue(int64(first + i))
+			point := m.Sum().DataPoints().AppendEmpty()
+			point.SetIntValue(int64(first + i))
+			point.Attributes().PutStr("third", third(first+i))
 		}
 		return p
 	},
@@ -189,7 +196,7 @@ var metrics = kind[pmetric.Metrics]{
 					for _, point := range m.Sum().DataPoints().All() {
 						list = append(list, above(r.Resource(), r.SchemaUrl(), s.Scope(), s.SchemaUrl())+
 							fmt.Sprint(m.Name(), m.Unit(), m.Description(), m.Metadata().AsRaw(),
-								m.Sum().AggregationTemporality(), m.Sum().IsMonotonic(), point.IntValue()))
+								m.Sum().AggregationTemporality(), m.Sum().IsMonotonic(), point.IntValue(), point.Attributes().AsRaw()))
 					}
 				}
 			}
@@ -230,12 +237,12 @@ var profiles = kind[pprofile.Profiles]{
 	},
 }
 
-// newProfiles makes one profile whose samples have a function and an attribute each: four entries of the dictionary for
-// each, beside nine that all share.
+// newProfiles makes one profile whose samples have a function and two attributes each: five entries of the dictionary for
+// each, beside ten that all share.
 func newProfiles(first, n int) pprofile.Profiles {
 	p := pprofile.NewProfiles()
 	d := p.Dictionary()
-	d.StringTable().Append("", "cpu", "item")
+	d.StringTable().Append("", "cpu", "item", "third")
 	d.AttributeTable().AppendEmpty()
 	d.MappingTable().AppendEmpty()
 	d.LinkTable().AppendEmpty()
@@ -261,9 +268,12 @@ func newProfiles(first, n int) pprofile.Profiles {
 		attribute := d.AttributeTable().AppendEmpty()
 		attribute.SetKeyStrindex(2)
 		attribute.Value().SetInt(int64(first + i))
+		group := d.AttributeTable().AppendEmpty()
+		group.SetKeyStrindex(3)
+		group.Value().SetStr(third(first + i))
 		sample := profile.Samples().AppendEmpty()
 		sample.SetStackIndex(int32(d.StackTable().Len() - 1))
-		sample.AttributeIndices().Append(int32(d.AttributeTable().Len() - 1))
+		sample.AttributeIndices().Append(int32(d.AttributeTable().Len()-2), int32(d.AttributeTable().Len()-1))
 		sample.Values().Append(int64(first + i))
 	}
 	return p

@@ -19,6 +19,8 @@ const (
 	maxConsumers = 10_000         // each is a goroutine
 	maxSize      = math.MaxUint32 // as in batch
 
+	anyKeys = "metadata_keys, resource_keys or attribute_keys"
+
 	// leastDuration is what a duration that is not 0 has at least. Shorter ones are numbers whose unit was forgotten.
 	leastDuration = time.Millisecond
 )
@@ -156,6 +158,7 @@ func (c *Config) checkNames(f *faults) {
 	}{
 		{"metadata_keys", c.MetadataKeys, strings.ToLower, "case-insensitive"},
 		{"resource_keys", c.ResourceKeys, strings.ToLower, "its name in the client metadata of batches, in lower case"},
+		{"attribute_keys", c.AttributeKeys, strings.ToLower, "its name in the client metadata of batches, in lower case"},
 		{"map.log_keys", c.Map.LogKeys, strings.Clone, "case-sensitive"},
 	} {
 		seen := map[string]bool{}
@@ -168,6 +171,11 @@ func (c *Config) checkNames(f *faults) {
 				*f = append(*f, fmt.Errorf("duplicate entry in %s: %q (%s)", list.key, name, list.note))
 			}
 			seen[name] = true
+		}
+	}
+	for _, name := range c.AttributeKeys {
+		if slices.ContainsFunc(c.ResourceKeys, func(other string) bool { return strings.EqualFold(name, other) }) {
+			*f = append(*f, fmt.Errorf("attribute_keys and resource_keys both have %q; keep it in attribute_keys, which look at the resource too", strings.ToLower(name)))
 		}
 	}
 }
@@ -187,7 +195,7 @@ func (c *Config) checkSizes(f *faults) {
 	}
 	switch {
 	case c.Partitions > 1 && c.keyed():
-		f.add("partitions", c.Partitions, "it must be 1 with metadata_keys or resource_keys: each combination of their values has its own order")
+		f.add("partitions", c.Partitions, "it must be 1 with "+anyKeys+": each combination of their values has its own order")
 	case c.Partitions > 1 && c.NumConsumers > c.Partitions:
 		f.add("num_consumers", c.NumConsumers, "it must be at most partitions, which is %d: each sends one batch at a time", c.Partitions)
 	}
@@ -253,7 +261,6 @@ type setting struct {
 // useless are the keys that have another value than their default, and no effect.
 func (c *Config) useless() (all []setting) {
 	const (
-		keys    = "metadata_keys or resource_keys"
 		records = `buffer "map" and map.key "record"`
 		timeout = "timeout above 0: with 0 each request is a batch"
 	)
@@ -268,10 +275,10 @@ func (c *Config) useless() (all []setting) {
 	}{
 		{"timeout", c.Timeout, initial.Timeout, triggers, "a size that triggers: without one each request is a batch"},
 		{"send_batch_size", c.SendBatchSize, initial.SendBatchSize, c.Timeout != 0, timeout},
-		{"metadata_cardinality_limit", c.MetadataCardinalityLimit, initial.MetadataCardinalityLimit, c.keyed(), keys},
+		{"metadata_cardinality_limit", c.MetadataCardinalityLimit, initial.MetadataCardinalityLimit, c.keyed(), anyKeys},
 		{"send_batch_size_bytes", c.SendBatchSizeBytes, initial.SendBatchSizeBytes, c.Timeout != 0, timeout},
-		{"queue_size_per_key", c.QueueSizePerKey, initial.QueueSizePerKey, c.keyed(), keys},
-		{"stalled_key_timeout", c.StalledKeyTimeout, initial.StalledKeyTimeout, c.keyed(), keys},
+		{"queue_size_per_key", c.QueueSizePerKey, initial.QueueSizePerKey, c.keyed(), anyKeys},
+		{"stalled_key_timeout", c.StalledKeyTimeout, initial.StalledKeyTimeout, c.keyed(), anyKeys},
 		{"wait_timeout", c.WaitTimeout, initial.WaitTimeout, c.BlockOnOverflow && !c.DropOldestOnOverflow || c.WaitForResult, "block_on_overflow or wait_for_result: otherwise nobody waits"},
 		{"max_age", c.MaxAge, initial.MaxAge, c.Buffer != bufferMap || ofRecords, `buffer "queue" or map.key "record": a resource holds what came at different times as one`},
 		{"too_large_errors", c.TooLargeErrors, initial.TooLargeErrors, c.SplitOnTooLarge, "split_on_too_large"},

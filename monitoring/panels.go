@@ -164,7 +164,7 @@ var rows = []row{
 	}},
 	{"Tenants", []panel{
 		{
-			"Keys", "Combinations of metadata_keys and resource_keys values with something pending, and the limit; a limit of 0 is none.", "short",
+			"Keys", "Combinations of metadata_keys, resource_keys and attribute_keys values with something pending, and the limit; a limit of 0 is none.", "short",
 			[]query{
 				{pipeline, highest("#metadata_cardinality")},
 				{pipeline + " limit", highest("#metadata_cardinality_limit")},

@@ -69,7 +69,7 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 		stalled:     &stalledKeys{log: set.Logger},
 		tooManyKeys: newNotice(set.Logger, zap.WarnLevel, "Requests with new keys are refused; their senders were told"),
 	}
-	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys)
+	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys, cfg.AttributeKeys)
 	cfg.observer = b.observer(&keys)
 	s := newSender(cfg, keys, b.payloads, t, b.health, set.Logger, next)
 	if b.store, err = newStore(cfg, kind, keys, b.payloads, s.send); err != nil {

@@ -32,17 +32,18 @@ import (
 // lease is what one waiting caller lends.
 type lease[P any] struct {
 	payload P
-	keep    bool  // payload is only read and what is sent is a copy: others read it too, it is in a map, or its dictionary cannot be united
-	of      []int // the part that each resource belongs to; nil: there is one part. Not changed after the push
+	keep    bool // payload is only read and what is sent is a copy: others read it too, it is in a map, or its dictionary cannot be united
+	cuts    cuts // how it is divided; of nil: there is one part. Not changed after the push
 
 	parts []*piece[P] // the first piece of each part. Not changed after the push
 
 	mu struct { // guards everything in it, and what a piece says
 		sync.Mutex
 		ended   bool
-		finish  func(part P) // what is left to do for a part of divided; nil: nothing
-		divided []P          // payload, or a copy of it, by parts; without those that were fetched. nil: it is not divided yet
-		subsets []*piece[P]  // what errors named as not delivered of pieces that count as delivered since; each the first of a list
+		finish  func(k int, part P) // what is left to do for a part of divided; nil: nothing. It may read what was divided
+		divided []P                 // payload, or a copy of it, by parts; without those that were fetched. nil: it is not divided yet
+		copied  *P                  // the copy, of which we hold the reference; nil: there is none
+		subsets []*piece[P]         // what errors named as not delivered of pieces that count as delivered since; each the first of a list
 	}
 }
 
@@ -69,8 +70,8 @@ func newLease[P any](payload P, items int, keep bool, span trace.SpanContext) (*
 	return l, m
 }
 
-// divide makes the lease one without parts, of which addPart adds each. of is the part of each resource. It is called before the push.
-func (l *lease[P]) divide(of []int) { l.of, l.parts = of, nil }
+// divide makes the lease one without parts, of which addPart adds each. It is called before the push.
+func (l *lease[P]) divide() { l.parts = nil }
 
 // addPart adds a part with one piece, without items yet, and returns the piece.
 func (l *lease[P]) addPart() *piece[P] {
@@ -104,20 +105,20 @@ func (l *lease[P]) end(p *payloads[P], err error) error {
 // fetch returns the payload of a part, which is removed from where it was; lent: it is the caller's own. l.mu is held.
 func (l *lease[P]) fetch(p *payloads[P], part int) (payload P, lent bool) {
 	switch {
-	case l.of != nil:
+	case l.cuts.of != nil:
 		if l.mu.divided == nil {
 			all := l.payload
 			if l.keep {
 				all = p.copy(all)
-				defer p.release(all)
+				l.mu.copied = &all
 			}
-			l.mu.divided, l.mu.finish = p.signal.Divide(all, l.of, len(l.parts))
+			l.mu.divided, l.mu.finish = p.divide(all, l.cuts)
 		}
 		payload = l.mu.divided[part]
 		var none P
 		l.mu.divided[part] = none
 		if l.mu.finish != nil {
-			l.mu.finish(payload)
+			l.mu.finish(part, payload)
 		}
 		return payload, false
 	case l.keep:
@@ -143,7 +144,7 @@ func (l *lease[P]) narrow(g *group[P], subset P, items int) *piece[P] {
 // restore puts everything back into the payload, in its order. Like what follows it is called after the end, when pieces are
 // neither cut nor fetched any more: of them only a flight may be taken apart meanwhile.
 func (l *lease[P]) restore(p *payloads[P]) {
-	if l.of == nil {
+	if l.cuts.of == nil {
 		if first := l.parts[0]; first.fetched {
 			all := first.restored(p)
 			p.signal.Merge(l.payload, all)
@@ -160,7 +161,7 @@ func (l *lease[P]) restore(p *payloads[P]) {
 			parts[k] = first.restored(p)
 		}
 	}
-	p.signal.Unite(l.payload, parts, l.of)
+	p.unite(l.payload, parts, l.cuts)
 	for k := range parts {
 		p.release(parts[k])
 	}
@@ -175,8 +176,8 @@ func (l *lease[P]) undelivered(p *payloads[P]) P {
 		return all
 	}
 	rest, parts := p.signal.New(), []P{all}
-	if l.of != nil {
-		parts = p.divide(all, l.of, len(l.parts))
+	if l.cuts.of != nil {
+		parts = p.divideNow(all, l.cuts)
 		p.release(all)
 	}
 	for k, first := range l.parts {
@@ -219,4 +220,8 @@ func (l *lease[P]) drop(p *payloads[P]) {
 		}
 	}
 	l.mu.divided = nil
+	if l.mu.copied != nil {
+		p.release(*l.mu.copied)
+		l.mu.copied = nil
+	}
 }

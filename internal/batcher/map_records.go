@@ -53,7 +53,7 @@ type others[P, R any] struct {
 func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bool, keys keyer, p *payloads[P], send sendFunc[P]) (*records[P, R], error) {
 	partitions := mapPartitions(cfg)
 	m := &records[P, R]{
-		signal: sig, router: newRouter(keys, p, partitions), payloads: p, send: send,
+		signal: sig, router: newRouter(cfg, keys, p, partitions), payloads: p, send: send,
 		keys:   signal.RecordKeys{Attributes: cfg.Map.LogKeys, Version: cfg.Map.LogVersion},
 		spread: anyResource && len(partitions) > 0,
 	}
@@ -84,8 +84,11 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 	if w == nil {
 		w = &recordWriter[P, R]{}
 	}
-	w.write(ctx, m, from, r.meta)
-	err := w.streams.err
+	parts, err := m.router.begin(ctx, &w.streams, r)
+	if err == nil {
+		w.write(m, from, &parts, r.meta)
+		err = w.streams.err
+	}
 	if err == nil {
 		err = m.PutAllNewer(ctx, w.entries...)
 	}
@@ -111,21 +114,25 @@ type recordWriter[P, R any] struct {
 // maxWriter is how many entries a writer has room for that is kept for the next push.
 const maxWriter = 16 << 10
 
-func (w *recordWriter[P, R]) write(ctx context.Context, m *records[P, R], from P, of *meta[P]) {
-	m.router.begin(ctx, &w.streams)
+func (w *recordWriter[P, R]) write(m *records[P, R], from P, parts *itemParts, of *meta[P]) {
 	var with *others[P, R]
 	if of != nil {
 		with = &others[P, R]{meta: of}
 	}
-	resource := -1
+	resource, n := -1, 0
 	w.stream, w.entries = "", w.entries[:0]
 	m.signal.Records(&w.encoder, from, m.keys, func(id signal.ID, one R) {
-		if id.Resource != resource {
+		stream := w.stream
+		if parts.mixed {
+			stream = parts.keys[parts.of[n]]
+			n++
+		} else if id.Resource != resource {
 			resource = id.Resource
-			if stream := m.router.stream(&w.streams, from, resource); stream != w.stream {
-				w.endAlone(m.serial.Add(1), of)
-				w.stream = stream
-			}
+			stream = m.router.stream(&w.streams, from, resource)
+		}
+		if stream != w.stream {
+			w.endAlone(m.serial.Add(1), of)
+			w.stream = stream
 		}
 		if id.Group == (signal.Name{}) {
 			w.alone = append(w.alone, one)

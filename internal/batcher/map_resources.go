@@ -51,7 +51,7 @@ type arrival[P any] struct {
 }
 
 func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payloads[P], send sendFunc[P]) (*resources[P], error) {
-	m := &resources[P]{signal: sig, router: newRouter(keys, p, mapPartitions(cfg)), payloads: p, send: send}
+	m := &resources[P]{signal: sig, router: newRouter(cfg, keys, p, mapPartitions(cfg)), payloads: p, send: send}
 	mc := mapConfig[resourceID, resource[P]](cfg)
 	mc.Process = m.process
 	mc.Weigh = func(e resourceEntry[P]) partitioned.Weight {
@@ -67,15 +67,28 @@ func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payl
 	return m, err
 }
 
-// push copies what others may read, now or, as a caller that waits gets it back after an error, later.
+// push copies what others may read, now or, as a caller that waits gets it back after an error, later; and what has to be taken apart
+// below its resources: if it is refused, it is as it was.
 func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (partitioned.Result, error) {
 	given := r.payload
-	copied := wait || m.payloads.signal.Shared(given)
+	w, _ := m.writers.Get().(*resourceWriter[P])
+	if w == nil {
+		w = &resourceWriter[P]{}
+	}
+	defer m.writers.Put(w)
+	parts, err := m.router.begin(ctx, &w.streams, r)
+	if err != nil {
+		return partitioned.Result{}, err
+	}
+	copied := wait || parts.mixed || m.payloads.signal.Shared(given)
 	if copied {
 		r.payload = m.payloads.copy(given)
 	}
+	if parts.mixed {
+		r.payload = m.payloads.apart(r.payload, parts.cuts())
+	}
 	var one [1]resourceEntry[P]
-	entries, err := m.entries(ctx, r, one[:0])
+	entries, err := m.entries(w, r, &parts, one[:0])
 	if err != nil {
 		if copied {
 			m.payloads.release(r.payload)
@@ -104,18 +117,16 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 	return result, err
 }
 
-// entries makes an entry for each resource of r with an item, behind those in entries.
-func (m *resources[P]) entries(ctx context.Context, r request[P], entries []resourceEntry[P]) ([]resourceEntry[P], error) {
-	w, _ := m.writers.Get().(*resourceWriter[P])
-	if w == nil {
-		w = &resourceWriter[P]{}
-	}
-	defer m.writers.Put(w)
-	m.router.begin(ctx, &w.streams)
+// entries makes an entry for each resource of r with an item, behind those in entries. What was taken apart has a resource for each part.
+func (m *resources[P]) entries(w *resourceWriter[P], r request[P], parts *itemParts, entries []resourceEntry[P]) ([]resourceEntry[P], error) {
 	n := m.payloads.signal.Resources(r.payload)
 	l := r.lease()
 	if l != nil {
-		l.divide(count(n))
+		l.divide()
+		l.cuts = cuts{of: count(n), parts: n}
+		if parts.mixed {
+			l.cuts = parts.cuts()
+		}
 	}
 	for i := range n {
 		identity, g := m.signal.Group(&w.encoder, r.payload, i)

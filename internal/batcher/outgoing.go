@@ -100,7 +100,7 @@ func (p *payloads[P]) unload(out *outgoing[P], requests []request[P]) {
 			of[from] = i
 		}
 	}
-	for i, payload := range p.divide(out.merged, of, len(requests)) {
+	for i, payload := range p.divideNow(out.merged, cuts{of: of, parts: len(requests)}) {
 		r := &requests[i]
 		switch c := r.meta.piece; {
 		case r.items == 0:

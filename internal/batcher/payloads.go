@@ -80,17 +80,6 @@ func (p *payloads[P]) tooLarge(w partitioned.Weight) bool {
 // copy returns a deep copy, of which we hold the reference.
 func (p *payloads[P]) copy(payload P) P { return p.signal.Copy(payload) }
 
-// divide moves each resource i of payload to part of[i] of n.
-func (p *payloads[P]) divide(payload P, of []int, n int) []P {
-	parts, finish := p.signal.Divide(payload, of, n)
-	if finish != nil {
-		for _, part := range parts {
-			finish(part)
-		}
-	}
-	return parts
-}
-
 // exclusive returns payload, or a copy in its place if others may read it.
 func (p *payloads[P]) exclusive(payload P) P {
 	if !p.signal.Shared(payload) {

@@ -58,7 +58,7 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 	if qc.OrderOnlyByPartition {
 		partitions = partitionKeys(qc.Partitions, q.Partition)
 	}
-	return &queue[P]{q, newRouter(keys, p, partitions), p}, nil
+	return &queue[P]{q, newRouter(cfg, keys, p, partitions), p}, nil
 }
 
 func (q *queue[P]) push(ctx context.Context, r request[P], wait bool) (partitioned.Result, error) {

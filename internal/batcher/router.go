@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strconv"
+	"sync"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 
@@ -20,12 +21,31 @@ type router[P any] struct { // immutable
 	signal     signal.Signal[P]
 	bytes      bool         // the parts of a payload are measured
 	partitions []string     // with several partitions: a key that leads to each of them
-	seed       maphash.Seed // of what decides between them
+	by         PartitionBy  // what decides between them
+	seed       maphash.Seed // of the hash of that
+
+	items       []attributeKey // of items: whose values are in the key, or decide between partitions
+	itemSetting string         // where they stand
+	walks       sync.Pool      // of *itemKeys[P]
 }
 
-func newRouter[P any](keys keyer, p *payloads[P], partitions []string) *router[P] {
-	return &router[P]{keyer: keys, signal: p.signal, bytes: p.bytes, partitions: partitions, seed: maphash.MakeSeed()}
+func newRouter[P any](cfg Settings, keys keyer, p *payloads[P], partitions []string) *router[P] {
+	o := &router[P]{keyer: keys, signal: p.signal, bytes: p.bytes, partitions: partitions, seed: maphash.MakeSeed()}
+	o.items, o.itemSetting = keys.attribute, settingAttributes
+	if len(partitions) > 0 {
+		o.by = cfg.PartitionBy
+	}
+	if o.by == ByAttributes {
+		o.itemSetting = "partition_attributes"
+		for _, name := range cfg.PartitionAttributes {
+			o.items = append(o.items, attributeKey{attribute: name})
+		}
+	}
+	return o
 }
+
+// byItems reports whether items of one resource may belong to different streams.
+func (o *router[P]) byItems() bool { return len(o.items) > 0 || o.by == ByTrace }
 
 // single reports whether there is one stream for everything.
 func (o *router[P]) single() bool { return o.none() && len(o.partitions) == 0 }
@@ -35,7 +55,10 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 	var stack [128]byte // most keys fit
 	k := o.appendClient(ctx, stack[:0])
 	client := len(k)
-	if len(o.resource) == 0 && len(o.partitions) == 0 {
+	switch {
+	case o.byItems():
+		return o.routeItems(r, k)
+	case len(o.resource) == 0 && len(o.partitions) == 0:
 		return string(k), nil, nil
 	}
 	for i := range o.signal.Resources(r.payload) {
@@ -50,52 +73,89 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 			parts, err = o.divide(r, k[:client])
 			return "", parts, err
 		case !o.none():
-			return "", nil, consumererror.NewPermanent(fmt.Errorf(
-				"profiles of several combinations of resource_keys that cannot be taken apart: %w", o.signal.Check(r.payload)))
+			return "", nil, o.notDivisible(r.payload)
 		}
 	}
 	return key, nil, nil
 }
 
+// notDivisible is the error for a request with several keys that cannot be taken apart.
+func (o *router[P]) notDivisible(payload P) error {
+	return consumererror.NewPermanent(fmt.Errorf(
+		"profiles of several combinations of %s that cannot be taken apart: %w", o.settings(), o.signal.Check(payload)))
+}
+
 // divide makes a request for each key of r. client is the part of a key that is the same for all of them.
 func (o *router[P]) divide(r request[P], client []byte) (parts []request[P], err error) {
-	d := &division[P]{payload: r.payload, of: make([]int, o.signal.Resources(r.payload))}
-	l := r.lease()
-	if l != nil {
-		l.divide(d.of)
-	}
+	of := make([]int, o.signal.Resources(r.payload))
+	p := newParting(r)
 	key, index := client, map[string]int{}
-	for i := range d.of {
+	for i := range of {
 		if key, err = o.appendPart(key[:len(client)], r.payload, i); err != nil {
 			return nil, err
 		}
 		n, ok := index[string(key)]
 		if !ok {
-			n = len(parts)
-			m := &meta[P]{}
-			if r.meta != nil {
-				*m = *r.meta
-			}
-			if m.key = string(key); l == nil {
-				m.source = &part[P]{division: d, n: n}
-			} else {
-				m.piece = l.addPart()
-			}
-			index[m.key] = n
-			parts = append(parts, request[P]{meta: m})
+			n = len(p.requests)
+			name := string(key)
+			index[name] = n
+			p.add(name)
 		}
-		d.of[i] = n
-		items := o.signal.ItemsOf(r.payload, i)
-		if parts[n].items += items; l != nil {
-			l.parts[n].items += items
-		}
+		of[i] = n
+		p.grow(n, o.signal.ItemsOf(r.payload, i))
 		if o.bytes {
-			parts[n].meta.size += o.signal.SizeOf(r.payload, i)
+			p.requests[n].meta.size += o.signal.SizeOf(r.payload, i)
 		}
 	}
-	d.n = len(parts)
+	p.cut(cuts{of: of, parts: len(p.requests)})
 	// Parts without items go the way of an empty payload.
-	return slices.DeleteFunc(parts, func(r request[P]) bool { return r.items == 0 }), nil
+	return slices.DeleteFunc(p.requests, func(r request[P]) bool { return r.items == 0 }), nil
+}
+
+// parting makes the requests for the parts of one.
+type parting[P any] struct {
+	whole    request[P]
+	lease    *lease[P] // of whole; nil: nobody waits for it
+	division *division[P]
+	requests []request[P]
+}
+
+func newParting[P any](r request[P]) *parting[P] {
+	p := &parting[P]{whole: r, lease: r.lease(), division: &division[P]{payload: r.payload}}
+	if p.lease != nil {
+		p.lease.divide()
+	}
+	return p
+}
+
+// add adds the request for the next part, without items yet.
+func (p *parting[P]) add(key string) {
+	m := &meta[P]{}
+	if p.whole.meta != nil {
+		*m = *p.whole.meta
+	}
+	if m.key = key; p.lease == nil {
+		m.source = &part[P]{division: p.division, n: len(p.requests)}
+	} else {
+		m.piece = p.lease.addPart()
+	}
+	p.requests = append(p.requests, request[P]{meta: m})
+}
+
+// grow adds items to part n.
+func (p *parting[P]) grow(n, items int) {
+	p.requests[n].items += items
+	if p.lease != nil {
+		p.lease.parts[n].items += items
+	}
+}
+
+// cut says how the payload is taken apart.
+func (p *parting[P]) cut(c cuts) {
+	p.division.cuts = c
+	if p.lease != nil {
+		p.lease.cuts = c
+	}
 }
 
 // appendPart appends to a key what it gets of a resource.
@@ -118,6 +178,7 @@ func (o *router[P]) identity(text string) string {
 
 // streams finds the streams of one request's resources after the other. It may be used again.
 type streams struct {
+	of     []string // that of each resource, if items decide; nil: they do not
 	key    []byte
 	client int               // length of the part that is the same for all
 	last   string            // stream that was found
@@ -125,14 +186,35 @@ type streams struct {
 	err    error             // of the last that was not
 }
 
-func (o *router[P]) begin(ctx context.Context, s *streams) {
-	s.last, s.others, s.err = "", nil, nil
+// begin begins with the resources of r. If items decide, it returns the parts of r, each of which is of one resource: if they are mixed,
+// the resources are those that the payload has when it is taken apart.
+func (o *router[P]) begin(ctx context.Context, s *streams, r request[P]) (parts itemParts, err error) {
+	s.of, s.last, s.others, s.err = nil, "", nil, nil
 	s.key = o.appendClient(ctx, s.key[:0])
 	s.client = len(s.key)
+	if !o.byItems() {
+		return parts, nil
+	}
+	w := o.newWalk(s.key)
+	defer w.end()
+	parts, err = w.partsOf(r.payload, r.items, true)
+	if s.of = parts.keys; err != nil || parts.mixed {
+		return parts, err
+	}
+	s.of = make([]string, len(parts.ofResource))
+	for i, k := range parts.ofResource {
+		if k >= 0 {
+			s.of[i] = parts.keys[k]
+		}
+	}
+	return parts, nil
 }
 
 // stream returns the stream of a resource; "": there is one for everything, or it has none, and s.err says why.
 func (o *router[P]) stream(s *streams, payload P, i int) string {
+	if s.of != nil {
+		return s.of[i]
+	}
 	if o.single() {
 		return ""
 	}

@@ -21,7 +21,7 @@ import (
 func TestStreamsOfARequestExistOnce(t *testing.T) {
 	const keys, resources = 3, 100
 	p := newPayloads(Settings{}, signal.OfLogs().Signal, false, zap.NewNop())
-	o := newRouter(newKeyer([]string{"user"}, []string{"tenant"}), p, nil)
+	o := newRouter(testSettings(), newKeyer([]string{"user"}, []string{"tenant"}, nil), p, nil)
 	ld := plog.NewLogs()
 	for i := range resources {
 		ld.ResourceLogs().AppendEmpty().Resource().Attributes().PutStr("tenant", fmt.Sprint(i%keys))
@@ -29,7 +29,8 @@ func TestStreamsOfARequestExistOnce(t *testing.T) {
 	ctx := client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(map[string][]string{"user": {strings.Repeat("x", 10_000)}})})
 	var s streams
 	for range 2 { // it may be used again
-		o.begin(ctx, &s)
+		_, err := o.begin(ctx, &s, request[plog.Logs]{payload: ld, items: 0})
+		require.NoError(t, err)
 		texts := map[*byte]string{}
 		for i := range resources {
 			stream := o.stream(&s, ld, i)

@@ -14,11 +14,14 @@ import (
 
 // Settings is the configuration as the batcher needs it: validated, and with every default and automatic size as a number.
 type Settings struct {
-	MetadataKeys []string // client metadata that requests are batched by
-	ResourceKeys []string // resource attributes that telemetry is batched by
-	MaxKeys      int      // combinations of their values with something pending; 0: no limit
-	Partitions   int      // without keys, that telemetry is spread over by resource; at least 1
-	Map          *Map     // what holds the pending batch; nil: a queue
+	MetadataKeys        []string    // client metadata that requests are batched by
+	ResourceKeys        []string    // resource attributes that telemetry is batched by
+	AttributeKeys       []string    // attributes of items, else of their scopes, else of their resources, that telemetry is batched by
+	MaxKeys             int         // combinations of their values with something pending; 0: no limit
+	Partitions          int         // without keys, that telemetry is spread over; at least 1
+	PartitionBy         PartitionBy // what decides between partitions
+	PartitionAttributes []string    // for ByAttributes
+	Map                 *Map        // what holds the pending batch; nil: a queue
 
 	Timeout      time.Duration      // longest wait of an item for its flush while a consumer is free
 	BatchSize    partitioned.Weight // that triggers a flush
@@ -64,7 +67,8 @@ func (s *Settings) fields() []zap.Field {
 		zap.Duration("timeout", s.Timeout),
 		zap.Int("send_batch_size", trigger.Items), zap.Int("send_batch_max_size", s.MaxBatchSize.Items),
 		zap.Int("send_batch_size_bytes", trigger.Bytes), zap.Int("send_batch_max_size_bytes", s.MaxBatchSize.Bytes),
-		zap.Strings("metadata_keys", s.MetadataKeys), zap.Strings("resource_keys", s.ResourceKeys), zap.Int("metadata_cardinality_limit", s.MaxKeys),
+		zap.Strings("metadata_keys", s.MetadataKeys), zap.Strings("resource_keys", s.ResourceKeys), zap.Strings("attribute_keys", s.AttributeKeys),
+		zap.Int("metadata_cardinality_limit", s.MaxKeys),
 		zap.Int("partitions", s.Partitions), zap.Int("num_consumers", s.Consumers),
 		zap.String("sizer", s.sizer()), zap.Int64("queue_size", s.Capacity), zap.Int64("queue_size_per_key", s.KeyCapacity),
 		zap.Duration("stalled_key_timeout", s.StallTimeout),
@@ -106,4 +110,6 @@ func (s *Settings) sizer() string {
 }
 
 // keyed reports whether batches are made by key.
-func (s *Settings) keyed() bool { return len(s.MetadataKeys)+len(s.ResourceKeys) > 0 }
+func (s *Settings) keyed() bool {
+	return len(s.MetadataKeys)+len(s.ResourceKeys)+len(s.AttributeKeys) > 0
+}

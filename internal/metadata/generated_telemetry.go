@@ -586,7 +586,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferMetadataCardinality, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_metadata_cardinality",
-		metric.WithDescription("Number of keys (distinct combinations of the values of metadata_keys and resource_keys) that have something pending. [Alpha]"),
+		metric.WithDescription("Number of keys (distinct combinations of the values of metadata_keys, resource_keys and attribute_keys) that have something pending. [Alpha]"),
 		metric.WithUnit("{combination}"),
 	)
 	errs = errors.Join(errs, err)

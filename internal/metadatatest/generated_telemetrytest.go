@@ -355,7 +355,7 @@ func AssertEqualProcessorPartitionedbufferItemsSuperseded(t *testing.T, tt *comp
 func AssertEqualProcessorPartitionedbufferMetadataCardinality(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_metadata_cardinality",
-		Description: "Number of keys (distinct combinations of the values of metadata_keys and resource_keys) that have something pending. [Alpha]",
+		Description: "Number of keys (distinct combinations of the values of metadata_keys, resource_keys and attribute_keys) that have something pending. [Alpha]",
 		Unit:        "{combination}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

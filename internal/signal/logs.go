@@ -98,6 +98,21 @@ func (Logs) Divide(p plog.Logs, of []int, n int) ([]plog.Logs, func(plog.Logs)) 
 	return divide(p, of, n, plog.Logs.ResourceLogs, newLogs), nil
 }
 
+// DivideItems implements [ByItem].
+func (Logs) DivideItems(p plog.Logs, of []int, n int) ([]plog.Logs, func(int, plog.Logs)) {
+	return divideItems(p, of, n, logsTree, newLogs)
+}
+
+// UniteItems implements [ByItem].
+func (Logs) UniteItems(p plog.Logs, parts []plog.Logs, of []int) {
+	uniteItems(p, parts, of, logsTree)
+}
+
+// SizesOfItems implements [ByItem].
+func (Logs) SizesOfItems(p plog.Logs, of []int, n int) []int {
+	return sizesOfItems(p, of, n, logsTree)
+}
+
 // newLogs makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.
 func newLogs() plog.Logs {
 	p := plog.NewLogs()

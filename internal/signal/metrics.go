@@ -193,10 +193,20 @@ func (metricLevel) join(dst, src pmetric.Metric, _ int) {
 
 // copyMetric copies all of a metric but its points.
 func copyMetric(dst, src pmetric.Metric) {
+	describeMetric(dst, src)
+	setType(dst, src)
+}
+
+// describeMetric copies the fields of a metric that stand beside its data.
+func describeMetric(dst, src pmetric.Metric) {
 	dst.SetName(src.Name())
 	dst.SetDescription(src.Description())
 	dst.SetUnit(src.Unit())
 	src.Metadata().CopyTo(dst.Metadata())
+}
+
+// setType gives dst empty data of the type of src, with the fields of that.
+func setType(dst, src pmetric.Metric) {
 	switch src.Type() {
 	case pmetric.MetricTypeGauge:
 		dst.SetEmptyGauge()
@@ -249,6 +259,21 @@ func (Metrics) SizeOf(p pmetric.Metrics, i int) int {
 // Divide implements [Signal].
 func (Metrics) Divide(p pmetric.Metrics, of []int, n int) ([]pmetric.Metrics, func(pmetric.Metrics)) {
 	return divide(p, of, n, pmetric.Metrics.ResourceMetrics, newMetrics), nil
+}
+
+// DivideItems implements [ByItem].
+func (Metrics) DivideItems(p pmetric.Metrics, of []int, n int) ([]pmetric.Metrics, func(int, pmetric.Metrics)) {
+	return divideItems(p, of, n, metricsTree, newMetrics)
+}
+
+// UniteItems implements [ByItem].
+func (Metrics) UniteItems(p pmetric.Metrics, parts []pmetric.Metrics, of []int) {
+	uniteItems(p, parts, of, metricsTree)
+}
+
+// SizesOfItems implements [ByItem].
+func (Metrics) SizesOfItems(p pmetric.Metrics, of []int, n int) []int {
+	return sizesOfItems(p, of, n, metricsTree)
 }
 
 // newMetrics makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.

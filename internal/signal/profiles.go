@@ -69,8 +69,8 @@ func (Profiles) Cut(p pprofile.Profiles, _ int) Cutter[pprofile.Profiles] {
 }
 
 var profilesTree = func() *branch[pprofile.Profiles, pprofile.ResourceProfiles, pprofile.ResourceProfilesSlice] {
-	profile := newLeaf(moveProfile, pprofile.Profile.Samples, message[pprofile.Profile]{}, nil)
-	profile.least = 1
+	profile := newLeaf(copyProfile, pprofile.Profile.Samples, message[pprofile.Profile]{}, nil)
+	profile.least, profile.whole = 1, moveWhole
 	scope := newBranch(copyScope[pprofile.ScopeProfiles], pprofile.ScopeProfiles.Profiles, profile, message[pprofile.ScopeProfiles]{})
 	resource := newBranch(copyResource[pprofile.ResourceProfiles], pprofile.ResourceProfiles.ScopeProfiles, scope, message[pprofile.ResourceProfiles]{})
 	return newBranch(copyNothing[pprofile.Profiles], pprofile.Profiles.ResourceProfiles, resource, message[pprofile.Profiles]{})
@@ -145,22 +145,46 @@ func (Profiles) Divide(p pprofile.Profiles, of []int, n int) ([]pprofile.Profile
 	}
 }
 
-// moveProfile copies all of a profile but its samples to its first part. What is true of the whole alone goes there: the ID,
-// by which parts that share it may be taken for copies of each other, and the original payload, which would be sent as often
-// as there are parts.
-func moveProfile(dst, src pprofile.Profile) {
+// DivideItems implements [ByItem]. finish gives a part a dictionary of its own too.
+func (Profiles) DivideItems(p pprofile.Profiles, of []int, n int) ([]pprofile.Profiles, func(int, pprofile.Profiles)) {
+	dictionary := pprofile.NewProfilesDictionary()
+	p.Dictionary().MoveTo(dictionary)
+	parts, fill := divideItems(p, of, n, profilesTree, newProfiles)
+	return parts, func(k int, part pprofile.Profiles) {
+		fill(k, part)
+		newTransfer(part.Dictionary(), false).bring(part, dictionary)
+	}
+}
+
+// UniteItems implements [ByItem].
+func (Profiles) UniteItems(pprofile.Profiles, []pprofile.Profiles, []int) {
+	panic("signal: profiles that were divided have dictionaries of their own")
+}
+
+// SizesOfItems implements [ByItem].
+func (Profiles) SizesOfItems(pprofile.Profiles, []int, int) []int {
+	panic("signal: profiles have no size before they are encoded")
+}
+
+// copyProfile copies all of a profile that is true of a part of it, but its samples.
+func copyProfile(dst, src pprofile.Profile) {
 	src.SampleType().CopyTo(dst.SampleType())
 	dst.SetTime(src.Time())
 	dst.SetDurationNano(src.DurationNano())
 	src.PeriodType().CopyTo(dst.PeriodType())
 	dst.SetPeriod(src.Period())
+	dst.SetDroppedAttributesCount(src.DroppedAttributesCount())
+	src.AttributeIndices().CopyTo(dst.AttributeIndices())
+}
+
+// moveWhole moves what is true of a profile as a whole: the ID, by which parts that share it may be taken for copies of each other, and
+// the original payload, which would be sent as often as there are parts.
+func moveWhole(dst, src pprofile.Profile) {
 	dst.SetProfileID(src.ProfileID())
 	src.SetProfileID(pprofile.ProfileID{})
-	dst.SetDroppedAttributesCount(src.DroppedAttributesCount())
 	dst.SetOriginalPayloadFormat(src.OriginalPayloadFormat())
 	src.SetOriginalPayloadFormat("")
 	src.OriginalPayload().MoveTo(dst.OriginalPayload())
-	src.AttributeIndices().CopyTo(dst.AttributeIndices())
 }
 
 // newProfiles makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.

@@ -100,6 +100,21 @@ func (Traces) Divide(p ptrace.Traces, of []int, n int) ([]ptrace.Traces, func(pt
 	return divide(p, of, n, ptrace.Traces.ResourceSpans, newTraces), nil
 }
 
+// DivideItems implements [ByItem].
+func (Traces) DivideItems(p ptrace.Traces, of []int, n int) ([]ptrace.Traces, func(int, ptrace.Traces)) {
+	return divideItems(p, of, n, tracesTree, newTraces)
+}
+
+// UniteItems implements [ByItem].
+func (Traces) UniteItems(p ptrace.Traces, parts []ptrace.Traces, of []int) {
+	uniteItems(p, parts, of, tracesTree)
+}
+
+// SizesOfItems implements [ByItem].
+func (Traces) SizesOfItems(p ptrace.Traces, of []int, n int) []int {
+	return sizesOfItems(p, of, n, tracesTree)
+}
+
 // newTraces makes a payload that is known to be a pipeline's: the graph's next consumer gives back no reference of it.
 func newTraces() ptrace.Traces {
 	p := ptrace.NewTraces()

@@ -41,6 +41,19 @@ type level[C any] interface {
 	// join appends a copy of what is in src to what is in dst, as if the two were parts of one container, and seam was
 	// returned by [Cutter.Seam] at the end of the first of them, less the levels above.
 	join(dst, src C, seam int)
+
+	// deal moves the items in c to their parts. c is a child of a container of the level above, level counts from the payload, and head returns
+	// the container for c that a part has, or makes it.
+	deal(c C, d *dealer, level int, head func(part int) C)
+
+	// fill copies the fields of src, and of the containers in it that trail leads to, to dst, which has a part of its items.
+	fill(dst, src C, trail *[]int32)
+
+	// each calls f with each item in c.
+	each(c C, f func(anyItem))
+
+	// share adds what is in c to what each part has in the level above, and returns the size of c.
+	share(c C, s *shares, level int) (size int)
 }
 
 // message is how a signal measures one of its containers.
@@ -184,9 +197,10 @@ func (b *branch[C, E, S]) joinSome(dst, src C, from, to, seam int) {
 type leaf[C any, E movable[E], S slice[E]] struct {
 	fields  func(dst, src C) // copies all of a container but its items
 	records func(C) S
-	message message[C]  // zero: never asked for
-	record  func(E) int // bytes of an item, encoded; nil: never asked for
-	least   int         // how many items a container without any counts as
+	message message[C]       // zero: never asked for
+	record  func(E) int      // bytes of an item, encoded; nil: never asked for
+	least   int              // how many items a container without any counts as
+	whole   func(dst, src C) // moves what is true of a whole container alone, to its first part; nil: nothing is
 }
 
 func newLeaf[C any, E movable[E], S slice[E]](fields func(dst, src C), records func(C) S, m message[C], record func(E) int) *leaf[C, E, S] {
@@ -202,8 +216,16 @@ func (l *leaf[C, E, S]) split(head func() C, c C, n *node, q Quota) (took Quota)
 	return splitItems(func() S {
 		h := head()
 		l.fields(h, c)
+		l.first(h, c)
 		return l.records(h)
 	}, l.records(c), n, l.record, q)
+}
+
+// first gives the first part of c what is true of c as a whole. Later it has no effect.
+func (l *leaf[C, E, S]) first(head, c C) {
+	if l.whole != nil {
+		l.whole(head, c)
+	}
 }
 
 func (l *leaf[C, E, S]) trim(c C, n *node) { dropFirst(l.records(c), n.next) }

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batcher
+
+import (
+	"hash/maphash"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+)
+
+// PartitionBy is what decides between partitions.
+type PartitionBy int
+
+// The ways to decide. What has no trace, or none of the attributes, is spread by its resource.
+const (
+	ByResource PartitionBy = iota
+	ByTrace
+	ByAttributes
+)
+
+// itemKeys finds the keys of the items of a payload, one after the other. It belongs to one goroutine, and may be used again.
+type itemKeys[P any] struct {
+	router *router[P]
+	use    func(*itemKeys[P]) bool // what to do with the key of each item; false: no more
+	seen   func(*signal.Item) bool // see
+
+	// Of the item that the walk is at:
+
+	item  signal.Item
+	key   []byte
+	same  bool // as that of the item before, without a look at it
+	err   error
+	count int // of the items before
+
+	client    int    // how much of above is the same for all of the payload
+	above     []byte // the part of the key that hangs on the resource, and that of the client before it
+	resource  int    // that above is of
+	partition string // of that resource; "": not asked for yet
+	scope     int    // that inherits and inherited are of
+	inherits  []byte // the values that an item without any of its own has
+	ends      []int  // where they end in inherits
+	inherited []byte // above, and all of inherits: the key of such an item
+	plain     bool   // the item before was one, of the same scope
+	own       []byte // the key of an item with a value of its own
+
+	first   []byte    // of compare
+	several bool      // of compare
+	parts   itemParts // of collect
+}
+
+// newWalk returns one for a payload. client is the part of the key that is the same for all of it.
+func (o *router[P]) newWalk(client []byte) *itemKeys[P] {
+	w, _ := o.walks.Get().(*itemKeys[P])
+	if w == nil {
+		w = &itemKeys[P]{router: o}
+		w.seen = w.see
+	}
+	w.above, w.client = append(w.above[:0], client...), len(client)
+	return w
+}
+
+// walk calls use with each item of payload.
+func (w *itemKeys[P]) walk(payload P, use func(*itemKeys[P]) bool) error {
+	w.use, w.err, w.resource, w.scope, w.count = use, nil, -1, -1, 0
+	w.router.signal.Each(payload, &w.item, w.seen)
+	w.item = signal.Item{} // nothing of the payload is kept
+	return w.err
+}
+
+// end keeps w for the next payload, unless it has become large.
+func (w *itemKeys[P]) end() {
+	w.parts = itemParts{}
+	if cap(w.above)+cap(w.inherits)+cap(w.inherited)+cap(w.own)+cap(w.first) <= maxKeyText {
+		w.router.walks.Put(w)
+	}
+}
+
+func (w *itemKeys[P]) see(it *signal.Item) bool {
+	if it.Scope != w.scope && !w.enter(it) {
+		return false
+	}
+	o := w.router
+	w.same = false
+	switch {
+	case o.by == ByTrace && !it.Trace.IsEmpty():
+		w.key = append(w.key[:0], o.partition(maphash.Bytes(o.seed, it.Trace[:]))...)
+	case o.by == ByTrace:
+		w.key = append(w.key[:0], w.partitionOfResource(it)...)
+	case !w.ownKey(it):
+		return false
+	case o.by == ByAttributes:
+		name := o.partition(maphash.Bytes(o.seed, w.key))
+		if o.lacksAll(w.key) {
+			name = w.partitionOfResource(it)
+		}
+		w.own = append(w.own[:0], name...)
+		w.key, w.same = w.own, false
+	}
+	more := w.use(w)
+	w.count++
+	return more
+}
+
+// enter notes what the items of a scope inherit.
+func (w *itemKeys[P]) enter(it *signal.Item) bool {
+	o := w.router
+	if it.Resource != w.resource {
+		w.resource, w.partition = it.Resource, ""
+		if w.above, w.err = o.appendResource(w.above[:w.client], it.ResourceAttributes()); w.err != nil {
+			return false
+		}
+	}
+	w.scope, w.plain = it.Scope, false
+	w.inherits, w.ends = w.inherits[:0], w.ends[:0]
+	for i := range o.items {
+		v, ok := it.Inherited(o.items[i].attribute)
+		if w.inherits, w.err = appendValue(w.inherits, v, ok, o.itemSetting, o.items[i].attribute); w.err != nil {
+			return false
+		}
+		w.ends = append(w.ends, len(w.inherits))
+	}
+	w.inherited = append(append(w.inherited[:0], w.above...), w.inherits...)
+	return true
+}
+
+// ownKey makes the key of an item of its values, its own before those that it inherits.
+func (w *itemKeys[P]) ownKey(it *signal.Item) bool {
+	items, own, begin := w.router.items, false, 0
+	for i := range items {
+		if v, ok := it.Own(items[i].attribute); ok {
+			if !own {
+				own = true
+				w.own = append(append(w.own[:0], w.above...), w.inherits[:begin]...)
+			}
+			if w.own, w.err = appendValue(w.own, v, true, w.router.itemSetting, items[i].attribute); w.err != nil {
+				return false
+			}
+		} else if own {
+			w.own = append(w.own, w.inherits[begin:w.ends[i]]...)
+		}
+		begin = w.ends[i]
+	}
+	if own {
+		w.key, w.plain = w.own, false
+	} else {
+		w.key, w.same, w.plain = w.inherited, w.plain, true
+	}
+	return true
+}
+
+// lacksAll reports whether a key, of partition_attributes, is that of an item without any of them.
+func (o *router[P]) lacksAll(key []byte) bool { return len(key) == len(o.items) }
+
+func (w *itemKeys[P]) partitionOfResource(it *signal.Item) string {
+	if w.partition == "" {
+		w.partition = w.router.partition(signal.HashAttributes(w.router.seed, it.ResourceAttributes()))
+	}
+	return w.partition
+}
