@@ -41,6 +41,16 @@ func (a *accounts) supersede(items int64) {
 	a.superseded += items
 }
 
+// fail books an item that failed when it came. awaited: somebody is told.
+func (a *accounts) fail(items int64, awaited bool) {
+	a.accepted += items
+	if awaited {
+		a.settled.returned += items
+	} else {
+		a.settled.failed += items
+	}
+}
+
 // replace books items that were written to an entry, which grew by so many.
 func (a *accounts) replace(items, grown int64) {
 	a.accepted += max(items, grown)

@@ -17,9 +17,10 @@ type part[T any] struct {
 
 	// Set by admit.
 	stream  *stream[T]
-	held    int64 // units that the stream holds
-	freed   bool  // units were given back for which somebody may wait
-	dropped bool  // the key has stalled, and the part is accepted and dropped
+	held    int64       // units that the stream holds
+	freed   bool        // units were given back for which somebody may wait
+	dropped bool        // the key has stalled, and the part is accepted and dropped
+	failed  *PanicError // of a Merge; the last one
 
 	passed bool // it had its turn in the wait list of its key, so the share no longer holds it up. Owned by the wait list
 }
@@ -74,7 +75,8 @@ func (q *Queue[T]) overwrite(p *part[T], item T, m *measures) bool {
 	if at < 0 || p.units > q.units(s.backlog.active[at].weight.unpack()) {
 		return false
 	}
-	p.stream, p.freed = s, q.replace(s, at, item, m.weight(0), 0, m.how, nil)
+	p.stream = s
+	p.freed, p.failed = q.replace(s, at, item, m.weight(0), 0, m.how, nil)
 	return true
 }
 
@@ -233,8 +235,10 @@ func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 		if (i-p.from)%ahead == 0 && p.to-p.from > 1 {
 			s.backlog.index.slots().fetch(m.hashes[i:min(i+ahead, p.to)])
 		}
-		if q.insert(s, items[i], m.hashes[i], m.weight(i), m.how, c) {
-			p.freed = true
+		freed, failed := q.insert(s, items[i], m.hashes[i], m.weight(i), m.how, c)
+		p.freed = p.freed || freed
+		if failed != nil {
+			p.failed = failed
 		}
 	}
 }

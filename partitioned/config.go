@@ -35,14 +35,6 @@ var (
 	ErrDropped = errors.New("partitioned: dropped at shutdown")
 )
 
-// PanicError is the error of a batch whose Process panicked.
-type PanicError struct {
-	Value any    // what was given to panic
-	Stack []byte // of the goroutine that panicked
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("partitioned: panic in Process: %v", e.Value) }
-
 // Weight is what an item weighs, and what a batch or a buffer holds, in two units at once.
 type Weight struct {
 	Items int // at least what the caller counts as one: spans, rows, messages

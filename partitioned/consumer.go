@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -230,7 +229,7 @@ func (q *Queue[T]) process(s *stream[T], c *call[T]) (v Verdict[T]) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			v = Verdict[T]{Err: &PanicError{Value: r, Stack: debug.Stack()}}
+			v = Verdict[T]{Err: panicError("Process", r)}
 		}
 	}()
 	return q.cfg.Process(ctx, c.batch)

@@ -119,7 +119,7 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 	if !ok {
 		return false
 	}
-	w, hw, tw := e.weight.unpack(), q.weigh(head), q.weigh(tail)
+	w, hw, tw := e.weight.unpack(), q.reweigh(head, e.weight).unpack(), q.reweigh(tail, e.weight).unpack()
 	at := len(c.batch.Items)
 	c.batch.Items = append(c.batch.Items, head)
 	c.batch.Weight = c.batch.Weight.plus(hw)
@@ -154,5 +154,5 @@ func (q *Queue[T]) split(item T, full, limit Weight) (head, tail T, ok bool) {
 	if room.Items < 1 || room.Bytes < 1 {
 		return head, tail, false
 	}
-	return q.cfg.Split(item, room)
+	return q.safeSplit(item, room)
 }

@@ -74,7 +74,7 @@ const ahead = 64
 
 // insert writes item to the stream of a Map; its units are reserved in the gate. It reports whether some were given back for
 // which somebody may wait. Partition's lock held.
-func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how write, c *completion) (freed bool) {
+func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how write, c *completion) (freed bool, failed *PanicError) {
 	b := &s.backlog
 	units := q.units(w.unpack())
 	if at := b.index.position(b.active, item, hash); at >= 0 {
@@ -82,22 +82,26 @@ func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how
 	}
 	item, ok := b.index.first(item, hash, how, len(b.active))
 	if !ok {
-		return q.supersede(s, w, units, c)
+		return q.supersede(s, w, units, c), nil
 	}
 	b.append(item, c, w)
 	s.accept(int64(w.items), units)
-	return false
+	return false, nil
 }
 
 // replace writes item, for which units are reserved in the gate, to the entry at position at. Partition's lock held.
-func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units int64, how write, c *completion) (freed bool) {
+func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units int64, how write, c *completion) (freed bool, failed *PanicError) {
 	b := &s.backlog
-	held := &b.active[at]
-	before := held.weight
-	if !b.index.fold(&held.item, item, how) {
-		return q.supersede(s, w, units, c)
+	used, failed := q.fold(b, at, item, how)
+	switch {
+	case failed != nil:
+		s.partition.mu.fail(int64(w.items), c != nil)
+		return q.giveBackFor(units, c, failed), failed
+	case !used:
+		return q.supersede(s, w, units, c), nil
 	}
-	after := pack(q.weigh(held.item))
+	before := b.active[at].weight
+	after := q.reweigh(b.active[at].item, before)
 	more := q.units(after.unpack()) - q.units(before.unpack())
 	s.partition.mu.replace(int64(w.items), int64(after.items)-int64(before.items))
 	if c != nil || after != before { // mostly neither: then s is only read
@@ -105,14 +109,19 @@ func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units i
 		s.reserve(more)
 		s.moveOn()
 	}
-	return q.giveBack(units - more)
+	return q.giveBack(units - more), nil
 }
 
 // supersede books an item that an earlier one supersedes (I3). Partition's lock held.
 func (q *Queue[T]) supersede(s *stream[T], w packedWeight, units int64, c *completion) (freed bool) {
 	s.partition.mu.supersede(int64(w.items))
+	return q.giveBackFor(units, c, nil)
+}
+
+// giveBackFor is giveBack for an item that is settled at once, for c if somebody waits. Partition's lock held.
+func (q *Queue[T]) giveBackFor(units int64, c *completion, err error) (freed bool) {
 	if c != nil {
-		c.complete(nil)
+		c.complete(err)
 	}
 	return q.giveBack(units)
 }

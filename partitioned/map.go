@@ -51,7 +51,7 @@ type MapQueueConfig[K comparable, V any] struct {
 	QueueConfig[Entry[K, V]]
 
 	// Merge folds an added entry into the one that is held, and returns the value to hold. It runs under the partition's
-	// lock, so it must be quick, must not panic, and must not call the Map. Needed by the methods of that name.
+	// lock, so it must be quick, and must not call the Map. If it panics, the added entry is dropped. Needed by the methods of that name.
 	Merge func(held, added Entry[K, V]) V
 
 	// Remember is how long a key's version is kept after it was delivered, which is when a call of Process took it. PutNewer

@@ -31,6 +31,9 @@ type Observer struct {
 	// Waiting is called when a push begins to wait for capacity. key: of the stream that is full; "": the whole is.
 	Waiting func(queue, key string, units int64)
 
+	// Panicked is called when a function of the queue's user panicked that costs no batch: Merge or Split.
+	Panicked func(queue string, err *PanicError)
+
 	// Stalled is called when items of a push were accepted and dropped, because their key has stalled (StallTimeout).
 	Stalled func(queue string, partition int, key string, items int)
 }
@@ -86,6 +89,12 @@ func (o *Observer) expired(queue string, partition, items int) {
 func (o *Observer) waiting(queue, key string, units int64) {
 	if o != nil && o.Waiting != nil {
 		o.Waiting(queue, key, units)
+	}
+}
+
+func (o *Observer) panicked(queue string, err *PanicError) {
+	if o != nil && o.Panicked != nil {
+		o.Panicked(queue, err)
 	}
 }
 

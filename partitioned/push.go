@@ -106,11 +106,13 @@ func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *me
 		case OverflowDropOldest:
 			if err = q.evictAndPush(parts, items, m, c); err == nil {
 				q.reportStalled(parts, items, c)
+				q.served(parts)
 			}
 		default:
 			w := q.newWaiter(parts, items, m, c)
 			if err = q.wait(ctx, w); err == nil {
 				q.reportStalled(w.parts, w.items, c)
+				q.served(w.parts)
 			}
 			q.done(w)
 		}
@@ -125,11 +127,14 @@ func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *me
 	return q.refuse(n, full != nil, err)
 }
 
-// served goes on with the wait lists after a push that superseded something.
+// served goes on after a push, under no lock: with the wait lists if it superseded something, and with a panic of Merge.
 func (q *Queue[T]) served(parts []part[T]) {
 	for i := range parts {
 		if parts[i].freed {
 			q.roomOf(parts[i].stream)
+		}
+		if failed := parts[i].failed; failed != nil {
+			q.cfg.Observer.panicked(q.cfg.Name, failed)
 		}
 	}
 }

@@ -116,7 +116,7 @@ func (q *Queue[T]) requeue(c *call[T], v Verdict[T]) (r requeued[T]) {
 	}
 	r.entries = make([]entry[T], len(v.Rest))
 	for i, item := range v.Rest {
-		w := pack(q.weigh(item))
+		w := q.reweigh(item, packedWeight{items: 1})
 		r.entries[i] = entry[T]{item: item, weight: w}
 		r.weight = r.weight.plus(w.unpack())
 		r.units += q.units(w.unpack())
