@@ -5,6 +5,7 @@ package partitioned
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -28,7 +29,8 @@ type completion struct {
 	mu struct { // a leaf: no other lock is taken while it is held
 		sync.Mutex
 		open      int           // entries that are not settled
-		err       error         // of those that are, joined
+		err       error         // of those that are
+		failures  *failures     // err, if that is several, and of no other completion
 		abandoned bool          // nobody waits any more
 		ended     bool          // open has been 0
 		behind    []*completion // only grows. None of them forwards, so however often something is requeued, it is one step
@@ -64,8 +66,9 @@ type Result struct {
 	}
 }
 
-// Wait returns when each of the items is settled, with the joined errors of the batches that they were in; a single error is
-// returned as it is.
+// Wait returns when each of the items is settled, with the errors of the batches that they were in. A single error is returned as it
+// is. The text of several names the first five and counts the others; errors.Is and errors.As look at all, and
+// Unwrap() []error returns them.
 //
 // If ctx is done first, nobody waits for the items any more, and what is in no batch yet is taken back: it is not processed, its
 // capacity is free at once, and it counts as Returned. What has been in a batch stays, if it comes again as a Rest too. Wait
@@ -185,11 +188,7 @@ func (c *completion) complete(err error) { c.completeSome(1, err) }
 // completeSome settles n entries, which have one error.
 func (c *completion) completeSome(n int, err error) {
 	c.mu.Lock()
-	if c.mu.err == nil {
-		c.mu.err = err // a single error stays as it is
-	} else if err != nil {
-		c.mu.err = errors.Join(c.mu.err, err)
-	}
+	c.fail(err)
 	c.mu.open -= n
 	// Shutdown may have ended it while items were on their way back, as more entries than there were.
 	ends := c.mu.open == 0 && !c.mu.ended
@@ -206,6 +205,47 @@ func (c *completion) completeSome(n int, err error) {
 		b.complete(err)
 	}
 }
+
+// fail adds an error to those that c has. A single one stays as it is. Lock held.
+func (c *completion) fail(err error) {
+	switch {
+	case err == nil:
+	case c.mu.err == nil:
+		c.mu.err = err
+	default:
+		if c.mu.failures == nil {
+			c.mu.failures = &failures{}
+			c.mu.failures.add(c.mu.err)
+			c.mu.err = c.mu.failures
+		}
+		c.mu.failures.add(err)
+	}
+}
+
+// failures is the errors of several batches. It is built and walked in linear time, and its text names a few (I10).
+type failures struct{ all []error }
+
+const namedFailures = 5
+
+func (f *failures) add(err error) {
+	if others, ok := err.(*failures); ok { //nolint:errorlint // what wraps it is one error
+		f.all = append(f.all, others.all...)
+		return
+	}
+	f.all = append(f.all, err)
+}
+
+func (f *failures) Error() string {
+	named := f.all[:min(len(f.all), namedFailures)]
+	text := errors.Join(named...).Error()
+	if more := len(f.all) - len(named); more > 0 {
+		text += fmt.Sprintf("\nand %d more", more)
+	}
+	return text
+}
+
+// Unwrap returns all of them.
+func (f *failures) Unwrap() []error { return f.all }
 
 func completeAll(all []*completion, err error) {
 	for _, c := range all {

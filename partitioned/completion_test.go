@@ -4,6 +4,7 @@ package partitioned
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 )
 
@@ -49,5 +50,40 @@ func TestCompletionTellsOnce(t *testing.T) {
 	}
 	if nobody := newForwarding(0); nobody.awaited() || nobody.urgent() {
 		t.Error("nobody waits")
+	}
+}
+
+// TestErrorOfManyBatches names the first few and counts the others, and is built in linear time (I10). What it wraps is found.
+func TestErrorOfManyBatches(t *testing.T) {
+	const batches = 5000
+	last := errors.New("the last")
+	build := func(n int) error {
+		caller, half := newCompletion(n), newForwarding(n/2)
+		caller.mu.open -= n/2 - 1
+		half.mu.behind = []*completion{caller}
+		other := newCompletion(1) // shares the errors of half, and must not see those of caller
+		half.mu.behind = append(half.mu.behind, other)
+		for i := range n / 2 {
+			half.complete(fmt.Errorf("error %d", i))
+		}
+		for i := range n/2 - 1 {
+			caller.complete(fmt.Errorf("error %d", n/2+i))
+		}
+		caller.complete(last)
+		if got := len(other.result().(*failures).all); got != n/2 {
+			t.Errorf("another has %d errors, want %d", got, n/2)
+		}
+		return caller.result()
+	}
+	err := build(batches)
+	if got, want := err.Error(), "error 0\nerror 1\nerror 2\nerror 3\nerror 4\nand 4995 more"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if !errors.Is(err, last) {
+		t.Error("the last is not found")
+	}
+	once, twice := testing.AllocsPerRun(3, func() { build(batches) }), testing.AllocsPerRun(3, func() { build(2 * batches) })
+	if twice > 2.2*once {
+		t.Errorf("%v allocations, with twice as many %v", once, twice)
 	}
 }
