@@ -116,6 +116,7 @@ func (m *backlogModel) withdraw(t *rapid.T) {
 		t.Fatalf("%+v was left (all: %v), want %+v", left, all, want)
 	}
 	m.b.withdraw(left, c.swaps != m.b.swaps)
+	m.b.compact()
 	m.b.sweep(m.cutting)
 	if d := &m.b.drain; !m.cutting && d.withdrawn > max(64, d.entries/2+1) {
 		t.Fatalf("in the drain %d of %d are withdrawn", d.withdrawn, d.entries)
@@ -126,10 +127,11 @@ func (m *backlogModel) withdraw(t *rapid.T) {
 }
 
 func (m *backlogModel) flush() {
-	c := newCompletion(1)
-	c.flush = true
+	flush := newCompletion(1)
+	c := flush.marker(m, m.b.swaps)
 	m.b.appendFlush(c)
-	m.model = append(m.model, modelEntry{urgent: true})
+	m.model = append(m.model, modelEntry{urgent: true, by: c})
+	m.pushes = append(m.pushes, c)
 }
 
 func (m *backlogModel) swap() {

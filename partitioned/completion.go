@@ -33,9 +33,9 @@ type completion struct {
 		failures  *failures     // err, if that is several, and of no other completion
 		abandoned bool          // nobody waits any more
 		ended     bool          // open has been 0
-		behind    []*completion // only grows. None of them forwards, so however often something is requeued, it is one step
+		behind    []*completion // only grows. None of them forwards but markers, so however often something is requeued, it is few steps
 
-		parts     []*completion // of a push with several: those of its parts, which forward to this one
+		parts     []*completion // of a push with several, or of a Flush: those of its parts, which forward to this one
 		left      share         // what no batch has yet
 		claimed   int           // entries, or parts of one that was split, that a batch has or had
 		withdrawn bool          // what was left was taken back. Changes under the partition's lock too
@@ -110,7 +110,20 @@ func (c *completion) claimant(stream any, swaps uint32, all share) *completion {
 	return part
 }
 
-// split returns the completions of the parts of a push.
+// marker returns the completion of the marker of a Flush in one stream, from which it can be withdrawn.
+func (c *completion) marker(stream any, swaps uint32) *completion {
+	m := newForwarding(1)
+	m.flush, m.stream, m.swaps = true, stream, swaps
+	m.mu.left.entries = 1
+	m.mu.behind = []*completion{c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.open++
+	c.mu.parts = append(c.mu.parts, m)
+	return m
+}
+
+// split returns the completions of the parts of a push, or of the markers of a Flush.
 func (c *completion) split() []*completion {
 	c.mu.Lock()
 	defer c.mu.Unlock()

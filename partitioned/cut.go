@@ -51,8 +51,12 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 				continue
 			}
 			if w.flush {
-				c.flushes = append(c.flushes, w)
-				r.urgent++
+				if w.claim(Weight{}, 0) {
+					c.flushes = append(c.flushes, w)
+					r.urgent++
+				} else {
+					r.skipped++
+				}
 				*e = entry[T]{}
 				continue
 			}

@@ -57,7 +57,8 @@ type MapQueueConfig[K comparable, V any] struct {
 	// Remember is how long a key's version is kept after it was delivered, which is when a call of Process took it. PutNewer
 	// compares with it. Put and Merge take it up. A version that was dropped is not kept, so its repetition is processed; of a
 	// batch of which something failed, none is. While a version is with Process, or comes again, an older one is superseded, and
-	// an equal one is held until it is known which of the two is needed. 0: versions are compared within one flush.
+	// an equal one is held until it is known which of the two is needed. Of an entry that Split divided, the part that is settled
+	// first decides. 0: versions are compared within one flush.
 	Remember time.Duration
 	// MaxRemembered bounds the number of versions that are kept after their delivery, over all partitions and keys. Beyond it
 	// the ones that were delivered first are forgotten. Default: 100 000.

@@ -404,3 +404,78 @@ func TestFlushOfARestLeavesNothingUrgentBehind(t *testing.T) {
 		nothingLeft(t, q)
 	})
 }
+
+// TestErrorOfABatchThatComesAgainIsNobodys: a caller is told what becomes of the Rest, if that is all of the batch. If it is not, and
+// nobody can tell whose it is, the error is everybody's.
+func TestErrorOfABatchThatComesAgainIsNobodys(t *testing.T) {
+	for name, c := range map[string]struct {
+		rest int // of 3 items
+		last error
+		want error
+	}{
+		"all, then taken":  {3, nil, nil},
+		"all, then failed": {3, ErrFull, ErrFull},
+		"some":             {2, nil, errTest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &recorder{}
+			l.answer = func(b Batch[parcel]) Verdict[parcel] {
+				if l.calls() == 1 {
+					return Verdict[parcel]{Err: errTest, Rest: slices.Clone(b.Items[3-c.rest:])}
+				}
+				return Verdict[parcel]{Err: c.last}
+			}
+			q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 3}})
+			if err := q.PushWait(bg, parcel{}, parcel{}, parcel{}); err != c.want { //nolint:errorlint // the very same
+				t.Errorf("%v, want %v", err, c.want)
+			}
+			q.Shutdown(bg)
+			nothingLeft(t, q)
+			want := Stats{Forwarded: 3}
+			if c.want != nil {
+				want = Stats{Forwarded: int64(c.rest), Returned: int64(3 - c.rest)}
+				if c.last != nil {
+					want = Stats{Returned: 3}
+				}
+			}
+			if st := q.Stats(); st.Forwarded != want.Forwarded || st.Returned != want.Returned || st.Failed != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
+// TestFlushWaitsForARestOfBefore, in order or not, in flight or parked when it begins, however often that comes again.
+func TestFlushWaitsForARestOfBefore(t *testing.T) {
+	for _, consumers := range []int{1, 2} {
+		for _, parked := range []bool{false, true} {
+			t.Run(fmt.Sprint(consumers, parked), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := &recorder{}
+					l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+						if time.Sleep(time.Second); b.Items[0].id == 1 && l.calls() < 5 {
+							v.Rest, v.After = slices.Clone(b.Items), 3*time.Second
+						}
+						return v
+					}
+					q := start(t, QueueConfig[parcel]{Process: l.process, Consumers: consumers, Interval: time.Hour, BatchSize: Weight{Items: 1}})
+					begin := time.Now()
+					if err := q.Push(bg, parcel{id: 1}); err != nil {
+						t.Fatal(err)
+					}
+					if time.Sleep(time.Second / 2); parked {
+						time.Sleep(time.Second)
+					}
+					if err := q.Flush(bg); err != nil {
+						t.Error(err)
+					}
+					if took := time.Since(begin); took != 17*time.Second { // five calls, four pauses
+						t.Errorf("it took %v", took)
+					}
+					q.Shutdown(bg)
+					nothingLeft(t, q)
+				})
+			})
+		}
+	}
+}

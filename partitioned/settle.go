@@ -14,7 +14,11 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		v = c.arrived(v)
 	}
 	back := q.requeue(c, v)
-	awaited := c.awaited(v.Err, back.named)
+	told := v.Err
+	if back.all(c) {
+		told = nil // of the batch, nothing failed: whoever waits, waits for the Rest
+	}
+	awaited := c.awaited(told, back.named)
 	p := s.partition
 	p.mu.Lock()
 	if p.mu.dead { // Shutdown has counted it as dropped, and told who waits
@@ -49,7 +53,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	if waits { // before those who wait are told: they may push again at once, and stand behind who waits already
 		q.roomOf(s)
 	}
-	c.complete(v.Err, back.named)
+	c.complete(told, back.named)
 }
 
 // arrived is apart from settle, so that only here the verdict is moved to the heap.
@@ -132,6 +136,11 @@ func (q *Queue[T]) requeue(c *call[T], v Verdict[T]) (r requeued[T]) {
 	}
 	r.complete(c, rest, nil)
 	return r
+}
+
+// all reports whether r is all of the batch of c.
+func (r *requeued[T]) all(c *call[T]) bool {
+	return len(r.entries) > 0 && r.weight.Items >= c.batch.Weight.Items
 }
 
 // tellsFrom reports whether From is as Verdict wants it, for a batch of so many items.

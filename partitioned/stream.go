@@ -189,8 +189,7 @@ func (s *stream[T]) mark(c *completion) {
 	if s.state == idle && len(s.flights) == 0 {
 		return
 	}
-	c.add()
-	s.backlog.appendFlush(c)
+	s.backlog.appendFlush(c.marker(s, s.backlog.swaps))
 	s.moveOn()
 }
 

@@ -157,13 +157,20 @@ func evictFirst[T any](entries []entry[T]) (e entry[T], r evicted) {
 // compact removes the tombstones of active once they are most of it, so that each costs O(1).
 func (b *backlog[T]) compact() {
 	const few = 64
-	if b.tombstones < few || int(b.tombstones) < len(b.active)/2 {
+	dead := int(b.tombstones)
+	if b.contiguous { // else sweep sees to what was withdrawn
+		dead += b.withdrawn
+	}
+	if dead < few || dead < len(b.active)/2 {
 		return
 	}
 	kept := b.active[:0]
 	marked := b.marks.from(b.at)
 	for at, e := range b.active {
-		if e.completion == tombstone {
+		if e.completion.gone() {
+			if e.completion != tombstone {
+				b.withdrawn--
+			}
 			continue
 		}
 		marked.kept(b.at+at, b.at+len(kept))
@@ -204,7 +211,7 @@ func (b *backlog[T]) sweep(cutting bool) {
 		end := b.writtenStart()
 		d.segments = d.buffers.sweep(d.segments, end-d.entries, b.marks.from(math.MinInt))
 	}
-	if b.withdrawn < few || b.withdrawn < (len(b.filled)*bufferSize+len(b.active))/2 {
+	if b.contiguous || b.withdrawn < few || b.withdrawn < (len(b.filled)*bufferSize+len(b.active))/2 {
 		return
 	}
 	start := b.writtenStart()

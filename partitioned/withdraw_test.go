@@ -258,3 +258,55 @@ func TestOfAMapNothingIsTakenBack(t *testing.T) {
 		}
 	})
 }
+
+// TestFlushThatGivesUpLeavesNothing in front of a stuck stream, of a Queue or of a Map.
+func TestFlushThatGivesUpLeavesNothing(t *testing.T) {
+	const flushes = 5000
+	check := func(t *testing.T, entries int) {
+		t.Helper()
+		if entries > 200 {
+			t.Errorf("%d entries after %d flushes", entries, flushes)
+		}
+	}
+	hold := make(chan struct{})
+	q := start(t, QueueConfig[int]{Interval: time.Hour, BatchSize: Weight{Items: 2}, Process: func(context.Context, Batch[int]) (v Verdict[int]) {
+		<-hold
+		return v
+	}})
+	m, err := NewUnstartedMap(MapQueueConfig[int, int]{QueueConfig: QueueConfig[Entry[int, int]]{
+		Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 2},
+		Process: func(context.Context, Batch[Entry[int, int]]) (v Verdict[Entry[int, int]]) {
+			<-hold
+			return v
+		},
+	}})
+	if err := errors.Join(err, m.Start(), q.Push(bg, 1, 2), m.PutAll(bg, Entry[int, int]{Key: 1}, Entry[int, int]{Key: 2})); err != nil {
+		t.Fatal(err)
+	}
+	for q.Stats().InFlight == 0 || m.Stats().InFlight == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := errors.Join(q.Push(bg, 3), m.Put(bg, 3, 3)); err != nil {
+		t.Fatal(err)
+	}
+	for range flushes {
+		if err := errors.Join(q.Flush(cancelled()), m.Flush(cancelled())); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	check(t, len(q.partitions[0].sole.backlog.active))
+	check(t, len(m.queue.partitions[0].sole.backlog.active))
+	if v, ok := m.Get(3); v != 3 || !ok {
+		t.Errorf("%d, %v", v, ok)
+	}
+	if n := q.partitions[0].sole.backlog.urgent; n != 0 {
+		t.Errorf("%d urgent", n)
+	}
+	close(hold)
+	if err := errors.Join(q.Shutdown(bg), m.Shutdown(bg)); err != nil {
+		t.Error(err)
+	}
+	if q.Stats().Forwarded != 3 || m.Stats().Forwarded != 3 {
+		t.Errorf("%+v, %+v", q.Stats(), m.Stats())
+	}
+}
