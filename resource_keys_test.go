@@ -353,7 +353,7 @@ func TestProfilesThatCannotBeTakenApart(t *testing.T) {
 
 // Each partition sends one batch at a time, and so keeps the order of each resource; together they send several at once.
 func TestPartitionsSpreadResources(t *testing.T) {
-	const partitions, services, rounds = 4, 40, 10
+	const partitions, services, rounds = 4, 120, 10 // so many services leave no partition out
 	var all []int
 	for i := range services {
 		all = append(all, 100*i)

@@ -105,8 +105,8 @@ type Batch[T any] struct {
 
 // Verdict is what became of a batch. Its zero value says that all of it was taken.
 type Verdict[T any] struct {
-	// Err is why the batch failed, without what is in Rest; nil: it was taken. If all of the batch is in Rest, it concerns no caller. Callers that wait for one of its items
-	// get it.
+	// Err is why the batch failed, without what is in Rest; nil: it was taken. Callers that wait for one of its items get it. If
+	// all of the batch is in Rest, it concerns no caller.
 	Err error
 	// Taken is the number of Items outside Rest that succeeded although Err is set. It is ignored if Err is nil.
 	Taken int

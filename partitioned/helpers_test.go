@@ -5,6 +5,7 @@ package partitioned
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -86,6 +87,8 @@ func (l *recorder) all() (all [][]int) {
 	return all
 }
 
+// start makes a queue and starts it. However the test ends, the queue does: else a test that fails, or returns early, would be
+// reported as a deadlock of its synctest bubble.
 func start[T any](t testing.TB, cfg QueueConfig[T]) *Queue[T] {
 	t.Helper()
 	q, err := NewUnstarted(cfg)
@@ -95,7 +98,27 @@ func start[T any](t testing.TB, cfg QueueConfig[T]) *Queue[T] {
 	if err := q.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { q.Shutdown(cancelled()) })
 	return q
+}
+
+// keysApart returns a key for each name, no two of which lead to the same partition. Which ones those are differs from queue to
+// queue, so it may not be left to chance.
+func keysApart[T any](t testing.TB, q *Queue[T], names ...string) (keys []string) {
+	t.Helper()
+	if len(names) > len(q.partitions) {
+		t.Fatalf("%d names, %d partitions", len(names), len(q.partitions))
+	}
+	taken := map[int]bool{}
+	for _, name := range names {
+		key := name
+		for n := 0; taken[q.Partition(key)]; n++ {
+			key = fmt.Sprint(name, n)
+		}
+		taken[q.Partition(key)] = true
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // conserved checks I1.
