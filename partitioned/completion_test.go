@@ -70,8 +70,9 @@ func TestErrorOfManyBatches(t *testing.T) {
 			caller.complete(fmt.Errorf("error %d", n/2+i))
 		}
 		caller.complete(last)
-		if got := len(other.result().(*failures).all); got != n/2 {
-			t.Errorf("another has %d errors, want %d", got, n/2)
+		var all *failures
+		if !errors.As(other.result(), &all) || len(all.all) != n/2 {
+			t.Errorf("another has %v, want %d errors", all, n/2)
 		}
 		return caller.result()
 	}

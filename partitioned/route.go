@@ -181,14 +181,6 @@ func (q *Queue[T]) partition(key string) *partition[T] {
 	return q.partitions[maphash.String(q.seed, key)%uint64(len(q.partitions))]
 }
 
-// weigh returns what an item weighs, within the bounds of a packedWeight.
-func (q *Queue[T]) weigh(item T) Weight {
-	if q.cfg.Weigh == nil {
-		return Weight{Items: 1}
-	}
-	return pack(q.cfg.Weigh(item)).unpack()
-}
-
 // units returns what an item of weight w takes of the capacity. Nothing is free, so no units taken means that nothing is
 // pending; and nothing takes more than a small part of what the gate can count. Where requests are counted, each part of one
 // that was split is one.
