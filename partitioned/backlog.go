@@ -196,10 +196,13 @@ func (b *backlog[T]) settleCut(taken Weight, urgent int32, skipped int) {
 
 // putBack puts entries before all others, as old as oldest.
 func (b *backlog[T]) putBack(entries []entry[T], oldest time.Time, w Weight, urgent int32) {
-	at := b.frontAt()
-	b.marks.putBack(at, len(entries), oldest)
 	d := &b.drain
 	d.skipConsumed()
+	at := b.writtenStart() // in front of tombstones too: a sweep moves what was written to there
+	if len(d.segments) > 0 {
+		at = d.segments[0].at
+	}
+	b.marks.putBack(at, len(entries), oldest)
 	d.segments = slices.Insert(d.segments, 0, segment[T]{entries, at - len(entries)})
 	d.entries += len(entries)
 	d.weight = d.weight.plus(w)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -385,4 +386,43 @@ func TestBacklogIsASlice(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAgeOfWhatComesBackBeforeEvictedEntries: it stood at positions of entries that were evicted, and got the age of what was swept
+// together there.
+func TestAgeOfWhatComesBackBeforeEvictedEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := packedWeight{items: 1}
+		b := newBacklog()
+		begin := time.Now()
+		b.append(1, nil, one)
+		b.append(2, nil, one)
+		b.swap()
+		time.Sleep(time.Second)
+		c := newCompletion(70)
+		c.stream, c.swaps = b, b.swaps
+		for range 70 {
+			b.append(3, c, one)
+			c.mu.left = c.mu.left.plus(one.unpack(), 0)
+		}
+		consume := func(n int) {
+			clear(b.drain.run()[:n])
+			b.drain.consume(n)
+		}
+		consume(2)
+		e, _ := b.evict(true)
+		e.completion.forgo(one.unpack(), 0)
+		b.settleCut(Weight{Items: 2}, 0, 0)
+		b.putBack([]entry[int]{{item: 1, weight: one}, {item: 2, weight: one}}, begin, Weight{Items: 2}, 0)
+		time.Sleep(time.Second)
+		b.append(4, nil, one)
+		left, _ := c.withdraw()
+		b.withdraw(left, false)
+		b.sweep(false)
+		consume(1)
+		b.settleCut(Weight{Items: 1}, 0, 0)
+		if age := time.Since(b.oldest()); age != 2*time.Second {
+			t.Errorf("I6: it came 2s ago, and counts as %v old", age)
+		}
+	})
 }
