@@ -114,16 +114,17 @@ func (b *backlog[T]) append(item T, c *completion, w packedWeight) {
 	if len(b.active) == cap(b.active) {
 		b.extend()
 	}
-	complete, begins := b.expect(w.unpack())
-	if begins {
-		b.marks.add(b.at+len(b.active), time.Now()) // the only clock of a push
+	if !b.calm(w) {
+		var begins bool
+		if b.complete, begins = b.expect(w.unpack()); begins {
+			b.marks.add(b.at+len(b.active), time.Now()) // the only clock of a push
+		}
 	}
 	if c != nil {
 		b.urgent++
 	}
 	b.active = append(b.active, entry[T]{item, c, w})
 	b.weight = b.weight.plus(w.unpack())
-	b.complete = complete
 }
 
 // appendFlush adds a marker that makes the stream due, and whose completion learns when all before it is settled.

@@ -43,7 +43,7 @@ type modelEntry struct {
 func newBacklog() *backlog[int] {
 	b := &backlog[int]{index: noIndex[int]{}, tuned: &atomic.Pointer[tuning]{}, splits: true}
 	b.drain.buffers = &buffers[int]{}
-	b.tuned.Store(&tuning{size: Weight{Items: 10}, until: Weight{Items: 10}, limit: Weight{Items: 12}})
+	b.tuned.Store((&QueueConfig[int]{BatchSize: Weight{Items: 10}, MaxBatchSize: Weight{Items: 12}}).tuning())
 	return b
 }
 
@@ -349,7 +349,7 @@ func TestBacklogIsASlice(t *testing.T) {
 				m := &backlogModel{b: newBacklog(), index: &positions{t: t, at: map[int]int{}}, came: map[int]time.Time{}}
 				if m.b.contiguous = contiguous; contiguous {
 					m.b.index = m.index
-					m.b.tuned.Store(&tuning{adaptive: true})
+					m.b.tuned.Store((&QueueConfig[int]{Adaptive: true}).tuning())
 				}
 				for range rapid.IntRange(1, 40).Draw(t, "steps") {
 					switch rapid.IntRange(0, 8).Draw(t, "step") {

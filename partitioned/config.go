@@ -233,16 +233,31 @@ type tuning struct {
 	interval       time.Duration
 	size, limit    Weight // BatchSize and MaxBatchSize
 	until          Weight // what a cut stops at: size, or with Adaptive nothing but the limit
+	calm           Weight // less than this neither reaches until nor exceeds limit
 	adaptive       bool   // a flush sends all that one swap gave
 	processTimeout time.Duration
 }
 
 func (c *QueueConfig[T]) tuning() *tuning {
 	t := &tuning{interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, adaptive: c.Adaptive, processTimeout: c.ProcessTimeout}
+	t.calm = Weight{math.MaxInt, math.MaxInt}
 	if !c.Adaptive {
 		t.until = c.BatchSize
+		t.calm = Weight{least(t.until.Items, t.limit.Items), least(t.until.Bytes, t.limit.Bytes)}
 	}
 	return t
+}
+
+// least returns the lower of two limits, of which 0 is none.
+func least(a, b int) int {
+	switch {
+	case a == 0 && b == 0:
+		return math.MaxInt
+	case a == 0 || b > 0 && b < a:
+		return b
+	default:
+		return a
+	}
 }
 
 // withDefaults returns the configuration with its defaults filled in, or an error that names the field and its value.

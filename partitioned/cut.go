@@ -67,7 +67,8 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		} else if c.group != g {
 			return i, true
 		}
-		if !e.completion.claim(weight, q.units(weight)) {
+		units := q.units(weight)
+		if e.completion != nil && !e.completion.claim(weight, units) {
 			r.skipped++
 			*e = entry[T]{}
 			continue
@@ -86,7 +87,7 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 			}
 			r.oversized = true
 		}
-		q.take1(c, e, r)
+		c.take(e, weight, units, r)
 		if g == nil && b.Weight.reaches(c.until) || r.oversized {
 			return i + 1, true
 		}
@@ -94,14 +95,13 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 	return len(run), false
 }
 
-// take1 moves an entry to c. What is delivered is not kept.
-func (q *Queue[T]) take1(c *call[T], e *entry[T], r *cutResult) {
-	w, at := e.weight.unpack(), len(c.batch.Items)
+// take moves an entry to c. What is delivered is not kept.
+func (c *call[T]) take(e *entry[T], w Weight, units int64, r *cutResult) {
 	c.batch.Items = append(c.batch.Items, e.item)
 	c.batch.Weight = c.batch.Weight.plus(w)
-	c.units += q.units(w)
+	c.units += units
 	if e.completion != nil {
-		c.waiting = append(c.waiting, waiting{e.completion, at, int64(w.Items)})
+		c.waiting = append(c.waiting, waiting{e.completion, len(c.batch.Items) - 1, int64(w.Items)})
 		if e.completion.urgent() {
 			r.urgent++
 		}

@@ -80,6 +80,14 @@ func (r *remap) kept(from, to int) {
 	}
 }
 
+// calm reports whether an item of weight w neither begins a batch nor completes one: most do not. It says so without a look at what
+// expect weighs up.
+func (b *backlog[T]) calm(w packedWeight) bool {
+	t := b.tuned.Load()
+	items, bytes := b.weight.Items-b.complete.Items, b.weight.Bytes-b.complete.Bytes
+	return len(b.active) > 0 && items > 0 && items+int(w.items) < t.calm.Items && bytes+int(w.bytes) < t.calm.Bytes
+}
+
 // expect looks where the next batches will end once an item of weight w is appended. It returns the weight of the batches that are
 // complete then, and whether another begins with the item and is to be marked.
 //

@@ -149,3 +149,27 @@ func TestBatchesGoWhenTheirFirstItemIsDue(t *testing.T) {
 		}
 	})
 }
+
+// TestCalmIsWhatExpectSays: the short way of an append ends where the long one does, whatever limits a batch.
+func TestCalmIsWhatExpectSays(t *testing.T) {
+	limit := rapid.Custom(func(t *rapid.T) Weight {
+		return Weight{rapid.SampledFrom([]int{0, 1, 2, 5, 10}).Draw(t, "items"), rapid.SampledFrom([]int{0, 1, 7, 20}).Draw(t, "bytes")}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBacklog()
+		b.splits = rapid.Bool().Draw(t, "splits")
+		cfg := QueueConfig[int]{BatchSize: limit.Draw(t, "size"), MaxBatchSize: limit.Draw(t, "limit"), Adaptive: rapid.Bool().Draw(t, "adaptive")}
+		b.tuned.Store(cfg.tuning())
+		for range rapid.IntRange(1, 30).Draw(t, "appended") {
+			w := packedWeight{rapid.Uint32Range(0, 4).Draw(t, "items"), rapid.Uint32Range(0, 9).Draw(t, "bytes")}
+			if rapid.IntRange(0, 9).Draw(t, "swapped") == 0 {
+				b.swap()
+				b.seal()
+			}
+			if complete, begins := b.expect(w.unpack()); b.calm(w) && (begins || complete != b.complete) {
+				t.Fatalf("%+v, %v of %v are complete: %v is not calm", cfg, b.complete, b.weight, w)
+			}
+			b.append(0, nil, w)
+		}
+	})
+}

@@ -66,6 +66,9 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	if len(items) == 0 {
 		return nil
 	}
+	if len(items) == 1 && q.hash == nil {
+		return q.pushItem(ctx, key, items, c)
+	}
 	var weights [few]packedWeight
 	var hashes [few]uint64
 	m := measures{how: how}
@@ -91,6 +94,30 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	q.reportStalled(parts, items, c)
 	if m.hashes != nil {
 		q.served(parts)
+	}
+	return nil
+}
+
+// pushItem is push of a single item to a Queue, which is what most pushes are.
+func (q *Queue[T]) pushItem(ctx context.Context, key *string, items []T, c *completion) error {
+	m := measures{how: add}
+	one := [1]part[T]{{to: 1}}
+	p := &one[0]
+	q.locate(p, key, items[0], &m, 0)
+	w := packedWeight{items: 1}
+	if q.cfg.Weigh != nil {
+		w = pack(q.cfg.Weigh(items[0]))
+	}
+	p.weight = w.unpack()
+	p.units = q.units(p.weight)
+	if q.admitItem(p, items[0], w, c) {
+		return nil
+	}
+	weights := [1]packedWeight{w}
+	m.weights = weights[:]
+	full, err := q.admit(one[:], items, &m, c, nil)
+	if err != nil {
+		return q.notYet(ctx, one[:], items, &m, c, full, err)
 	}
 	return nil
 }

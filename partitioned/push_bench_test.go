@@ -50,6 +50,7 @@ func BenchmarkQueuePush(b *testing.B) {
 				Interval:  200 * time.Millisecond,
 				BatchSize: Weight{Items: batch * 10},
 				Capacity:  65536,
+				Reuse:     true,
 			})
 			if err != nil {
 				b.Fatal(err)
