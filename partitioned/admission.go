@@ -202,18 +202,18 @@ func (q *Queue[T]) bound(p *part[T], push int64, w *waiter[T]) int64 {
 }
 
 // firstFull returns the first stream whose share refuses a push of so many units, if one does: that of which w is the first
-// before all others. Partitions' locks held.
+// before all others. All whose share refuses it are full from now on: else keys that get stuck together would be found to have
+// stalled one after another, a StallTimeout each. Partitions' locks held.
 func (q *Queue[T]) firstFull(parts []part[T], push int64, w *waiter[T]) (full *stream[T]) {
 	used := q.gate.used()
 	for i := range parts {
 		p := &parts[i]
-		if q.bound(p, push, w) < min(used, q.gate.capacity-1) {
-			if w.headOf(p.stream) {
-				return p.stream
-			}
-			if full == nil {
-				full = p.stream
-			}
+		if q.bound(p, push, w) >= min(used, q.gate.capacity-1) {
+			continue
+		}
+		p.stream.refuse(false)
+		if full == nil || w.headOf(p.stream) {
+			full = p.stream
 		}
 	}
 	return full
