@@ -125,7 +125,7 @@ func (q *Queue[T]) enter(parts []part[T], w *waiter[T]) (full *stream[T], err er
 		return nil, ErrClosed // no wait list any more
 	}
 	if q.cfg.StallTimeout > 0 && len(parts) > 1 {
-		q.dropStalled(parts)
+		q.dropStalled(parts, w != nil)
 	}
 	n := q.need(parts, w)
 	if err = q.enterGate(n, w); errors.Is(err, errNoCapacity) {

@@ -199,7 +199,8 @@ type QueueConfig[T any] struct {
 	// alone.
 	KeyCapacity int64
 	// StallTimeout is when a key that is full no longer holds up pushes that have other keys too: when it has been full for so
-	// long, nothing of it was taken by Process in that time, and something of another key was. From then on its part
+	// long, nothing of it was taken by Process in that time, and something of another key was. While another key worked, a
+	// call of it must have failed, or hang, or it is parked for that long. From then on its part
 	// of such a push is accepted and dropped, and counted (Stalled), until Process takes something of it again, or no
 	// other key works any more. Pushes of that key alone wait or are refused as before. 0: never.
 	StallTimeout time.Duration

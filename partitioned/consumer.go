@@ -24,6 +24,8 @@ type call[T any] struct {
 	watched bool          // the Observer heard of it
 	length  int           // of the batch before
 	took    time.Duration // by Process; for an Observer only
+	began   time.Time     // when it was booked; with StallTimeout only
+	alone   bool          // not long before, something of another key was forwarded
 
 	arrive func(v *Verdict[T]) // of a Map's mapping; nil: nobody is told
 }
@@ -197,6 +199,10 @@ func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) (ok, waits bool) 
 	}
 	if c.batch.Reason == ReasonWaiting && len(c.flushes) > 0 && len(c.waiting) == 0 {
 		c.batch.Reason = ReasonFlush
+	}
+	if q.cfg.StallTimeout > 0 {
+		c.began = time.Now()
+		c.alone = c.began.Sub(q.progress.other(s.key)) <= q.cfg.StallTimeout/2
 	}
 	p.mu.cut(int64(c.batch.Weight.Items), int64(r.grown.Items), c.batch.Reason, r.oversized)
 	q.gate.leave(-r.units)

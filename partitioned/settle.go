@@ -69,7 +69,7 @@ func (q *Queue[T]) answer(s *stream[T], c *call[T], failed bool) {
 	called := len(c.batch.Items) > 0 // else the cut passed markers of Flush, and nothing else
 	q.scheduler.release(s, called, failed)
 	if called && q.byKey() {
-		s.answered(failed)
+		s.answered(failed, c.began, c.alone)
 	}
 }
 

@@ -51,11 +51,11 @@ func (s *stream[T]) ripe(timeout time.Duration) time.Time {
 }
 
 // stalled reports whether the key of s has stalled: it has been full for StallTimeout, nothing of it was forwarded in that time,
-// and another key works. That is, something of another key was forwarded since, and within the last StallTimeout. It ends when
-// something of it was forwarded and it holds less than half of its share, or nothing, or when no other key works any more: then
-// it is the backend, and nothing is dropped. There is no timer: it is looked at by pushes and by those who wait. Partition's
-// lock held.
-func (q *Queue[T]) stalled(s *stream[T], now time.Time) bool {
+// and another key works. That is, something of another key was forwarded since, and within the last StallTimeout. Since then it
+// has had its chance, and has not used it. It ends when something of it was forwarded and it holds less than half of its share, or
+// nothing, or when no other key works any more: then it is the backend, and nothing is dropped. There is no timer: it is looked
+// at by pushes and by those who wait. waits: this is one of those. Partition's lock held.
+func (q *Queue[T]) stalled(s *stream[T], now time.Time, waits bool) bool {
 	timeout := q.cfg.StallTimeout
 	other := q.progress.other(s.key)
 	works := now.Sub(other) <= timeout
@@ -63,9 +63,33 @@ func (q *Queue[T]) stalled(s *stream[T], now time.Time) bool {
 		drained := s.reserved == 0 || s.forwardedAt.After(s.stalledAt) && s.reserved < q.share(s)/2
 		s.setStalled(works && !drained, s.stalledAt)
 	} else if ripe := s.ripe(timeout); s.full && works && !other.Before(ripe) && !now.Before(ripe) {
-		s.setStalled(true, now)
+		if s.suspectedAt.Before(ripe) {
+			s.suspectedAt = now
+		}
+		if s.hadChance(now, timeout, waits) {
+			s.setStalled(true, now)
+		}
 	}
 	return s.stalled
+}
+
+// hadChance reports whether s could have been forwarded while another key worked, if its backend did. When all backends were down,
+// the first key that works again must not make those stalled that only wait for their next attempt; nor must keys that wait for a
+// consumer. waits: it is asked for a caller that waits already. Partition's lock held.
+func (s *stream[T]) hadChance(now time.Time, timeout time.Duration, waits bool) bool {
+	if s.failedAlone || !s.failedFrom.Before(s.suspectedAt) {
+		return true
+	}
+	suspected := now.Sub(s.suspectedAt)
+	if s.state == parked {
+		return suspected >= timeout // its next attempt is far away
+	}
+	for _, f := range s.flights {
+		if now.Sub(f.call.began) >= timeout {
+			return !waits || suspected >= timeout/10 // it hangs, and does not end just now as the others do
+		}
+	}
+	return false
 }
 
 // share returns how many units s may hold at most now. Partition's lock held.
@@ -79,7 +103,7 @@ func (q *Queue[T]) share(s *stream[T]) int64 {
 
 // dropStalled marks the parts whose keys have stalled, if another part has a key that works. A push of stalled keys alone waits
 // or is refused, so that its sender keeps the data. Partitions' locks held.
-func (q *Queue[T]) dropStalled(parts []part[T]) {
+func (q *Queue[T]) dropStalled(parts []part[T], waits bool) {
 	var now time.Time
 	works := false
 	for i := range parts {
@@ -91,7 +115,7 @@ func (q *Queue[T]) dropStalled(parts []part[T]) {
 		if now.IsZero() {
 			now = time.Now()
 		}
-		if p.dropped = q.stalled(p.stream, now); !p.dropped && !p.stream.stuck {
+		if p.dropped = q.stalled(p.stream, now, waits); !p.dropped && !p.stream.stuck {
 			works = true
 		}
 	}

@@ -55,8 +55,11 @@ type stream[T any] struct {
 
 	fullSince   time.Time // valid while full
 	forwardedAt time.Time // when something of it was last forwarded; kept with StallTimeout, or while it is full
+	suspectedAt time.Time // when another key was first seen to work, that being no sign of life of this one; old ones count for nothing
 	stalledAt   time.Time
 	failedAt    time.Time // of the last call, if that failed
+	failedFrom  time.Time // when the last call that failed had begun; kept with StallTimeout
+	failedAlone bool      // the last call failed, and had begun while another key worked
 	remembered  bool      // in memories
 
 	node  node[T]  // guarded by the scheduler's lock
@@ -91,7 +94,8 @@ func newStream[T any](p *partition[T]) *stream[T] {
 func (s *stream[T]) clear() {
 	s.setFull(false)
 	s.stalled, s.needed, s.slot, s.key = false, false, slotNone, ""
-	s.fullSince, s.forwardedAt, s.stalledAt, s.failedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	s.fullSince, s.forwardedAt, s.suspectedAt, s.stalledAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	s.failedAt, s.failedFrom, s.failedAlone = time.Time{}, time.Time{}, false
 }
 
 // reusable reports whether s, which is empty, may become the stream of another key: it is small, and has no index, whose
@@ -167,12 +171,13 @@ func (s *stream[T]) setStalled(stalled bool, since time.Time) {
 	s.stalled, s.stalledAt = stalled, since
 }
 
-// answered books the answer of a call.
-func (s *stream[T]) answered(failed bool) {
+// answered books the answer of a call. alone: it had begun, at that time, while another key worked.
+func (s *stream[T]) answered(failed bool, began time.Time, alone bool) {
 	s.failedAt = time.Time{}
 	if failed {
-		s.failedAt = time.Now()
+		s.failedAt, s.failedFrom = time.Now(), began
 	}
+	s.failedAlone = failed && alone
 }
 
 // setForwarded books that something of s was forwarded. Only StallTimeout asks for the time.
