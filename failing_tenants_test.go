@@ -192,9 +192,9 @@ func (o *outage) state() string {
 }
 
 // outages are those of TestFailingTenantsHoldUpNobodyElse.
-func outages() map[string]outage {
-	all := map[string]outage{}
-	for name, o := range map[string]outage{
+func outages() map[string]*outage {
+	all := map[string]*outage{}
+	for name, o := range map[string]*outage{
 		"metadata 1 hangs":       {keys: "metadata", failing: 1, answer: "hangs"},
 		"metadata 40 fail":       {keys: "metadata", failing: 40, answer: "fails"},
 		"metadata 100 time out":  {keys: "metadata", failing: 100, answer: "times out"},
@@ -207,7 +207,7 @@ func outages() map[string]outage {
 		o.tenants = 120
 		all[name] = o
 	}
-	for name, o := range map[string]outage{
+	for name, o := range map[string]*outage{
 		"1 hangs":            {failing: 1, answer: "hangs"},
 		"9 hang":             {failing: 9, answer: "hangs"},
 		"8 fail":             {failing: 8, answer: "fails"},
@@ -288,7 +288,7 @@ func (o *outage) requireLossesAreNamed(t *testing.T) {
 // TestNothingIsDroppedWhileAllBackendsAreDown: then it is no tenant's fault. Callers are held up, also when some tenants send a
 // hundred times as much as others, so that they are full at very different times.
 func TestNothingIsDroppedWhileAllBackendsAreDown(t *testing.T) {
-	for name, o := range map[string]outage{
+	for name, o := range map[string]*outage{
 		"metadata":              {keys: "metadata", answer: "fails"},
 		"resource, time out":    {keys: "resource", answer: "times out"},
 		"sizes":                 {keys: "resource", answer: "fails", sizes: []int{100, 1}},

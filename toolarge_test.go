@@ -6,13 +6,17 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pprofile"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -207,4 +211,68 @@ func TestTooLargeInTheWordsOfTheConfiguration(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What items have in common may alone be too large: a resource, a scope or a metric with a file as an attribute. Each half would have
+// it too, so its items stay together and cost few calls. What stands before and behind it is delivered.
+func TestWhatIsTooLargeAloneKeepsItsItems(t *testing.T) {
+	file := strings.Repeat("x", 1<<20)
+	for name, set := range map[string]func(*Config){
+		"": func(*Config) {}, "wait": waits, "retry": retries, "by key": byService, "map": byResource,
+		"bytes": func(c *Config) { c.SendBatchMaxSizeBytes = 1 << 30 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tooLargeAlone(t, traces, set, func(p ptrace.Traces) {
+				p.ResourceSpans().At(0).Resource().Attributes().PutStr("file", file)
+			})
+			tooLargeAlone(t, logs, set, func(p plog.Logs) {
+				p.ResourceLogs().At(0).ScopeLogs().At(0).Scope().Attributes().PutStr("file", file)
+			})
+			tooLargeAlone(t, metrics, set, func(p pmetric.Metrics) {
+				all := p.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics()
+				all.RemoveIf(func(pmetric.Metric) bool { return true })
+				one := all.AppendEmpty()
+				one.SetDescription(file)
+				for points := one.SetEmptyGauge().DataPoints(); points.Len() < 1000; {
+					points.AppendEmpty()
+				}
+			})
+		})
+	}
+}
+
+func tooLargeAlone[P payload](t *testing.T, k kind[P], set func(*Config), enlarge func(P)) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, out := 0, 0
+		p := newPipelineTo(t, k, func(c *Config) { splits(c); set(c) }, func(p *pipeline, ctx context.Context, payload P) error {
+			size := k.Size(payload)
+			calls, out = calls+1, out+size
+			if size > 900_000 {
+				return errTooLarge
+			}
+			p.take(ctx, k.items(payload), 0)
+			return nil
+		}).begun(t)
+		large := k.payload(1000, 1000)
+		enlarge(large)
+		lost := k.Items(large)
+		all := k.payload(0, 300)
+		want := slices.Concat(k.items(all), k.items(k.payload(3000, 10)))
+		k.Merge(all, large, k.payload(3000, 10))
+		in := k.Size(all)
+		err := send(context.Background(), p, all)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.ElementsMatch(t, want, p.items())
+		require.Less(t, out, 6*in, "bytes sent, in %d calls", calls)
+		require.LessOrEqual(t, calls, 8)
+		if p.waits {
+			require.True(t, consumererror.IsPermanent(err), "%v", err)
+			require.EqualValues(t, lost, p.metric(t, "items_returned", ""))
+		} else {
+			require.NoError(t, err)
+			require.EqualValues(t, lost, p.metric(t, "items_dropped", "error"))
+		}
+		p.requireConserved(t)
+	})
 }

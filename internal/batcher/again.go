@@ -21,6 +21,18 @@ func (f *failed[P]) examine(p *payloads[P]) {
 	}
 }
 
+// size is that of what failed; 0: it has none of its own.
+func (f *failed[P]) size(p *payloads[P]) int {
+	switch {
+	case p.dictionary:
+		return 0
+	case f.partial:
+		return p.signal.Size(f.subset)
+	default:
+		return p.signal.Size(f.out.merged)
+	}
+}
+
 // again is what comes again of a batch: all that failed of it.
 //
 // While callers wait, the requests come again as they were, so that each caller learns of its own. Else they come again as one, which
@@ -62,7 +74,7 @@ func (o *policy[P]) byAge(rest request[P], batch []request[P]) (all []request[P]
 		n, items := sameAge(batch, o.maxAge/64)
 		head, tail, ok := rest, rest, false
 		if n < len(batch) {
-			head, tail, ok = o.payloads.cut(rest, signal.Items(items))
+			head, tail, ok = o.payloads.cut(rest, signal.Items(items), o.payloads.sizeOf(rest))
 		}
 		if !ok { // the last, or what cannot be cut
 			n = len(batch)
@@ -132,30 +144,44 @@ func (a *again[P]) attempted(tries attempts) {
 }
 
 // halves takes a apart in two, of about the same number of items. It returns how many requests each half has; nil: that cannot be
-// done, and a is as it was.
-func (a *again[P]) halves(p *payloads[P], items int) []int {
-	half := items / 2
-	for i := range a.requests {
-		r := a.requests[i]
-		if half >= r.items {
-			half -= r.items
-			continue
-		}
-		if half > 0 && !r.meta.whole {
-			if head, tail, ok := p.cut(r, signal.Items(half)); ok {
-				a.replace(i, head, tail)
-				i++
-			}
-		}
-		switch {
-		case i > 0:
-			return []int{i, len(a.requests) - i}
-		case len(a.requests) > 1:
-			return []int{1, len(a.requests) - 1}
-		}
-		break
+// done, and a is as it was. size is that of a batch that is too large; 0: it is halved for another reason.
+func (a *again[P]) halves(p *payloads[P], items, size int) []int {
+	i, before := 0, 0 // the request in whose items the middle is, and the items before it
+	for before+a.requests[i].items <= items/2 {
+		before += a.requests[i].items
+		i++
 	}
-	return nil
+	r, half := a.requests[i], items/2-before
+	switch {
+	case half == 0 && i > 0:
+	case size > 0 && len(a.requests) > 1: // the requests of different callers are divided first
+		if i == 0 || half > r.items/2 && i+1 < len(a.requests) {
+			i++
+		}
+	case r.meta.whole || half == 0 || !a.cut(p, i, half, size):
+		if len(a.requests) == 1 {
+			return nil
+		}
+		i = max(i, 1)
+	default:
+		i++
+	}
+	return []int{i, len(a.requests) - i}
+}
+
+// cut cuts request i in two, of which the first has so many items. With a size, that of the request, it has at most seven eighths of
+// the bytes too. If the containers of an item have more than that, they are too large whatever is cut off, and keep their items: one by
+// one, those would repeat them.
+func (a *again[P]) cut(p *payloads[P], i, items, size int) bool {
+	q := signal.Items(items)
+	if size > 0 {
+		q.Bytes = size - size/8
+	}
+	head, tail, ok := p.cutTogether(a.requests[i], q, a.requests[i].items, size)
+	if ok {
+		a.replace(i, head, tail)
+	}
+	return ok
 }
 
 // replace puts the two parts of request i in its place.

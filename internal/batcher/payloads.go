@@ -112,28 +112,46 @@ func (p *payloads[P]) split(r request[P], room partitioned.Weight) (head, tail r
 	case room.Items >= r.items:
 		return r, r, false
 	}
-	head, tail, ok = p.cut(r, q)
-	if !ok && p.bytes && room.Bytes >= p.maxBytes {
-		if n := min(p.together(r), room.Items); n < r.items {
-			return p.cut(r, signal.Items(n))
-		}
+	if p.bytes && room.Bytes >= p.maxBytes {
+		return p.cutTogether(r, q, room.Items, r.meta.size)
 	}
-	return head, tail, ok
+	return p.cut(r, q, p.sizeOf(r))
 }
 
-// together is how many of the next items of r belong into a batch that is too large even so, after cut found no room for one.
-func (p *payloads[P]) together(r request[P]) int {
+// sizeOf is the size of r, if bytes matter; else 0.
+func (p *payloads[P]) sizeOf(r request[P]) int {
+	if !p.bytes {
+		return 0
+	}
+	return r.meta.size
+}
+
+// cutTogether is cut for a quota of bytes that is all that a part may have: what has more without any items goes on with all of its
+// items, but at most so many, as each part would repeat it (I6). If that is all of r, r stays as it is. size is that of r; 0: bytes
+// do not matter.
+func (p *payloads[P]) cutTogether(r request[P], q signal.Quota, most, size int) (head, tail request[P], ok bool) {
+	if head, tail, ok = p.cut(r, q, size); ok || size == 0 {
+		return head, tail, ok
+	}
+	if n := min(p.together(r, q.Bytes), most); n < r.items {
+		return p.cut(r, signal.Items(n), size)
+	}
+	return head, tail, false
+}
+
+// together is how many of the next items of r belong into a part that has more than most bytes, after cut found no room for one.
+func (p *payloads[P]) together(r request[P], most int) int {
 	if r.meta.piece != nil {
-		return r.meta.piece.together(p.maxBytes)
+		return r.meta.piece.together(most)
 	}
 	if left, _ := r.meta.source.(*remainder[P]); left != nil && left.cutter != nil {
-		return left.cutter.Together(p.maxBytes)
+		return left.cutter.Together(most)
 	}
 	return r.items
 }
 
-// cut takes items off r, fewer than it has, if q has room for one.
-func (p *payloads[P]) cut(r request[P], q signal.Quota) (head, tail request[P], ok bool) {
+// cut takes items off r, fewer than it has, if q has room for one. size is that of r, if q limits bytes.
+func (p *payloads[P]) cut(r request[P], q signal.Quota, size int) (head, tail request[P], ok bool) {
 	defer func() {
 		if v := recover(); v != nil { // I8: on a consumer it would end the process; like this it costs the request its cap
 			p.log.Error("A request could not be cut", zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
@@ -141,10 +159,6 @@ func (p *payloads[P]) cut(r request[P], q signal.Quota) (head, tail request[P], 
 		}
 	}()
 	m := r.meta
-	size := 0
-	if p.bytes {
-		size = m.size
-	}
 	q.Items = min(q.Items, r.items-1)
 	var part P
 	var rest *piece[P]

@@ -61,8 +61,12 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	halve, bad := o.halve(f, &tries)
 	var a *again[P]
 	if halve != nil && f.items > 1 {
+		size := 0
+		if halve == o.halved {
+			size = f.size(o.payloads)
+		}
 		a = o.again(batch.Items, f, tries)
-		if groups := a.halves(o.payloads, f.items); groups != nil {
+		if groups := a.halves(o.payloads, f.items, size); groups != nil {
 			halve.happened(f.items, fields)
 			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: groups}, true
 		}
