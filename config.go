@@ -31,6 +31,10 @@ const (
 	mapResource = "resource"
 	mapRecord   = "record"
 
+	partitionByResource   = "resource"
+	partitionByTrace      = "trace"
+	partitionByAttributes = "attributes"
+
 	defaultConsumersWithKeys = 10
 	defaultQueueItems        = 65_536
 	defaultQueueRequests     = 10_000
@@ -148,6 +152,12 @@ func (c *Config) settings() batcher.Settings {
 	s.Capacity = c.capacity()
 	if c.keyed() {
 		s.KeyCapacity, s.StallTimeout = c.QueueSizePerKey, c.StalledKeyTimeout
+	}
+	switch c.PartitionBy {
+	case partitionByTrace:
+		s.PartitionBy = batcher.ByTrace
+	case partitionByAttributes:
+		s.PartitionBy, s.PartitionAttributes = batcher.ByAttributes, c.PartitionAttributes
 	}
 	switch {
 	case c.DropOldestOnOverflow:

@@ -43,6 +43,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			StalledKeyTimeout:        30 * time.Second,
 			ShutdownTimeout:          5 * time.Second,
 			Buffer:                   "queue",
+			PartitionBy:              "resource",
 			Map:                      NewDefaultMap(),
 			RetryOnFailure: configretry.BackOffConfig{
 				InitialInterval: 5 * time.Second, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: 30 * time.Second, MaxElapsedTime: 5 * time.Minute,
@@ -76,8 +77,14 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			TooLargeErrors:  []string{"entity too large", "over [0-9]+ bytes"},
 			SplitOnRejected: true,
 			Buffer:          "queue",
+			PartitionBy:     "resource",
 			Map:             NewDefaultMap(),
 		},
+		"partitionedbuffer/partitions": func() *Config {
+			c := NewFactory().CreateDefaultConfig().(*Config)
+			c.Partitions, c.PartitionBy, c.PartitionAttributes = 4, "attributes", []string{"session.id"}
+			return c
+		}(),
 		"partitionedbuffer/map": func() *Config {
 			c := NewFactory().CreateDefaultConfig().(*Config)
 			c.Buffer, c.SendBatchSize, c.DropOldestOnOverflow = "map", 0, true
@@ -100,6 +107,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 	require.NoError(t, whole.Marshal(createDefaultConfig()))
 	every = whole.ToStringMap()
 	every["metadata_keys"], every["resource_keys"], every["attribute_keys"], every["too_large_errors"] = nil, nil, nil, nil // left out when empty
+	delete(every, "partition_by")                                                                                           // in a section of its own
 	delete(every, "map")                                                                                                    // in a section of its own
 	for key := range every {
 		require.Truef(t, section.IsSet(key), "testdata/config.yaml lacks %s", key)

@@ -57,7 +57,11 @@ type Config struct {
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`
 	// Most calls of the next consumer at once. 0 means automatic, which is 10 with metadata_keys, resource_keys or attribute_keys, else the number of partitions.
 	NumConsumers int64 `mapstructure:"num_consumers"`
-	// Number of partitions that telemetry is spread over by its resource. Each keeps its order. It must be 1 with metadata_keys, resource_keys or attribute_keys.
+	// With partition_by attributes, the attributes that decide; of the record, else of its scope, else of its resource.
+	PartitionAttributes []string `mapstructure:"partition_attributes,omitempty"`
+	// What decides between partitions; resource, trace (the trace ID, else the resource) or attributes (those of partition_attributes, else the resource).
+	PartitionBy string `mapstructure:"partition_by"`
+	// Number of partitions that telemetry is spread over. Each keeps its order. It must be 1 with metadata_keys, resource_keys or attribute_keys.
 	Partitions int64 `mapstructure:"partitions"`
 	// Capacity, in the unit of sizer. A request is admitted while less than this is pending. 0 means automatic.
 	QueueSize int64 `mapstructure:"queue_size"`
@@ -124,6 +128,7 @@ func createDefaultConfig() component.Config {
 		MaxAge:                   0,
 		MetadataCardinalityLimit: 1000,
 		NumConsumers:             0,
+		PartitionBy:              "resource",
 		Partitions:               1,
 		QueueSize:                0,
 		QueueSizePerKey:          0,

@@ -49,6 +49,7 @@ var handBacks = map[string]handBack{
 	"attribute, leave":   {set: func(c *Config) { caps(c); byThird(c); impatient(c) }, answers: []string{"takes", "fails", "slow"}, limit: 300 * ms, inexact: true},
 	"map by attribute":   {set: func(c *Config) { byResource(c); byThird(c); impatient(c) }, answers: []string{"takes", "fails"}},
 	"partitions":         {set: func(c *Config) { c.Partitions = 3; caps(c) }, answers: []string{"takes", "takes", "fails"}},
+	"by third":           {set: func(c *Config) { spreadByThird(c); caps(c) }, answers: []string{"takes", "takes", "fails"}},
 	"retried":            {set: func(c *Config) { impatient(c) }, answers: []string{"takes", "fails"}},
 	"cut and retried":    {set: func(c *Config) { caps(c); impatient(c) }, answers: []string{"takes", "fails"}},
 	"halved":             {set: splits, answers: []string{"takes", "fails", "too large"}},

@@ -36,7 +36,7 @@ func TestSchemaSaysWhatValidateSays(t *testing.T) {
 	for _, c := range choices {
 		s.at(c.key)["enum"] = c.values
 	}
-	for _, key := range []string{"metadata_keys", "resource_keys", "attribute_keys", "too_large_errors", "map.log_keys"} {
+	for _, key := range []string{"metadata_keys", "resource_keys", "attribute_keys", "partition_attributes", "too_large_errors", "map.log_keys"} {
 		list := s.at(key)
 		list["type"], list["uniqueItems"] = []string{"array", "string"}, true // the Collector splits text at its commas
 		list.at("")["minLength"] = 1

@@ -74,6 +74,7 @@ type choiceKey struct {
 
 var choices = []choiceKey{
 	{"sizer", func(c *Config) string { return c.Sizer }, []string{sizerItems, sizerRequests, sizerBytes}},
+	{"partition_by", func(c *Config) string { return c.PartitionBy }, []string{partitionByResource, partitionByTrace, partitionByAttributes}},
 	{"buffer", func(c *Config) string { return c.Buffer }, []string{bufferQueue, bufferMap}},
 	{"map.key", func(c *Config) string { return c.Map.Key }, []string{mapResource, mapRecord}},
 }
@@ -159,6 +160,7 @@ func (c *Config) checkNames(f *faults) {
 		{"metadata_keys", c.MetadataKeys, strings.ToLower, "case-insensitive"},
 		{"resource_keys", c.ResourceKeys, strings.ToLower, "its name in the client metadata of batches, in lower case"},
 		{"attribute_keys", c.AttributeKeys, strings.ToLower, "its name in the client metadata of batches, in lower case"},
+		{"partition_attributes", c.PartitionAttributes, strings.Clone, "case-sensitive"},
 		{"map.log_keys", c.Map.LogKeys, strings.Clone, "case-sensitive"},
 	} {
 		seen := map[string]bool{}
@@ -196,7 +198,10 @@ func (c *Config) checkSizes(f *faults) {
 	switch {
 	case c.Partitions > 1 && c.keyed():
 		f.add("partitions", c.Partitions, "it must be 1 with "+anyKeys+": each combination of their values has its own order")
-	case c.Partitions > 1 && c.NumConsumers > c.Partitions:
+	case c.Partitions > 1 && c.PartitionBy == partitionByAttributes && len(c.PartitionAttributes) == 0:
+		f.add("partition_attributes", c.PartitionAttributes, "it must name the attributes that decide, with partition_by %q", c.PartitionBy)
+	}
+	if c.Partitions > 1 && !c.keyed() && c.NumConsumers > c.Partitions {
 		f.add("num_consumers", c.NumConsumers, "it must be at most partitions, which is %d: each sends one batch at a time", c.Partitions)
 	}
 }
@@ -246,6 +251,9 @@ func (c *Config) checkMap(f *faults) {
 	if key := c.bytesKey(); key != "" {
 		*f = append(*f, fmt.Errorf("%s; with buffer %q sizes are in items only: the bytes of a record depend on the resource that it shares", key, c.Buffer))
 	}
+	if c.Map.Key == mapRecord && c.PartitionBy == partitionByAttributes {
+		f.add("partition_by", c.PartitionBy, "it must be %q or %q with map.key %q: copies of a record may differ in their attributes", partitionByResource, partitionByTrace, c.Map.Key)
+	}
 	if c.Map.Key == mapRecord && c.WaitForResult {
 		f.add("wait_for_result", c.WaitForResult, "it must be false with map.key %q: a record that is superseded has no result", c.Map.Key)
 	}
@@ -277,6 +285,8 @@ func (c *Config) useless() (all []setting) {
 		{"send_batch_size", c.SendBatchSize, initial.SendBatchSize, c.Timeout != 0, timeout},
 		{"metadata_cardinality_limit", c.MetadataCardinalityLimit, initial.MetadataCardinalityLimit, c.keyed(), anyKeys},
 		{"send_batch_size_bytes", c.SendBatchSizeBytes, initial.SendBatchSizeBytes, c.Timeout != 0, timeout},
+		{"partition_by", c.PartitionBy, initial.PartitionBy, c.Partitions > 1, "partitions above 1"},
+		{"partition_attributes", c.PartitionAttributes, initial.PartitionAttributes, c.Partitions > 1 && c.PartitionBy == partitionByAttributes, "partitions above 1 and partition_by \"attributes\""},
 		{"queue_size_per_key", c.QueueSizePerKey, initial.QueueSizePerKey, c.keyed(), anyKeys},
 		{"stalled_key_timeout", c.StalledKeyTimeout, initial.StalledKeyTimeout, c.keyed(), anyKeys},
 		{"wait_timeout", c.WaitTimeout, initial.WaitTimeout, c.BlockOnOverflow && !c.DropOldestOnOverflow || c.WaitForResult, "block_on_overflow or wait_for_result: otherwise nobody waits"},

@@ -18,6 +18,11 @@ const (
 	ByAttributes
 )
 
+// String returns the word of the configuration.
+func (by PartitionBy) String() string {
+	return [...]string{ByResource: "resource", ByTrace: "trace", ByAttributes: "attributes"}[by]
+}
+
 // itemKeys finds the keys of the items of a payload, one after the other. It belongs to one goroutine, and may be used again.
 type itemKeys[P any] struct {
 	router *router[P]
