@@ -322,3 +322,45 @@ func TestMoreKeysThanMaxKeysInOnePush(t *testing.T) {
 		nothingLeft(t, q)
 	})
 }
+
+// TestFillOfTheFullestKey: it grows with what the key holds, and is at most all that the key may hold, also if it is stuck.
+func TestFillOfTheFullestKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg  QueueConfig[parcel]
+		want int64 // what one key may hold, while nothing of the others is pending
+	}{
+		"shares":      {QueueConfig[parcel]{Key: parcelKey}, 50},
+		"a key's own": {QueueConfig[parcel]{Key: parcelKey, KeyCapacity: 20}, 20},
+		"no keys":     {QueueConfig[parcel]{}, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hold := make(chan struct{})
+				c.cfg.Process = func(context.Context, Batch[parcel]) (v Verdict[parcel]) {
+					<-hold
+					return v
+				}
+				c.cfg.Capacity, c.cfg.Overflow, c.cfg.Partitions, c.cfg.Consumers = 100, OverflowRefuse, 1, 4
+				q := start(t, c.cfg)
+				if st := q.Stats(); st.Fullest != 0 || st.Share != c.want {
+					t.Errorf("empty: %d of %d, want 0 of %d", st.Fullest, st.Share, c.want)
+				}
+				for n := int64(1); q.Push(bg, parcel{key: "a"}) == nil; n++ {
+					if st := q.Stats(); st.Fullest != n || st.Share != c.want {
+						t.Errorf("with %d: %d of %d, want %d", n, st.Fullest, st.Share, c.want)
+					}
+				}
+				if st := q.Stats(); st.Fullest != c.want || st.Share != c.want {
+					t.Errorf("full: %d of %d, want %d", st.Fullest, st.Share, c.want)
+				}
+				for range 5 { // there is less for all
+					_ = q.Push(bg, parcel{key: "b"})
+				}
+				if st := q.Stats(); st.Fullest != c.want || st.Share != c.want {
+					t.Errorf("full, beside another: %d of %d, want %d", st.Fullest, st.Share, c.want)
+				}
+				close(hold)
+			})
+		})
+	}
+}

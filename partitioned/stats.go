@@ -35,7 +35,7 @@ type Stats struct {
 	Used       int64         // pending, in the unit of Capacity
 	Capacity   int64         // as configured
 	Fullest    int64         // pending of the key that holds most, in the unit of Capacity; of the partition without keys
-	Share      int64         // what a key may hold now, in the unit of Capacity
+	Share      int64         // what that key may hold now, what it holds included. As much as it holds, if it is full
 	Oldest     time.Duration // age of the oldest pending item, in flight included, counted from when its buffer was begun
 	Keys       int64         // with something pending
 	Remembered int64         // versions that a Map knows, pending ones included
@@ -104,6 +104,7 @@ func (q *Queue[T]) Stats() Stats {
 	st.Callers = q.waitList.mu.callers
 	q.waitList.mu.Unlock()
 	var oldest time.Time
+	var fullest *stream[T]
 	for _, p := range q.partitions {
 		p.mu.Lock()
 	}
@@ -113,7 +114,9 @@ func (q *Queue[T]) Stats() Stats {
 			continue
 		}
 		p.all(func(s *stream[T]) {
-			st.Fullest = max(st.Fullest, s.reserved)
+			if fullest == nil || s.reserved > fullest.reserved {
+				fullest = s
+			}
 			if at := s.oldest(); !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
 				oldest = at
 			}
@@ -127,9 +130,11 @@ func (q *Queue[T]) Stats() Stats {
 		if n := q.working.Load(); n > 0 {
 			st.Busy = n - int64(q.scheduler.idleConsumers())
 		}
-		st.Share = min(max(q.gate.capacity-st.Used, 0), q.cfg.KeyCapacity)
+		st.Share = q.gate.capacity
 		if q.shares {
-			st.Share /= 1 + q.stuck.Load()
+			st.Fullest, st.Share = q.fill(fullest, st.Used)
+		} else {
+			st.Fullest = fullest.reserved
 		}
 	}
 	for _, p := range q.partitions {
@@ -139,6 +144,26 @@ func (q *Queue[T]) Stats() Stats {
 		st.Oldest = time.Since(oldest)
 	}
 	return st
+}
+
+// fill returns what s holds, and what it may hold in all, while so many units are used (see bound). Partitions' locks held.
+func (q *Queue[T]) fill(s *stream[T], used int64) (holds, may int64) {
+	divisor := 1 + q.stuck.Load()
+	if s != nil {
+		holds = s.reserved
+		if s.stuck {
+			divisor--
+		}
+		if s.full {
+			return holds, holds
+		}
+	}
+	free := max(q.gate.capacity-used, 0)
+	may = holds
+	if holds <= free/divisor {
+		may += (free - holds*divisor) / (divisor + 1)
+	}
+	return holds, max(min(may, q.cfg.KeyCapacity), holds)
 }
 
 // Len is the number of items that are pending: those that wait, and those in a call of Process.

@@ -90,20 +90,14 @@ func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() p
 		}
 		o.ObserveFloat64(waited, snapshot.Waited.Seconds(), t.attrs)
 		o.ObserveFloat64(oldest, snapshot.Oldest.Seconds(), t.attrs)
-		o.ObserveFloat64(fill, fullestFill(cfg, &snapshot), t.attrs)
+		o.ObserveFloat64(fill, fullestFill(&snapshot), t.attrs)
 		return nil
 	}, instruments...)
 	return err
 }
 
-// fullestFill is what the fullest stream holds, as a part of what it may hold. From 1 on it is full.
-func fullestFill(cfg Settings, s *partitioned.Stats) float64 {
-	may := s.Capacity
-	if cfg.keyed() || cfg.Partitions > 1 {
-		may = s.Share
-	}
-	return float64(s.Fullest) / float64(max(may, 1))
-}
+// fullestFill is what the fullest stream holds, as a part of what it may hold. At 1 it is full.
+func fullestFill(s *partitioned.Stats) float64 { return float64(s.Fullest) / float64(max(s.Share, 1)) }
 
 // observed are the instruments that show whole numbers.
 func (t *telemetry) observed(cfg Settings) []observed {

@@ -526,7 +526,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferFullestKeyFill, err = builder.meter.Float64ObservableGauge(
 		"otelcol_processor_partitionedbuffer_fullest_key_fill",
-		metric.WithDescription("What the fullest key has pending, divided by what a key may hold now. From 1 on that key is full. Without keys, the same for partitions. [Alpha]"),
+		metric.WithDescription("What the fullest key has pending, divided by what a key may hold now. At 1 that key is full. Without keys, the same for partitions. [Alpha]"),
 		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)

@@ -197,7 +197,7 @@ func AssertEqualProcessorPartitionedbufferConsumersBusy(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferFullestKeyFill(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_fullest_key_fill",
-		Description: "What the fullest key has pending, divided by what a key may hold now. From 1 on that key is full. Without keys, the same for partitions. [Alpha]",
+		Description: "What the fullest key has pending, divided by what a key may hold now. At 1 that key is full. Without keys, the same for partitions. [Alpha]",
 		Unit:        "1",
 		Data: metricdata.Gauge[float64]{
 			DataPoints: dps,
