@@ -212,17 +212,17 @@ func keyedContender(name string) (contender, error) {
 	}
 	if name == mutexes {
 		seed := maphash.MakeSeed()
-		var lanes [keyedPartitions]struct {
+		var partitions [keyedPartitions]struct {
 			sync.Mutex
 			of map[string][]int
 			_  [48]byte // a cache line each
 		}
-		for i := range lanes {
-			lanes[i].of = map[string][]int{}
+		for i := range partitions {
+			partitions[i].of = map[string][]int{}
 		}
 		return contender{do: func(i int) {
 			key := keys[i%len(keys)]
-			l := &lanes[maphash.String(seed, key)%keyedPartitions]
+			l := &partitions[maphash.String(seed, key)%keyedPartitions]
 			l.Lock()
 			held := l.of[key]
 			held = append(held, i)

@@ -38,7 +38,7 @@ func (s Signal[T]) Open(r Rival, set Settings, t Telemetry, next func(context.Co
 	return s.open(r, cfg, t, next)
 }
 
-// mutating is what the next component says of itself: exporters that do not mutate would allow no more here, since no
+// mutating is what the next consumer says of itself: exporters that do not mutate would allow no more here, since no
 // rival shares a payload between two consumers.
 var mutating = consumer.WithCapabilities(consumer.Capabilities{MutatesData: true})
 

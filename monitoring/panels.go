@@ -164,7 +164,7 @@ var rows = []row{
 	}},
 	{"Tenants", []panel{
 		{
-			"Keys", "Combinations of metadata_keys, resource_keys and attribute_keys values with something pending, and the limit; a limit of 0 is none.", "short",
+			"Keys", "Keys with something pending, and the limit. A limit of 0 means none.", "short",
 			[]query{
 				{pipeline, highest("#metadata_cardinality")},
 				{pipeline + " limit", highest("#metadata_cardinality_limit")},
@@ -175,7 +175,7 @@ var rows = []row{
 			[]query{{pipeline, highest("#fullest_key_fill")}},
 		},
 		{
-			"Items of full and stalled keys", "Refused since their key is full or there are too many keys, or dropped since their key has stalled.", "cps",
+			"Items of full and stalled keys", "Refused, because their key is full or there are too many keys; dropped, because their key has stalled.", "cps",
 			[]query{
 				{pipeline + " refused, {{reason}}", rateBy("reason", `#items_refused{reason=~"key|keys"}`)},
 				{pipeline + " dropped, stalled", rate(`#items_dropped{reason="stalled"}`)},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package batcher is what happens to a request, for every signal. Each room of it has one job, and calls run downwards only:
+// Package batcher is what happens to a request, for every signal. Each part of it has one job, and calls run downwards only:
 //
 //	Batcher    Consume, and the life cycle
 //	router     keys and parts of a payload; the client metadata of a key
@@ -32,7 +32,7 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
-// Batcher takes the requests of one pipeline and sends them on in batches. P is the payload: ptrace.Traces and its kin.
+// Batcher takes the requests of one pipeline and sends them on in batches. P is the payload: ptrace.Traces, or that of another signal.
 type Batcher[P any] struct {
 	cfg       Settings // immutable
 	payloads  *payloads[P]

@@ -17,7 +17,7 @@ type Settings struct {
 	MetadataKeys        []string    // client metadata that requests are batched by
 	ResourceKeys        []string    // resource attributes that telemetry is batched by
 	AttributeKeys       []string    // attributes of items, else of their scopes, else of their resources, that telemetry is batched by
-	MaxKeys             int         // combinations of their values with something pending; 0: no limit
+	MaxKeys             int         // keys with something pending; 0: no limit
 	Partitions          int         // without keys, that telemetry is spread over; at least 1
 	PartitionBy         PartitionBy // what decides between partitions
 	PartitionAttributes []string    // for ByAttributes

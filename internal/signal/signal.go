@@ -30,13 +30,13 @@ type Signal[P any] interface {
 	// fail: their parts refer to each other by index. Once it returned nil, Merge and Cut succeed.
 	Check(p P) error
 
-	// Ref takes a reference to p, so that nobody recycles it: [pref.RefTraces] and its kin.
+	// Ref takes a reference to p, so that nobody recycles it: [pref.RefTraces], or that of the signal.
 	Ref(p P)
 
 	// Unref gives back a reference taken by Ref.
 	Unref(p P)
 
-	// Shared tells whether others may read p now, so that it must not be altered.
+	// Shared reports whether others may read p now, so that it must not be altered.
 	Shared(p P) bool
 
 	// New returns an empty payload.
@@ -49,7 +49,7 @@ type Signal[P any] interface {
 	// be used for anything but Unref.
 	Merge(dst P, src ...P)
 
-	// Subset returns what failed of a payload, if err says so: [consumererror.Traces] and its kin. It is another's.
+	// Subset returns what failed of a payload, if err says so: [consumererror.Traces], or that of the signal. It must only be read.
 	Subset(err error) (P, bool)
 
 	// WithSubset returns err with what failed of a payload, as Subset finds it.
