@@ -105,6 +105,10 @@ faults: $(OTELCOL) ## run it against backends with faults, and write FAULTS.md
 proof: $(PROOF) ## measure whole collectors side by side, and write docs/proof.md; on an idle machine, ten minutes
 	cd e2e && $(GO) run ./cmd/proof
 
+.PHONY: soak
+soak: $(PROOF) ## run a collector for an hour under faults and reloads, and write docs/soak.md
+	cd e2e && $(GO) run ./cmd/soak -page ../docs/soak.md
+
 ## Tests
 
 .PHONY: test
@@ -146,6 +150,10 @@ compat: ## test against the oldest and the newest Collector, and the library wit
 	@.ci/compat $(OLDEST)
 	@.ci/compat $(NEWEST)
 	@echo "== $(OLDEST_GO) in partitioned"; cd partitioned && GOTOOLCHAIN=$(OLDEST_GO) $(GO) test ./...
+
+.PHONY: soak-short
+soak-short: $(PROOF) ## soak for three minutes
+	cd e2e && $(GO) run ./cmd/soak -for 3m -cycle 10s
 
 .PHONY: bench
 bench: ## run the benchmarks, see bench/

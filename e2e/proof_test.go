@@ -52,3 +52,17 @@ func proofBinary(t *testing.T) string {
 	t.Helper()
 	return binary(t, "OTELCOL_PROOF", "../build/proof/otelcol-proof")
 }
+
+// The soak in short: backends refuse, hang and go away, and the collector is reloaded under load; nothing is lost, nothing grows.
+func TestSoak(t *testing.T) {
+	o := proof.SoakOptions{Binary: proofBinary(t), Lasts: 4 * time.Second, Cycle: time.Second, PerSecond: 1000}
+	all, err := proof.Soak(testContext(t), o, func(s proof.Sample) { t.Logf("%+v", s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if s.Acked == 0 || s.Heap == 0 || s.Memory == 0 || s.Goroutines == 0 || s.Files == 0 {
+			t.Errorf("a figure is missing: %+v", s)
+		}
+	}
+}

@@ -189,6 +189,11 @@ func (c *Collector) Terminate() error {
 	return c.cmd.Process.Signal(syscall.SIGTERM)
 }
 
+// Reload sends SIGHUP, upon which the collector stops all components and starts them again. It does not wait.
+func (c *Collector) Reload() error {
+	return c.cmd.Process.Signal(syscall.SIGHUP)
+}
+
 // Stop sends SIGTERM, unless the process is gone already, and waits for the end. It is an error if the collector exits with
 // anything but 0, or does not exit in time; then it is killed.
 func (c *Collector) Stop() error {

@@ -54,11 +54,13 @@ type Line struct {
 	Points plotter.XYs
 }
 
-// DrawLines writes a picture of lines over a logarithmic axis. A point at 0 stands at least.
+// DrawLines writes a picture of lines. With least above 0 the axis is logarithmic, and a point at 0 stands there.
 func DrawLines(file, title, x, y string, least float64, lines []Line) error {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text, p.Y.Min = title, x, y, 0
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	if least > 0 {
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	}
 	p.Add(plotter.NewGrid())
 	for i, l := range lines {
 		points := make(plotter.XYs, len(l.Points))

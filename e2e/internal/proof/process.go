@@ -36,17 +36,25 @@ func cpuTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+var (
+	highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+	resident  = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
+)
 
 // peakMemory returns the most resident memory that a process has had, in bytes.
-func peakMemory(pid int) (int, error) {
+func peakMemory(pid int) (int, error) { return memory(pid, highWater) }
+
+// residentMemory returns the resident memory of a process, in bytes.
+func residentMemory(pid int) (int, error) { return memory(pid, resident) }
+
+func memory(pid int, which *regexp.Regexp) (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	m := highWater.FindSubmatch(text)
+	m := which.FindSubmatch(text)
 	if m == nil {
-		return 0, fmt.Errorf("/proc/%d/status has no VmHWM", pid)
+		return 0, fmt.Errorf("/proc/%d/status has no %s", pid, which)
 	}
 	n, err := strconv.Atoi(string(m[1]))
 	return n << 10, err

@@ -4,6 +4,8 @@ package proof
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,5 +95,29 @@ func TestMedian(t *testing.T) {
 	r.Rounds = append(r.Rounds, Result{CPU: 6})
 	if got := r.Median(func(r Result) float64 { return r.CPU }); got != 5 {
 		t.Error(got)
+	}
+}
+
+func TestSoakSeesLossesAndGrowth(t *testing.T) {
+	steady := []Sample{{Heap: 20, Goroutines: 100, Files: 20}, {Heap: 30, Goroutines: 120, Files: 22}, {Heap: 28, Goroutines: 110, Files: 21}, {Heap: 31, Goroutines: 115, Files: 22}}
+	if err := checkSamples(steady); err != nil {
+		t.Errorf("nothing grows: %v", err)
+	}
+	if err := checkSamples(steady[:3]); err == nil {
+		t.Error("three cycles are too few")
+	}
+	for name, change := range map[string]func(cycle int, s *Sample){
+		"lost":             func(cycle int, s *Sample) { s.Missing = cycle / 3 },
+		"heap":             func(cycle int, s *Sample) { s.Heap += float64(30 * cycle) },
+		"goroutines":       func(cycle int, s *Sample) { s.Goroutines += 200 * cycle },
+		"file descriptors": func(cycle int, s *Sample) { s.Files += 20 * cycle },
+	} {
+		samples := slices.Clone(steady)
+		for i := range samples {
+			change(i, &samples[i])
+		}
+		if err := checkSamples(samples); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

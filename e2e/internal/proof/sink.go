@@ -18,8 +18,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/encoding/gzip" // the exporter compresses
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 )
 
 // sink is a backend: an OTLP gRPC server that counts calls and bytes, and notes which items arrived and after what time. Safe for
@@ -27,6 +29,7 @@ import (
 type sink struct {
 	addr  string
 	delay time.Duration // of each call
+	fault atomic.Int32  // a fault, while it lasts
 
 	server                *grpc.Server
 	calls, wire, unpacked atomic.Int64 // bytes as sent, and before compression
@@ -98,12 +101,32 @@ func (s *sink) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Contex
 // HandleConn is part of [stats.Handler].
 func (s *sink) HandleConn(context.Context, stats.ConnStats) {}
 
+// What may be wrong with a sink that answers.
+const (
+	well    int32 = iota
+	refuses       // every call fails at once, retryably
+	hangs         // no call is answered
+)
+
 // A batch is the items of one call: when each was sent, and its ID.
 type batch [][2]pcommon.Timestamp
 
 // take notes a batch, and takes as long as a backend does.
-func (s *sink) take(b batch) {
+func (s *sink) take(ctx context.Context, b batch) error {
+	switch s.fault.Load() {
+	case refuses:
+		return status.Error(codes.Unavailable, "not now")
+	case hangs:
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	time.Sleep(s.delay)
+	s.note(b)
+	return nil
+}
+
+// note marks the items of a batch as arrived.
+func (s *sink) note(b batch) {
 	now := pcommon.NewTimestampFromTime(time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +164,7 @@ type tracesSink struct {
 	s *sink
 }
 
-func (t *tracesSink) Export(_ context.Context, r ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
+func (t *tracesSink) Export(ctx context.Context, r ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
 	var b batch
 	for _, rs := range r.Traces().ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
@@ -150,8 +173,7 @@ func (t *tracesSink) Export(_ context.Context, r ptraceotlp.ExportRequest) (ptra
 			}
 		}
 	}
-	t.s.take(b)
-	return ptraceotlp.NewExportResponse(), nil
+	return ptraceotlp.NewExportResponse(), t.s.take(ctx, b)
 }
 
 type metricsSink struct {
@@ -159,7 +181,7 @@ type metricsSink struct {
 	s *sink
 }
 
-func (t *metricsSink) Export(_ context.Context, r pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
+func (t *metricsSink) Export(ctx context.Context, r pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
 	var b batch
 	for _, rm := range r.Metrics().ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
@@ -173,8 +195,7 @@ func (t *metricsSink) Export(_ context.Context, r pmetricotlp.ExportRequest) (pm
 			}
 		}
 	}
-	t.s.take(b)
-	return pmetricotlp.NewExportResponse(), nil
+	return pmetricotlp.NewExportResponse(), t.s.take(ctx, b)
 }
 
 type logsSink struct {
@@ -182,7 +203,7 @@ type logsSink struct {
 	s *sink
 }
 
-func (t *logsSink) Export(_ context.Context, r plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
+func (t *logsSink) Export(ctx context.Context, r plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
 	var b batch
 	for _, rl := range r.Logs().ResourceLogs().All() {
 		for _, sl := range rl.ScopeLogs().All() {
@@ -191,8 +212,7 @@ func (t *logsSink) Export(_ context.Context, r plogotlp.ExportRequest) (plogotlp
 			}
 		}
 	}
-	t.s.take(b)
-	return plogotlp.NewExportResponse(), nil
+	return plogotlp.NewExportResponse(), t.s.take(ctx, b)
 }
 
 // delays counts durations by their size: eight buckets for each power of two of nanoseconds, so that a quantile is within 10 %.
