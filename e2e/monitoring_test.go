@@ -38,6 +38,14 @@ func conditions(recovered <-chan struct{}) []condition {
 			},
 		},
 		{
+			name:     "discarding",
+			settings: "{send_batch_size: 100, queue_size: 1000, drop_oldest_on_overflow: true}",
+			fault:    otlpio.Hold(recovered),
+			alerts: []string{
+				"PartitionedBufferNearlyFull", "PartitionedBufferDiscarding overflow", "PartitionedBufferStuck", "PartitionedBufferOld",
+			},
+		},
+		{
 			name:     "failing",
 			settings: "{send_batch_size: 100, timeout: 50ms}",
 			fault: func(context.Context, otlpio.Payload) error {
