@@ -56,7 +56,7 @@ func read(t *testing.T, path string, into any) {
 func TestDocumentedConfigurations(t *testing.T) {
 	s, found := schema(t), 0
 	var files []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.yaml", "testdata/config.yaml", "e2e/testdata/*/*.yaml"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.yaml", "examples/*/*.yaml", "testdata/config.yaml", "e2e/testdata/*/*.yaml"} {
 		matches, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
