@@ -196,6 +196,51 @@ func TestMakeTargetsInDocumentsExist(t *testing.T) {
 	}
 }
 
+var (
+	goRun  = regexp.MustCompile("(?:cd ([a-z0-9]+) && )?go run \\./(cmd/[a-z]+)([^`#\n]*)")
+	goTest = regexp.MustCompile("go test [^`\n]*?-(?:run|fuzz) (Test|Fuzz)?([A-Z]\\w*)")
+	option = regexp.MustCompile(` -([a-z]+)`)
+)
+
+// Commands that pages tell to run exist, with their flags, and so do the tests.
+func TestCommandsInDocumentsExist(t *testing.T) {
+	checked := 0
+	for file, text := range documents(t) {
+		for _, m := range goRun.FindAllStringSubmatch(text, -1) {
+			folder := m[1]
+			if folder == "" {
+				folder = "bench"
+			}
+			sources, err := filepath.Glob(filepath.Join(folder, m[2], "*.go"))
+			require.NoError(t, err)
+			require.NotEmpty(t, sources, "%s: %s", file, m[0])
+			var code strings.Builder
+			for _, source := range sources {
+				part, err := os.ReadFile(source)
+				require.NoError(t, err)
+				code.Write(part)
+			}
+			for _, o := range option.FindAllStringSubmatch(m[3], -1) {
+				require.Contains(t, code.String(), `"`+o[1]+`"`, "%s: %s has no flag %s", file, m[0], o[1])
+			}
+			checked++
+		}
+		tests, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*_test.go"))
+		require.NoError(t, err)
+		for _, m := range goTest.FindAllStringSubmatch(text, -1) {
+			if m[2] == "XXX" {
+				continue // none, so that only the fuzzing runs
+			}
+			require.True(t, slices.ContainsFunc(tests, func(source string) bool {
+				code, err := os.ReadFile(source)
+				return err == nil && regexp.MustCompile("func (Test|Fuzz)\\w*"+m[2]).Match(code)
+			}), "%s: %s", file, m[0])
+			checked++
+		}
+	}
+	require.NotZero(t, checked)
+}
+
 // attributeValues are those that metadata.yaml gives for an attribute.
 func attributeValues(t *testing.T, attribute string) (values []string) {
 	t.Helper()

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -200,4 +202,23 @@ func transformOf(t *testing.T, path string) string {
 		t.Fatalf("%s has no transform processor in its comment", path)
 	}
 	return config
+}
+
+// The commands of docs/building.md that ask a collector about itself run as they stand there.
+func TestCommandsOfTheBuildingPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/building.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```bash\n(.*?)```").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("docs/building.md has no commands")
+	}
+	script := strings.ReplaceAll(string(block[1]), "./otelcol-partitionedbuffer", plainBinary(t))
+	cmd := exec.CommandContext(testContext(t), "bash", "-eu", "-o", "pipefail", "-c", script)
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s\n%s", err, script, out)
+	}
 }
