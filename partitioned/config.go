@@ -261,7 +261,8 @@ func least(a, b int) int {
 	}
 }
 
-// withDefaults returns the configuration with its defaults filled in, or an error that names the field and its value.
+// withDefaults returns the configuration with its defaults filled in, or an error that names the field and its value. It is long as
+// there are many fields.
 func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 	if c.Process == nil {
 		return c, errors.New("partitioned: Process is nil")

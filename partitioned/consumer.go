@@ -27,7 +27,7 @@ type call[T any] struct {
 	began   time.Time     // when it was booked; with StallTimeout only
 	alone   bool          // not long before, something of another key was forwarded
 
-	arrive func(v *Verdict[T]) // of a Map's mapping; nil: nobody is told
+	arrive func(v Verdict[T]) // of a Map's mapping; nil: nobody is told
 }
 
 // waiting is who waits for an entry.

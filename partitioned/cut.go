@@ -38,7 +38,8 @@ func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
 	return r
 }
 
-// cutRun moves entries to c, and returns how many. full: the batch is complete.
+// cutRun moves entries to c, and returns how many. full: the batch is complete. It is long, as it runs for each entry, and so calls as
+// little as it can.
 func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full bool) {
 	b := &c.batch
 	for i := range run {
@@ -46,17 +47,8 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		var g *group
 		weight := e.weight.unpack()
 		if w := e.completion; w != nil {
-			if w == tombstone {
-				*e = entry[T]{}
-				continue
-			}
-			if w.flush {
-				if w.claim(Weight{}, 0) {
-					c.flushes = append(c.flushes, w)
-					r.urgent++
-				} else {
-					r.skipped++
-				}
+			if w == tombstone || w.flush {
+				c.pass(w, r)
 				*e = entry[T]{}
 				continue
 			}
@@ -93,6 +85,18 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		}
 	}
 	return len(run), false
+}
+
+// pass passes an entry that stands for no item: a tombstone, or a marker of Flush.
+func (c *call[T]) pass(w *completion, r *cutResult) {
+	switch {
+	case w == tombstone:
+	case w.claim(Weight{}, 0):
+		c.flushes = append(c.flushes, w)
+		r.urgent++
+	default:
+		r.skipped++
+	}
 }
 
 // take moves an entry to c. What is delivered is not kept.

@@ -22,7 +22,7 @@ type mapping[T any] struct {
 	hash     func(item T) uint64          // of its key; chooses the partition where no Key does
 	// depart is told of a batch before Process, and returns what is told of its verdict after it. It remembers versions. Nil:
 	// nobody is told. Both run under no lock.
-	depart func(s *stream[T], items []T) (arrive func(v *Verdict[T]))
+	depart func(s *stream[T], items []T) (arrive func(v Verdict[T]))
 }
 
 // index finds the entries of active by their key. The partition's lock guards it, except for clear.

@@ -86,19 +86,10 @@ type Map[K comparable, V any] struct {
 
 // NewUnstartedMap makes a Map that accepts nothing until Start. It fails if a field of cfg is invalid, and names it.
 func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V], error) {
-	if cfg.Remember < 0 || cfg.MaxRemembered < 0 {
-		return nil, fmt.Errorf("partitioned: Remember %v and MaxRemembered %d must not be negative", cfg.Remember, cfg.MaxRemembered)
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	if cfg.OrderOnlyByPartition {
-		return nil, errors.New("partitioned: OrderOnlyByPartition is not for a Map: without Key, batches are made by partition")
-	}
-	if cfg.Key == nil && cfg.Partitions == 0 {
-		cfg.Partitions = defaultPartitions()
-	}
-	if cfg.MaxRemembered == 0 {
-		cfg.MaxRemembered = 100_000
-	}
-	cfg.Adaptive = true
 	m := &Map[K, V]{merge: cfg.Merge}
 	seed := maphash.MakeSeed()
 	hash := func(e Entry[K, V]) uint64 { return maphash.Comparable(seed, e.Key) }
@@ -127,6 +118,24 @@ func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V],
 		return nil, err
 	}
 	return m, nil
+}
+
+// withDefaults returns the configuration with the defaults of a Map filled in, or an error that names the field and its value.
+func (c MapQueueConfig[K, V]) withDefaults() (MapQueueConfig[K, V], error) {
+	if c.Remember < 0 || c.MaxRemembered < 0 {
+		return c, fmt.Errorf("partitioned: Remember %v and MaxRemembered %d must not be negative", c.Remember, c.MaxRemembered)
+	}
+	if c.OrderOnlyByPartition {
+		return c, errors.New("partitioned: OrderOnlyByPartition is not for a Map: without Key, batches are made by partition")
+	}
+	if c.Key == nil && c.Partitions == 0 {
+		c.Partitions = defaultPartitions()
+	}
+	if c.MaxRemembered == 0 {
+		c.MaxRemembered = 100_000
+	}
+	c.Adaptive = true
+	return c, nil
 }
 
 // Start begins to accept and to process, on Consumers goroutines. It fails after Shutdown, and if called twice.
@@ -281,12 +290,12 @@ func (m *Map[K, V]) Shutdown(ctx context.Context) error { return m.queue.Shutdow
 
 // depart returns what remembers the versions of a batch: those of what was delivered. What comes again stays pending. Where
 // something failed, or was left out, nobody can tell what it was, and none is remembered: its repetition is sent.
-func (m *Map[K, V]) depart(s *stream[Entry[K, V]], items []Entry[K, V]) func(*MapVerdict[K, V]) {
+func (m *Map[K, V]) depart(s *stream[Entry[K, V]], items []Entry[K, V]) func(MapVerdict[K, V]) {
 	keys := make([]K, len(items)) // items will be the callee's
 	for i := range items {
 		keys[i] = items[i].Key
 	}
-	return func(v *MapVerdict[K, V]) {
+	return func(v MapVerdict[K, V]) {
 		again := make(map[K]struct{}, len(v.Rest))
 		for i := range v.Rest {
 			again[v.Rest[i].Key] = struct{}{}

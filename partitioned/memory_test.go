@@ -245,7 +245,7 @@ func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	arrive := q.depart(s, c.batch.Items)
-	arrive(&Verdict[kv]{})
+	arrive(Verdict[kv]{})
 	conserved(t, m.Stats())
 }
 

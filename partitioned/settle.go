@@ -11,7 +11,7 @@ import (
 // unlock on s may be forgotten and be the stream of another key, so it is used only to look at its wait list (roomOf).
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	if c.arrive != nil {
-		v = c.arrived(v)
+		c.arrive(v)
 	}
 	back := q.requeue(c, v)
 	told := v.Err
@@ -21,12 +21,9 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	awaited := c.awaited(told, back.named)
 	p := s.partition
 	p.mu.Lock()
-	if p.mu.dead { // Shutdown has counted it as dropped, and told who waits
+	if p.mu.dead {
 		p.mu.Unlock()
-		for i := range back.entries {
-			back.entries[i].completion.complete(ErrDropped)
-		}
-		q.reportEnd(p, c, Outcome{Err: v.Err, Lost: int64(c.batch.Weight.Items)})
+		q.settleLate(p, c, v.Err, back.entries)
 		return
 	}
 	failed := v.Err != nil || len(back.entries) > 0
@@ -56,12 +53,12 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	c.complete(told, back.named)
 }
 
-// arrived is apart from settle, so that only here the verdict is moved to the heap.
-//
-//go:noinline
-func (c *call[T]) arrived(v Verdict[T]) Verdict[T] {
-	c.arrive(&v)
-	return v
+// settleLate is settle after the deadline of Shutdown, which has counted the batch as dropped, and told who waits.
+func (q *Queue[T]) settleLate(p *partition[T], c *call[T], err error, back []entry[T]) {
+	for i := range back {
+		back[i].completion.complete(ErrDropped)
+	}
+	q.reportEnd(p, c, Outcome{Err: err, Lost: int64(c.batch.Weight.Items)})
 }
 
 // answer books whether the call of s failed, for the scheduler and for the memory of failures. Partition's lock held.

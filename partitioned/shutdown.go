@@ -21,24 +21,49 @@ import (
 //
 // A goroutine inside a call of Process that ignores its context is the only thing that may remain.
 func (q *Queue[T]) Shutdown(ctx context.Context) error {
+	if q.closeLife() {
+		return q.awaitEnd(ctx)
+	}
+	q.drain(ctx)
+	if n := q.drop(); n > 0 {
+		cause := context.Cause(ctx)
+		if cause == nil {
+			cause = context.DeadlineExceeded // of the calls
+		}
+		q.result = fmt.Errorf("%w: %d items: %w", ErrDropped, n, cause)
+	}
+	close(q.ended)
+	return q.result
+}
+
+// closeLife reports whether Shutdown was called before.
+func (q *Queue[T]) closeLife() (again bool) {
 	q.life.Lock()
-	again := q.life.closed
+	defer q.life.Unlock()
+	again = q.life.closed
 	if q.life.closed = true; !again && !q.life.started {
 		close(q.stopped) // there never was a consumer
 	}
-	q.life.Unlock()
-	if again {
+	return again
+}
+
+// awaitEnd returns the result of the first Shutdown.
+func (q *Queue[T]) awaitEnd(ctx context.Context) error {
+	select {
+	case <-q.ended:
+	case <-ctx.Done():
 		select {
-		case <-q.ended:
-		case <-ctx.Done():
-			select {
-			case <-q.ended: // of two things that are there, the result comes first
-			default:
-				return context.Cause(ctx)
-			}
+		case <-q.ended: // of two things that are there, the result comes first
+		default:
+			return context.Cause(ctx)
 		}
-		return q.result
 	}
+	return q.result
+}
+
+// drain closes the gate, and returns when nothing is pending, when all calls have ended after they were cancelled, or when ctx is
+// done.
+func (q *Queue[T]) drain(ctx context.Context) {
 	working := ctx // while calls may begin
 	if deadline, ok := ctx.Deadline(); ok {
 		q.lastCall = time.Now().Add(time.Until(deadline) * 9 / 10)
@@ -61,15 +86,6 @@ func (q *Queue[T]) Shutdown(ctx context.Context) error {
 	case <-q.stopped:
 	case <-ctx.Done():
 	}
-	if n := q.drop(); n > 0 {
-		cause := context.Cause(ctx)
-		if cause == nil {
-			cause = context.DeadlineExceeded // of the calls
-		}
-		q.result = fmt.Errorf("%w: %d items: %w", ErrDropped, n, cause)
-	}
-	close(q.ended)
-	return q.result
 }
 
 // pause returns how long requeued items wait for their next attempt: while Shutdown drains, at most a quarter of the time that is

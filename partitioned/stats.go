@@ -103,13 +103,26 @@ func (q *Queue[T]) Stats() Stats {
 	st.Waited = q.waitList.mu.waited
 	st.Callers = q.waitList.mu.callers
 	q.waitList.mu.Unlock()
-	var oldest time.Time
-	var fullest *stream[T]
 	for _, p := range q.partitions {
 		p.mu.Lock()
 	}
+	fullest, oldest := q.addStreams(&st)
+	if !q.partitions[0].mu.dead {
+		q.addState(&st, fullest)
+	}
 	for _, p := range q.partitions {
-		p.mu.addTo(&st)
+		p.mu.Unlock()
+	}
+	if !oldest.IsZero() {
+		st.Oldest = time.Since(oldest)
+	}
+	return st
+}
+
+// addStreams adds the accounts, and returns the stream that holds most, and when the oldest item came. Partitions' locks held.
+func (q *Queue[T]) addStreams(st *Stats) (fullest *stream[T], oldest time.Time) {
+	for _, p := range q.partitions {
+		p.mu.addTo(st)
 		if p.mu.dead { // all is counted as dropped, and only goroutines that ignore their context remain
 			continue
 		}
@@ -122,28 +135,23 @@ func (q *Queue[T]) Stats() Stats {
 			}
 		})
 	}
-	if !q.partitions[0].mu.dead {
-		st.Used = q.gate.used()
-		if q.cfg.Unit == UnitItems { // the gate is left after the partition's lock, so it may still have what was just settled
-			st.Used = st.Queued + st.InFlight
-		}
-		if n := q.working.Load(); n > 0 {
-			st.Busy = n - int64(q.scheduler.idleConsumers())
-		}
-		st.Share = q.gate.capacity
-		if q.shares {
-			st.Fullest, st.Share = q.fill(fullest, st.Used)
-		} else {
-			st.Fullest = fullest.reserved
-		}
+	return fullest, oldest
+}
+
+// addState adds what there is until Shutdown has given up. Partitions' locks held.
+func (q *Queue[T]) addState(st *Stats, fullest *stream[T]) {
+	st.Used = q.gate.used()
+	if q.cfg.Unit == UnitItems { // the gate is left after the partition's lock, so it may still have what was just settled
+		st.Used = st.Queued + st.InFlight
 	}
-	for _, p := range q.partitions {
-		p.mu.Unlock()
+	if n := q.working.Load(); n > 0 {
+		st.Busy = n - int64(q.scheduler.idleConsumers())
 	}
-	if !oldest.IsZero() {
-		st.Oldest = time.Since(oldest)
+	if !q.shares {
+		st.Fullest, st.Share = fullest.reserved, q.gate.capacity
+		return
 	}
-	return st
+	st.Fullest, st.Share = q.fill(fullest, st.Used)
 }
 
 // fill returns what s holds, and what it may hold in all, while so many units are used (see bound). Partitions' locks held.

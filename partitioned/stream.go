@@ -2,10 +2,7 @@
 
 package partitioned
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // state is where a stream stands, as its partition sees it.
 type state int8
@@ -34,7 +31,7 @@ const (
 //
 //	idle ──append──► timed ──due, or time over──► ready ──claim──► cutting ──► busy ──settle──► idle, timed, ready, parked
 //
-// Only methods in this file write its fields, except for blocked, and the fields of stall.go and memories.go. node and waits
+// Only methods in this file and in flight.go write its fields, except for blocked, and the fields of stall.go and memories.go. node and waits
 // are the scheduler's and the wait list's.
 type stream[T any] struct {
 	// What a push touches comes first: with the beginning of the backlog it fills one cache line.
@@ -67,12 +64,6 @@ type stream[T any] struct {
 
 	key       string
 	partition *partition[T]
-}
-
-// flight is a batch in flight, and each Flush that waits for it, as it was called when the batch had been cut.
-type flight[T any] struct {
-	call    *call[T]
-	flushes []*completion
 }
 
 func newStream[T any](p *partition[T]) *stream[T] {
@@ -266,54 +257,6 @@ func (s *stream[T]) claim(t *tuning) {
 	s.state, s.needed = cutting, false
 }
 
-// depart books a batch that was cut. Unless order is kept, s is free for the next consumer at once. It may be forgotten then.
-func (s *stream[T]) depart(c *call[T], r cutResult) {
-	s.backlog.settleCut(c.batch.Weight.minus(r.grown).plus(r.expired), r.urgent, r.skipped)
-	s.reserved += r.units
-	for i := range s.flights { // a Flush also waits for what was in flight before it
-		for _, f := range c.flushes {
-			f.add()
-			s.flights[i].flushes = append(s.flights[i].flushes, f)
-		}
-	}
-	s.flights = append(s.flights, flight[T]{call: c})
-	if s.state = busy; !s.keepsOrder() {
-		s.schedule()
-	}
-}
-
-// arrive books that a batch is no longer in flight, and returns each Flush that waited for it.
-func (s *stream[T]) arrive(c *call[T]) (flushes []*completion) {
-	i := slices.IndexFunc(s.flights, func(f flight[T]) bool { return f.call == c })
-	flushes = s.flights[i].flushes
-	s.flights = slices.Delete(s.flights, i, i+1)
-	s.reserved -= c.units
-	return flushes
-}
-
-// putBack puts requeued items before all else of s or, where there is no order to keep, into a stream of their own, so that
-// they wait without the others.
-func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration) {
-	if !s.keepsOrder() {
-		s = s.partition.openApart()
-	}
-	var urgent int32 // counted here, as a Flush may have come to wait for what was nobody's
-	for i := range r.entries {
-		if r.entries[i].completion.urgent() {
-			urgent++
-		}
-	}
-	s.backlog.putBack(r.entries, oldest, r.weight, urgent)
-	s.reserved += r.units
-	if after > 0 {
-		s.state = parked
-		s.partition.common.scheduler.putParked(s, time.Now().Add(after))
-	} else {
-		s.state = ready
-		s.partition.common.scheduler.putReady(s)
-	}
-}
-
 // oldest returns when the buffer of the oldest pending item was begun, in flight included; zero: nothing is pending. A
 // drain that a consumer cuts is not looked at.
 func (s *stream[T]) oldest() (at time.Time) {
@@ -343,15 +286,6 @@ func (s *stream[T]) evictable() int64 {
 	return units
 }
 
-// waitingUnits returns how many units the items take that are in no flight.
-func (s *stream[T]) waitingUnits() int64 {
-	units := s.reserved
-	for _, f := range s.flights {
-		units -= f.call.units
-	}
-	return units
-}
-
 // evict removes the oldest item that no consumer has, whose units the caller gives back.
 func (s *stream[T]) evict() (e entry[T], ok bool) { return s.backlog.evict(s.state == cutting) }
 
@@ -372,21 +306,4 @@ func (s *stream[T]) tidy() {
 	}
 	s.backlog.compact()
 	s.backlog.sweep(s.state == cutting)
-}
-
-// abandon empties s at the deadline of Shutdown, and returns the completions of all that it held, in flight too. A consumer
-// that cuts sees to the drain itself, as soon as it has the lock.
-func (s *stream[T]) abandon() (all []*completion) {
-	for _, f := range s.flights {
-		for _, w := range f.call.waiting {
-			all = append(all, w.completion)
-		}
-		all = append(all, f.call.flushes...)
-		all = append(all, f.flushes...)
-	}
-	if s.state != cutting {
-		all = append(all, s.backlog.drain.abandon()...)
-	}
-	s.flights = nil
-	return append(all, s.backlog.abandon()...)
 }
