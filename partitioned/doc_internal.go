@@ -9,12 +9,14 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 
 	queue, map            the public types: NewUnstarted, Start, Flush; Map's methods
 	push, route           what is known of a push before any lock: weights, hashes, parts
-	admission             the one path of every push                        writes part.stream, part.freed
+	admission             the one path of every push; shares                writes part.stream, part.freed
+	stall                 keys that have stalled                            owns progress, stream.stalledAt
 	evict, expire         OverflowDropOldest, and Expired
-	waitlist              who waits for capacity                            owns waits, waiter, stream.blocked
+	waitlist, waiters, serve     who waits for capacity, and who is admitted next   own waits, waiter, stream.blocked
 	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
-	stream                the state of one key's data, and its transitions  owns stream
+	stream, flight        the state of one key's data, its transitions, its batches in flight    own stream
+	memories              keys whose last call failed                       owns memories, stream.remembered
 	scheduler, heap       which stream a free consumer takes                owns node
 	backlog, tombstones, marks   the data of one stream, and its age        own backlog, drain, marks
 	withdraw              what a caller that gave up takes back
@@ -24,13 +26,43 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 # The path of a push
 
 	push        Weigh, hash and Key of the items, under no lock. Where do they go: parts, sorted by partition.
+	admitItem   A single item whose stream exists and has room, which is nearly every push: as admit does it, in one step. It decides
+	            nothing: in all other cases it does nothing, and admit does all.
 	admit       The locks of the partitions, in order. The streams: found, or opened if MaxKeys allows. Full ones: no.
 	            The units, from the gate: one compare-and-swap. From here on it is accepted. Appended to active.
 	            stream.moveOn: ready at a size or if somebody waits for the result, else timed.
 	notYet      Without capacity: refused, or the oldest are evicted, or a wait list.
 	consumer    scheduler.next. claim: the lock, swap. cut: no lock. book: the lock; the batch is in flight.
 	            Process: no lock. settle: the lock; accounts, what comes back, the next state. Unlock. Units given back;
-	            then the callers are told; then those who wait for capacity are admitted.
+	            then those who wait for capacity are admitted; then the callers of the batch are told.
+
+# Capacity
+
+Shares. A stream that holds something takes a part if it then holds at most free / (1 + stuck) (Queue.bound). It is a bound on the
+units that may be taken when the part comes, so the gate compares it in its one compare-and-swap, and it costs no second lock. Between
+reading stuck and that swap stuck may change: then a share is off by one part, and the capacity is not. full is set by the first part
+that is refused, and cleared by the first that is taken again; stuck is full without anything forwarded since.
+
+Turns. A push with several parts holds nothing while it waits. It stands in the list of one full stream at a time, and passes it
+(part.passed) when it is the first there and its share allows the part, or nothing but the whole is short. Then it goes on to the next full stream, at
+last to the list of the whole. Example: w wants A and B, both full. It waits for A. A's turn: try finds B full, so w has passed A, and
+joins B at the end. When it is the first of B, A's share is not asked again. It never goes back to a list that it has passed, so it waits
+in each of its lists once (I9).
+
+Who is served. Whoever gives units back calls serve, under the wait list's lock: first the whole, then the full streams, those that
+hold least first. A caller that wakes up has been accepted. waits.held is what a stream held when somebody looked last: a hint, so that
+streams that cannot be served are not locked. It is looked at once more under the partition's lock, in admit.
+
+Bounded waiting. What waits is bounded by the capacity once more, and each list by the same shares (mayWait). Beyond that a push is
+refused, as retryable.
+
+Stalls. See Queue.stalled. There is no timer for a key: pushes look, and callers with several keys that wait look four times in a
+StallTimeout (await). While everybody waits for the full key, one push in a StallTimeout ignores the shares (probe), to find out
+whether other keys work.
+
+Failing keys. Streams whose last call failed stand in a list of their own in the scheduler, and get at most half of the consumers.
+So that a key does not come back as a healthy one with each item, its stream is kept for a minute after a failed call (memories),
+also when it holds nothing. At most MaxKeys are kept.
 
 # Invariants
 
@@ -61,21 +93,29 @@ The numbers are those of the whole project.
 	Queue.life
 	waitList.mu
 	  partition.mu, several in the order of their numbers
-	    scheduler.mu
-	    deliveries.mu          a leaf
-	    completion.mu          a leaf: nothing is locked under it
+	    scheduler.mu           a leaf, as are all below
+	    progress.mu            under it only keys
+	    keys
+	    memories.mu
+	    deliveries.mu
+	    completion.mu
 
 A goroutine waits for nothing while it holds one of them: the channels served, done, empty are awaited without any lock.
 
 # Who owns a field
 
-	stream.*                   partition.mu; written by methods in stream.go
+	stream.*                   partition.mu; written by methods in stream.go and flight.go, but those below
+	  .stalled, .stalledAt     partition.mu; written by stall.go
+	  .remembered              partition.mu; written by memories.go
 	  .backlog                 partition.mu; but while state is cutting, backlog.drain is that consumer's alone
 	  .blocked                 partition.mu; written by waitlist.go, which also holds waitList.mu
 	  .waits                   waitList.mu
 	  .node                    scheduler.mu
 	partition.mu.*             partition.mu; the accounts by their methods
 	gate.word                  atomic
+	common.stuck, keys.n       atomic; changed under a partition's lock, keys.n with MaxKeys under that of keys too
+	waitList.mu.*              waitList.mu
+	progress, memories         each its own lock
 	call.*                     its consumer. Shutdown reads waiting and flushes under partition.mu while the call is one of the
 	                           stream's flights. They change only before book and after arrive, both under that lock.
 	completion.mu.*            completion.mu. behind only grows, so what recipients returned stays valid
