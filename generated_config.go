@@ -13,7 +13,7 @@ import (
 type Map struct {
 	// What is held once. With resource, each resource, with all telemetry that arrives for it. With record, each span, series or log record, of which the newest stays.
 	Key string `mapstructure:"key"`
-	// Attributes of a log record, else of its resource, whose values tell log records apart. Needs map.key record.
+	// What tells log records apart, needs map.key record. body, severity_text and event_name are fields; attributes.NAME, scope.attributes.NAME and resource.attributes.NAME are attributes; any other name is an attribute of the record, else of its scope, else of its resource.
 	LogKeys []string `mapstructure:"log_keys,omitempty"`
 	// Attribute that is the version of a log record. It is an integer, a double without a fraction, or decimal text of an integer, from -2^32 to 2^64 - 1; anything else is no version. Empty means that the version is the time of the record.
 	LogVersion string `mapstructure:"log_version"`

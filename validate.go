@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/config/configretry"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 const (
@@ -173,6 +175,11 @@ func (c *Config) checkNames(f *faults) {
 				*f = append(*f, fmt.Errorf("duplicate entry in %s: %q (%s)", list.key, name, list.note))
 			}
 			seen[name] = true
+		}
+	}
+	for i, text := range c.Map.LogKeys {
+		if _, ok := signal.ParseLogKey(text); !ok && text != "" {
+			f.add(fmt.Sprintf("map.log_keys[%d]", i), text, "it must name an attribute behind the last dot")
 		}
 	}
 	for _, name := range c.AttributeKeys {

@@ -54,8 +54,12 @@ func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bo
 	partitions := mapPartitions(cfg)
 	m := &records[P, R]{
 		signal: sig, router: newRouter(cfg, keys, p, partitions), payloads: p, send: send,
-		keys:   signal.RecordKeys{Attributes: cfg.Map.LogKeys, Version: cfg.Map.LogVersion},
+		keys:   signal.RecordKeys{Version: cfg.Map.LogVersion},
 		spread: anyResource && len(partitions) > 0,
+	}
+	for _, text := range cfg.Map.LogKeys {
+		key, _ := signal.ParseLogKey(text) // the configuration is valid
+		m.keys.Log = append(m.keys.Log, key)
 	}
 	mc := mapConfig[recordKey, record[P, R]](cfg)
 	mc.Process = m.process

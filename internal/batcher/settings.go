@@ -51,7 +51,7 @@ type Settings struct {
 // Map is how a map holds the pending batch.
 type Map struct {
 	Records       bool     // it holds the newest of the records with one identity; else equal resources, merged
-	LogKeys       []string // attributes that log records are known by
+	LogKeys       []string // what log records are known by: see [signal.ParseLogKey]
 	LogVersion    string   // attribute that is the version of a log record; "": its time
 	Remember      time.Duration
 	RememberLimit int

@@ -5,6 +5,7 @@ package signal
 import (
 	"unique"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
@@ -21,7 +22,7 @@ type aboveLogs = above[plog.ResourceLogs, plog.ScopeLogs]
 // logGroup is the group of all log records that have an identity, which is in their values alone.
 var logGroup = unique.Make(identity{own: "log"})
 
-// Records implements [Records]: a log record is known by the values of keys.Attributes, wherever it stands. Its version is
+// Records implements [Records]: a log record is known by the values of keys.Log, wherever it stands. Its version is
 // its attribute keys.Version or, if that is not asked for, its time, else its observed time. A record that lacks one of these attributes has no identity: a number cannot be compared with a time.
 func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogRecord)) {
 	for at, rl := range p.ResourceLogs().All() {
@@ -43,7 +44,7 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogReco
 			a := &aboveLogs{resourceName: resourceName, scopeName: e.intern(resourceName), resource: resource, scope: plog.NewScopeLogs()}
 			copyScope(a.scope, sl)
 			for _, record := range sl.LogRecords().All() {
-				id := logID(e, record, rl, keys)
+				id := logID(e, record, sl.Scope().Attributes(), rl.Resource().Attributes(), keys)
 				id.Resource = at
 				f(id, LogRecord{a, record})
 			}
@@ -51,18 +52,15 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogReco
 	}
 }
 
-func logID(e *Encoder, record plog.LogRecord, under plog.ResourceLogs, keys RecordKeys) (id ID) {
-	resource := under.Resource().Attributes()
-	name, ok := e.values(keys.Attributes, record.Attributes(), resource)
+func logID(e *Encoder, record plog.LogRecord, scope, resource pcommon.Map, keys RecordKeys) (id ID) {
+	name, ok := e.logIdentity(keys.Log, record, scope, resource)
 	if !ok {
 		return ID{}
 	}
 	switch {
 	case keys.Version != "":
-		v, ok := record.Attributes().Get(keys.Version)
-		if !ok {
-			v, ok = resource.Get(keys.Version)
-		}
+		number := LogKey{anyAttribute, keys.Version}
+		v, ok := number.attribute(record.Attributes(), scope, resource)
 		if ok {
 			id.Version, ok = version(v)
 		}

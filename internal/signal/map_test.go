@@ -356,7 +356,7 @@ func TestLogIdentity(t *testing.T) {
 		Logs{}.Records(&e, p, keys, func(got ID, _ LogRecord) { id = got })
 		return id
 	}
-	keys := RecordKeys{Attributes: []string{"uid", "node"}}
+	keys := RecordKeys{Log: []LogKey{{anyAttribute, "uid"}, {anyAttribute, "node"}}}
 	both := func(resource pcommon.Map, r plog.LogRecord) {
 		r.Attributes().PutStr("uid", "u")
 		resource.PutStr("node", "n")

@@ -21,8 +21,8 @@ type ID struct {
 
 // RecordKeys says what log records are told apart by.
 type RecordKeys struct {
-	Attributes []string // their values are the identity; of the record, else of the resource
-	Version    string   // the attribute that is the version, as [version] reads it; "": the time
+	Log     []LogKey // their values are the identity
+	Version string   // the attribute that is the version, as [version] reads it, of the record, else of its scope, else of its resource; "": the time
 }
 
 // Records is what is to be known of a kind of telemetry for map.key: record. R is one record with what stands above it.
@@ -54,22 +54,6 @@ func (e *Encoder) point(attributes pcommon.Map, start pcommon.Timestamp, starts 
 		e.fixed64(uint64(start))
 	}
 	return e.string()
-}
-
-// values writes the values of log attributes; false: one is missing.
-func (e *Encoder) values(names []string, record, resource pcommon.Map) (string, bool) {
-	e.reset()
-	for _, name := range names {
-		v, ok := record.Get(name)
-		if !ok {
-			v, ok = resource.Get(name)
-		}
-		if !ok {
-			return "", false
-		}
-		e.value(v)
-	}
-	return e.string(), true
 }
 
 // negatives is how many numbers below 0 are versions. An ID has room for 2^64 - 1 versions, so they are taken from the upper end:

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// LogKey is a part of the identity of a log record: a field of it, or an attribute.
+type LogKey struct {
+	field logField
+	name  string // of the attribute
+}
+
+type logField int8
+
+const (
+	anyAttribute logField = iota // of the record, else of its scope, else of its resource
+	recordAttribute
+	scopeAttribute
+	resourceAttribute
+	bodyField
+	severityTextField
+	eventNameField
+)
+
+var logFields = map[string]logField{"body": bodyField, "severity_text": severityTextField, "event_name": eventNameField}
+
+var logPrefixes = []struct {
+	prefix string
+	field  logField
+}{
+	{"attributes.", recordAttribute},
+	{"scope.attributes.", scopeAttribute},
+	{"resource.attributes.", resourceAttribute},
+}
+
+// ParseLogKey returns what text names: "body", "severity_text", "event_name"; an attribute behind "attributes.", "scope.attributes." or
+// "resource.attributes."; or else an attribute of the record, else of its scope, else of its resource. ok is false if nothing stands
+// behind a prefix.
+func ParseLogKey(text string) (key LogKey, ok bool) {
+	if field, ok := logFields[text]; ok {
+		return LogKey{field: field}, true
+	}
+	for _, p := range logPrefixes {
+		if name, ok := strings.CutPrefix(text, p.prefix); ok {
+			return LogKey{p.field, name}, name != ""
+		}
+	}
+	return LogKey{anyAttribute, text}, text != ""
+}
+
+// logIdentity writes the values of keys; false: the record lacks an attribute. A field without a value has an empty one.
+func (e *Encoder) logIdentity(keys []LogKey, record plog.LogRecord, scope, resource pcommon.Map) (string, bool) {
+	e.reset()
+	for i := range keys {
+		k := &keys[i]
+		switch k.field {
+		case bodyField:
+			e.value(record.Body())
+			continue
+		case severityTextField:
+			e.text(record.SeverityText())
+			continue
+		case eventNameField:
+			e.text(record.EventName())
+			continue
+		}
+		v, ok := k.attribute(record.Attributes(), scope, resource)
+		if !ok {
+			return "", false
+		}
+		e.value(v)
+	}
+	return e.string(), true
+}
+
+func (k *LogKey) attribute(record, scope, resource pcommon.Map) (v pcommon.Value, ok bool) {
+	if k.field == anyAttribute || k.field == recordAttribute {
+		v, ok = record.Get(k.name)
+	}
+	if !ok && (k.field == anyAttribute || k.field == scopeAttribute) {
+		v, ok = scope.Get(k.name)
+	}
+	if !ok && (k.field == anyAttribute || k.field == resourceAttribute) {
+		v, ok = resource.Get(k.name)
+	}
+	return v, ok
+}
