@@ -150,6 +150,7 @@ func drawChaos(t *rapid.T) *chaos {
 		c.cfg.KeyCapacity = rapid.SampledFrom([]int64{0, 1, 10}).Draw(t, "keyCapacity")
 		c.cfg.StallTimeout = rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, 100 * time.Millisecond}).Draw(t, "stallTimeout")
 	}
+	sensible(&c.cfg)
 	if rapid.Bool().Draw(t, "timeout") {
 		c.cfg.ProcessTimeout = 100 * time.Millisecond
 	}

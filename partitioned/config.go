@@ -5,7 +5,6 @@ package partitioned
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"runtime"
 	"time"
@@ -159,11 +158,12 @@ type QueueConfig[T any] struct {
 	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10.
 	Consumers int
 
-	// Interval is the longest that an item waits for its flush while a consumer is free. 0: each item at once. There is no
-	// other default: only the caller knows how late is too late.
+	// Interval is the longest that an item waits for its flush while a consumer is free. 0: without end, if there is a
+	// BatchSize or a MaxBatchSize.
 	Interval time.Duration
-	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its
-	// limit wins. The zero value: each item at once; NoTrigger in a unit: never.
+	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its limit
+	// wins. 0 in a unit: what MaxBatchSize says, if it does, else never. NoTrigger in a unit: never. If neither Interval nor a
+	// size is set, a batch is what is there when a consumer is free; with 1 item here, each item is a batch.
 	BatchSize Weight
 	// Adaptive makes a flush send all that its stream holds, in one batch or, with MaxBatchSize, in as few as it allows,
 	// instead of batches of BatchSize, which is only the trigger then.
@@ -171,8 +171,7 @@ type QueueConfig[T any] struct {
 	// Reuse lets the queue use the slice of a batch again when Process returns, which saves an allocation for each batch.
 	// Process must not keep the slice then, nor a part of it; it may keep the items. Default: the slice is the callee's.
 	Reuse bool
-	// MaxBatchSize is what no batch exceeds, unless it is one item that cannot be split. 0 in a unit: no limit. If
-	// BatchSize is set, but not in a unit that is limited here, the limit is also the size at which a batch is sent.
+	// MaxBatchSize is what no batch exceeds, unless it is one item that cannot be split. 0 in a unit: no limit.
 	MaxBatchSize Weight
 	// Weigh returns what an item weighs. Items below 1 count as 1, Bytes below 0 as 0, and either above 2^32-1 as that. It
 	// runs in Push, before any lock, and once more for what Split or a Rest made of the item. In between the item counts as
@@ -261,82 +260,13 @@ func least(a, b int) int {
 	}
 }
 
-// withDefaults returns the configuration with its defaults filled in, or an error that names the field and its value. It is long as
-// there are many fields.
-func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
-	if c.Process == nil {
-		return c, errors.New("partitioned: Process is nil")
+// never is the deadline of what has no Interval. No timer is set for it.
+var never = time.Unix(1<<55, 0)
+
+// deadline returns when a stream whose first item came at oldest is due, if its size does not make it due before.
+func (t *tuning) deadline(oldest time.Time) time.Time {
+	if t.interval == 0 {
+		return never
 	}
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{
-		{"MaxKeys", int64(c.MaxKeys)},
-		{"Partitions", int64(c.Partitions)},
-		{"Consumers", int64(c.Consumers)},
-		{"Interval", int64(c.Interval)},
-		{"BatchSize.Items", int64(c.BatchSize.Items)},
-		{"BatchSize.Bytes", int64(c.BatchSize.Bytes)},
-		{"MaxBatchSize.Items", int64(c.MaxBatchSize.Items)},
-		{"MaxBatchSize.Bytes", int64(c.MaxBatchSize.Bytes)},
-		{"Capacity", c.Capacity},
-		{"KeyCapacity", c.KeyCapacity},
-		{"StallTimeout", int64(c.StallTimeout)},
-		{"ProcessTimeout", int64(c.ProcessTimeout)},
-	} {
-		if f.value < 0 {
-			return c, fmt.Errorf("partitioned: %s is negative: %d", f.name, f.value)
-		}
-	}
-	if c.Unit < UnitItems || c.Unit > UnitRequests {
-		return c, fmt.Errorf("partitioned: unknown Unit: %d", c.Unit)
-	}
-	if c.Overflow < OverflowWait || c.Overflow > OverflowDropOldest {
-		return c, fmt.Errorf("partitioned: unknown Overflow: %d", c.Overflow)
-	}
-	if c.Key == nil && c.OrderOnlyByPartition {
-		return c, errors.New("partitioned: OrderOnlyByPartition needs a Key")
-	}
-	if (c.Key == nil || c.OrderOnlyByPartition) && (c.MaxKeys > 0 || c.KeyCapacity > 0) {
-		return c, fmt.Errorf("partitioned: MaxKeys %d and KeyCapacity %d need a Key, and batches made by it", c.MaxKeys, c.KeyCapacity)
-	}
-	if (c.Key == nil || c.OrderOnlyByPartition) && c.StallTimeout > 0 {
-		return c, fmt.Errorf("partitioned: StallTimeout %v needs a Key, and batches made by it", c.StallTimeout)
-	}
-	partitions, consumers := 1, 1
-	if c.Key != nil {
-		partitions, consumers = defaultPartitions(), 10
-	}
-	if c.Partitions == 0 {
-		c.Partitions = partitions
-	}
-	if c.Consumers == 0 {
-		c.Consumers = consumers
-	}
-	if c.Capacity == 0 {
-		c.Capacity = maxUnits
-	}
-	if c.KeyCapacity == 0 {
-		c.KeyCapacity = math.MaxInt64
-	}
-	switch {
-	case c.Interval == 0 || c.BatchSize == Weight{}:
-		c.BatchSize = Weight{Items: 1} // whatever comes reaches it: each item is cut by itself
-		return c, nil
-	case c.BatchSize.Items == 0:
-		c.BatchSize.Items = c.MaxBatchSize.Items
-	case c.BatchSize.Bytes == 0:
-		c.BatchSize.Bytes = c.MaxBatchSize.Bytes
-	}
-	trigger := c.BatchSize
-	if trigger.Items == NoTrigger {
-		trigger.Items = 0
-	}
-	if trigger.Bytes == NoTrigger {
-		trigger.Bytes = 0
-	}
-	if trigger.exceeds(c.MaxBatchSize) {
-		return c, fmt.Errorf("partitioned: MaxBatchSize %+v is below BatchSize %+v", c.MaxBatchSize, c.BatchSize)
-	}
-	return c, nil
+	return oldest.Add(t.interval)
 }

@@ -83,7 +83,7 @@ func TestOneBatchOfAKeyInFlight(t *testing.T) {
 	}{
 		"keys":          {QueueConfig[parcel]{Key: parcelKey, Consumers: 8}, 3},
 		"one partition": {QueueConfig[parcel]{Key: parcelKey, Consumers: 8, Partitions: 1}, 3},
-		"per partition": {QueueConfig[parcel]{Key: parcelKey, Consumers: 8, Partitions: 1, OrderOnlyByPartition: true}, 1},
+		"per partition": {QueueConfig[parcel]{Key: parcelKey, Partitions: 1, OrderOnlyByPartition: true}, 1},
 		"no key":        {QueueConfig[parcel]{}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -103,10 +103,14 @@ func TestUpToOneCapBatchesExact(t *testing.T) {
 				t.Fatalf("the reference itself: %v, want %v", got, c.want)
 			}
 			l := &recorder{}
-			q := start(t, QueueConfig[parcel]{
-				Process: l.process, Weigh: weighParcel, Split: splitParcel, Interval: time.Hour,
+			cfg := QueueConfig[parcel]{
+				Process: l.process, Weigh: weighParcel, Interval: time.Hour,
 				BatchSize: Weight{Items: c.trigger}, MaxBatchSize: Weight{Items: c.limit},
-			})
+			}
+			if c.limit > 0 {
+				cfg.Split = splitParcel
+			}
+			q := start(t, cfg)
 			for id, n := range c.requests {
 				if err := q.Push(bg, parcel{id: id, n: n}); err != nil {
 					t.Fatal(err)
@@ -148,6 +152,9 @@ func TestCutDoesNotDependOnSwaps(t *testing.T) {
 		if rapid.Bool().Draw(rt, "bytes") {
 			cfg.BatchSize = Weight{Bytes: trigger*each - rapid.IntRange(0, each-1).Draw(rt, "less")}
 			cfg.MaxBatchSize = Weight{Bytes: limit * each}
+		}
+		if limit == 0 {
+			cfg.Split = nil
 		}
 		seed := rapid.Uint64().Draw(rt, "seed")
 		var got [][]piece

@@ -19,7 +19,8 @@ func TestDropOldestDropsTheOldest(t *testing.T) {
 		evicted := map[string]int{}
 		q := start(t, QueueConfig[parcel]{
 			Name: "q", Process: l.process, Key: parcelKey, Partitions: 1, Consumers: 1, Capacity: 9, Overflow: OverflowDropOldest,
-			Observer: &Observer{Evicted: func(queue string, partition, items int) { evicted[fmt.Sprint(queue, partition)] += items }},
+			BatchSize: Weight{Items: 1},
+			Observer:  &Observer{Evicted: func(queue string, partition, items int) { evicted[fmt.Sprint(queue, partition)] += items }},
 		})
 		push := func(us ...parcel) {
 			t.Helper()
@@ -65,7 +66,7 @@ func TestDropOldestDropsTheOldest(t *testing.T) {
 func TestEvictedCallerIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &recorder{hold: make(chan struct{})}
-		q := start(t, QueueConfig[parcel]{Process: l.process, Capacity: 3, Overflow: OverflowDropOldest})
+		q := start(t, QueueConfig[parcel]{Process: l.process, BatchSize: Weight{Items: 1}, Capacity: 3, Overflow: OverflowDropOldest})
 		if err := q.Push(bg, parcel{id: 1}); err != nil {
 			t.Fatal(err)
 		}

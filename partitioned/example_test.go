@@ -166,6 +166,7 @@ func ExamplePlain() {
 			fmt.Println(items)
 			return nil
 		}),
+		BatchSize: partitioned.Weight{Items: 1},
 	})
 	q.Start()
 	q.Push(context.Background(), 1)

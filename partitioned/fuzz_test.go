@@ -88,10 +88,13 @@ func FuzzQueue(f *testing.F) {
 					}
 					return v
 				},
-				Weigh: weighParcel, Split: splitParcel,
+				Weigh:      weighParcel,
 				Partitions: int(conf[1] % 4), Consumers: int(conf[2] % 4),
 				Interval: time.Minute, BatchSize: Weight{Items: 1 + int(conf[4]%8)}, MaxBatchSize: limit, Adaptive: conf[4]%3 == 0,
 				Capacity: int64(conf[5]), Overflow: []Overflow{OverflowRefuse, OverflowDropOldest}[conf[6]%2],
+			}
+			if limit != (Weight{}) {
+				cfg.Split = splitParcel
 			}
 			switch conf[0] % 3 {
 			case 0:
@@ -101,6 +104,7 @@ func FuzzQueue(f *testing.F) {
 			case 2:
 				cfg.Key, cfg.OrderOnlyByPartition = parcelKey, true
 			}
+			sensible(&cfg)
 			q := start(t, cfg)
 			pushed := map[int]int{}
 			for id, b := range script {

@@ -121,6 +121,19 @@ func keysApart[T any](t testing.TB, q *Queue[T], names ...string) (keys []string
 	return keys
 }
 
+// sensible takes out of a configuration that was drawn what contradicts itself, which is refused.
+func sensible[T any](c *QueueConfig[T]) {
+	switch {
+	case c.Capacity > 0:
+		c.KeyCapacity = min(c.KeyCapacity, c.Capacity)
+	case c.KeyCapacity == 0:
+		c.Overflow, c.StallTimeout = OverflowWait, 0
+	}
+	if (c.Key == nil || c.OrderOnlyByPartition) && c.Partitions > 0 && (c.Partitions > 1 || c.Key != nil) {
+		c.Consumers = min(c.Consumers, c.Partitions)
+	}
+}
+
 // conserved checks I1.
 func conserved(t testing.TB, st Stats) {
 	t.Helper()

@@ -128,8 +128,15 @@ func (c MapQueueConfig[K, V]) withDefaults() (MapQueueConfig[K, V], error) {
 	if c.OrderOnlyByPartition {
 		return c, errors.New("partitioned: OrderOnlyByPartition is not for a Map: without Key, batches are made by partition")
 	}
+	if c.MaxRemembered > 0 && c.Remember == 0 {
+		return c, fmt.Errorf("partitioned: MaxRemembered %d needs a Remember, without which no version is kept", c.MaxRemembered)
+	}
 	if c.Key == nil && c.Partitions == 0 {
 		c.Partitions = defaultPartitions()
+	}
+	if c.Key == nil && c.Consumers > c.Partitions && c.Partitions > 0 {
+		return c, fmt.Errorf("partitioned: Consumers %d: a partition has one batch in Process at a time, and Partitions is %d",
+			c.Consumers, c.Partitions)
 	}
 	if c.MaxRemembered == 0 {
 		c.MaxRemembered = 100_000

@@ -117,6 +117,10 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 	if rapid.Bool().Draw(t, "expires") {
 		c.cfg.Expired = func(_ loadEntry, now time.Time) bool { return now.UnixMilli()/50%3 == 0 }
 	}
+	sensible(&c.cfg.QueueConfig)
+	if c.cfg.Key == nil && c.cfg.Partitions == 1 {
+		c.cfg.Consumers = min(c.cfg.Consumers, 1)
+	}
 	if rapid.Bool().Draw(t, "timeout") {
 		c.cfg.ProcessTimeout = 100 * time.Millisecond
 	}

@@ -269,7 +269,7 @@ func TestOlderVersionWhileTheNewerIsProcessed(t *testing.T) {
 		r := &mapRecorder{}
 		cfg := one(r)
 		cfg.Remember = time.Second
-		cfg.BatchSize, cfg.MaxBatchSize = Weight{Bytes: 1}, Weight{Items: 1}
+		cfg.BatchSize, cfg.MaxBatchSize = Weight{Items: NoTrigger}, Weight{Items: 1}
 		cfg.Process = func(_ context.Context, b Batch[kv]) Verdict[kv] {
 			r.process(bg, b)
 			time.Sleep(time.Minute)
@@ -425,7 +425,7 @@ func TestMergeAllWaitTellsAllWhoWroteToAnEntry(t *testing.T) {
 			return v
 		}}
 		cfg := one(r)
-		cfg.BatchSize, cfg.MaxBatchSize = Weight{Bytes: 1}, Weight{Items: 1}
+		cfg.BatchSize, cfg.MaxBatchSize = Weight{Items: NoTrigger}, Weight{Items: 1}
 		cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
 		m := startMap(t, cfg)
 		first := make(chan error, 1)

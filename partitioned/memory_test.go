@@ -114,7 +114,7 @@ func TestEveryVersionIsForgottenInTheEnd(t *testing.T) {
 		r := &mapRecorder{}
 		cfg := one(r)
 		cfg.Remember, cfg.Capacity, cfg.Overflow = time.Minute, 4, OverflowDropOldest
-		cfg.MaxBatchSize, cfg.BatchSize = Weight{Items: 1}, Weight{Bytes: 1}
+		cfg.MaxBatchSize, cfg.BatchSize = Weight{Items: 1}, Weight{Items: NoTrigger}
 		hold := make(chan struct{})
 		r.answer = func(Batch[kv]) Verdict[kv] {
 			<-hold
@@ -225,7 +225,7 @@ func TestRememberedAgainFromTheLastCall(t *testing.T) {
 // gives up, then the worker goes on.
 func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 	cfg := one(&mapRecorder{})
-	cfg.Remember, cfg.Interval = time.Minute, 0
+	cfg.Remember, cfg.Interval, cfg.BatchSize = time.Minute, 0, Weight{}
 	m, err := NewUnstartedMap(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -134,7 +134,7 @@ func TestErrorIsAFailureTheObserverHearsOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWitness()
 		q := start(t, QueueConfig[parcel]{
-			Name: "errors", Observer: &w.Observer, Partitions: 2, Weigh: weighParcel,
+			Name: "errors", Observer: &w.Observer, Partitions: 2, Weigh: weighParcel, BatchSize: Weight{Items: 1},
 			Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
 				time.Sleep(time.Second)
 				switch b.Items[0].id {

@@ -186,7 +186,10 @@ func TestBulkPushIsAllOrNothing(t *testing.T) {
 			for _, partitions := range []int{1, 7} {
 				l := &recorder{hold: make(chan struct{})} // as a push that is refused makes its stream due
 				cfg := c.cfg
-				cfg.Process, cfg.Key, cfg.Weigh, cfg.Partitions, cfg.Overflow = l.process, parcelKey, weighParcel, partitions, OverflowRefuse
+				cfg.Process, cfg.Key, cfg.Weigh, cfg.Partitions = l.process, parcelKey, weighParcel, partitions
+				if cfg.Capacity+cfg.KeyCapacity > 0 {
+					cfg.Overflow = OverflowRefuse
+				}
 				cfg.Interval, cfg.BatchSize = time.Hour, Weight{Items: 1000}
 				q := start(t, cfg)
 				if err := q.Push(bg, c.before...); err != nil {
@@ -298,9 +301,9 @@ func TestDefaults(t *testing.T) {
 		{Weight{0, 50}, Weight{7, 70}, Weight{7, 50}},
 		{Weight{5, 50}, Weight{7, 70}, Weight{5, 50}},
 		{Weight{5, 0}, Weight{}, Weight{5, 0}},
-		{Weight{}, Weight{7, 70}, Weight{1, 0}},
+		{Weight{}, Weight{7, 70}, Weight{7, 70}},
 	} {
-		c, err := QueueConfig[parcel]{Process: process, Interval: 1, BatchSize: w.size, MaxBatchSize: w.limit}.withDefaults()
+		c, err := QueueConfig[parcel]{Process: process, Weigh: weighParcel, Interval: 1, BatchSize: w.size, MaxBatchSize: w.limit}.withDefaults()
 		if err != nil || c.BatchSize != w.want {
 			t.Errorf("%+v: %v, %+v", w, err, c.BatchSize)
 		}

@@ -220,6 +220,8 @@ func (d *scheduler[T]) nudge() {
 // that always reaches its size before its time costs next to no timer operations.
 func (d *scheduler[T]) arm(deadline time.Time) {
 	switch {
+	case deadline.Equal(never):
+		return
 	case d.mu.timer == nil:
 		d.mu.timer = time.AfterFunc(time.Until(deadline), d.tick)
 	case d.mu.armed.IsZero() || deadline.Before(d.mu.armed):

@@ -483,7 +483,7 @@ func TestOneCallOfAPartitionDuringShutdown(t *testing.T) {
 					call(partition, -1)
 					return v
 				},
-				Partitions: 3, Consumers: 8, Interval: 100 * time.Millisecond, BatchSize: Weight{Items: 3},
+				Partitions: 3, Consumers: 3, Interval: 100 * time.Millisecond, BatchSize: Weight{Items: 3},
 			}
 			if byKey {
 				cfg.Key, cfg.OrderOnlyByPartition = parcelKey, true

@@ -223,12 +223,12 @@ func (s *stream[T]) schedule() {
 		c.scheduler.putReady(s)
 	default:
 		s.state = timed
-		c.scheduler.putTimed(s, s.backlog.oldest().Add(c.tuned.Load().interval))
+		c.scheduler.putTimed(s, c.tuned.Load().deadline(s.backlog.oldest()))
 	}
 }
 
 // retime schedules s anew after BatchSize or Interval changed.
-func (s *stream[T]) retime(interval time.Duration) {
+func (s *stream[T]) retime(t *tuning) {
 	if s.state != cutting {
 		s.backlog.recount()
 	}
@@ -236,13 +236,13 @@ func (s *stream[T]) retime(interval time.Duration) {
 		return
 	}
 	if s.moveOn(); s.state == timed {
-		s.partition.common.scheduler.retime(s, s.backlog.oldest().Add(interval))
+		s.partition.common.scheduler.retime(s, t.deadline(s.backlog.oldest()))
 	}
 }
 
 // early reports whether s, whose time is over, is to wait on: the item that it was the time of has left meanwhile.
 func (s *stream[T]) early() bool {
-	return s.state == timed && !s.due() && time.Since(s.backlog.oldest()) < s.partition.common.tuned.Load().interval
+	return s.state == timed && !s.due() && time.Now().Before(s.partition.common.tuned.Load().deadline(s.backlog.oldest()))
 }
 
 // claim gives the drain to a consumer that cuts, with what was written if a batch may need it.

@@ -15,16 +15,16 @@ func TestNoTriggerLeavesItToInterval(t *testing.T) {
 		size, limit Weight
 		want        string
 	}{
-		"without a cap":   {Weight{Items: NoTrigger}, Weight{}, "[[0 1 2 3 4 5 6 7 8 9]]"},
-		"with a cap":      {Weight{Items: NoTrigger}, Weight{Items: 4}, "[[0 1 2 3] [4 5 6 7] [8 9]]"},
-		"in both units":   {Weight{Items: NoTrigger, Bytes: NoTrigger}, Weight{Items: 7, Bytes: 1}, "[[0 1 2 3 4 5 6] [7 8 9]]"},
-		"but in another":  {Weight{Items: 5, Bytes: NoTrigger}, Weight{}, "[[0 1 2 3 4] [5 6 7 8 9]]"},
-		"each, as before": {Weight{}, Weight{}, "[[0] [1] [2] [3] [4] [5] [6] [7] [8] [9]]"},
+		"without a cap":  {Weight{Items: NoTrigger}, Weight{}, "[[0 1 2 3 4 5 6 7 8 9]]"},
+		"with a cap":     {Weight{Items: NoTrigger}, Weight{Items: 4}, "[[0 1 2 3] [4 5 6 7] [8 9]]"},
+		"in both units":  {Weight{Items: NoTrigger, Bytes: NoTrigger}, Weight{Items: 7, Bytes: 1000}, "[[0 1 2 3 4 5 6] [7 8 9]]"},
+		"but in another": {Weight{Items: 5, Bytes: NoTrigger}, Weight{}, "[[0 1 2 3 4] [5 6 7 8 9]]"},
+		"without a size": {Weight{}, Weight{}, "[[0 1 2 3 4 5 6 7 8 9]]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var r recorder
-				q := start(t, QueueConfig[parcel]{Process: r.process, Interval: time.Minute, BatchSize: c.size, MaxBatchSize: c.limit})
+				q := start(t, QueueConfig[parcel]{Process: r.process, Weigh: weighParcel, Interval: time.Minute, BatchSize: c.size, MaxBatchSize: c.limit})
 				for id := range 10 {
 					if err := q.Push(bg, parcel{id: id}); err != nil {
 						t.Fatal(err)

@@ -28,10 +28,11 @@ func (q *Queue[T]) Update(c Change) error {
 	}
 	q.config = changed
 	// Whoever takes a partition's lock after this goes by the new values. Streams that were scheduled before are changed here.
-	q.tuned.Store(full.tuning())
+	t := full.tuning()
+	q.tuned.Store(t)
 	for _, p := range q.partitions {
 		p.mu.Lock()
-		p.all(func(s *stream[T]) { s.retime(full.Interval) })
+		p.all(func(s *stream[T]) { s.retime(t) })
 		p.mu.Unlock()
 	}
 	return nil

@@ -124,7 +124,7 @@ func TestUpdateMovesDeadlinesThatRun(t *testing.T) {
 		{"shorter", func(c *Change) { d := 3 * time.Second; c.Interval = &d }, 3 * time.Second},
 		{"over", func(c *Change) { d := time.Second; c.Interval = &d }, 2 * time.Second},
 		{"longer", func(c *Change) { d := time.Minute; c.Interval = &d }, time.Minute},
-		{"none", func(c *Change) { d := time.Duration(0); c.Interval = &d }, 2 * time.Second},
+		{"none, which a Flush ends", func(c *Change) { d := time.Duration(0); c.Interval = &d }, 122 * time.Second},
 		{"smaller", func(c *Change) { c.BatchSize = &Weight{Items: 2} }, 2 * time.Second},
 		{"larger", func(c *Change) { c.BatchSize = &Weight{Items: 2000} }, 10 * time.Second},
 		{"nothing", func(*Change) {}, 10 * time.Second},
@@ -148,6 +148,9 @@ func TestUpdateMovesDeadlinesThatRun(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(2 * time.Minute)
+				if change.Interval != nil && *change.Interval == 0 {
+					q.Flush(bg)
+				}
 				if st := q.Stats(); st.Forwarded != 4 {
 					t.Errorf("%+v", st)
 				}

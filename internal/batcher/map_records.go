@@ -66,12 +66,15 @@ func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bo
 	mc.Weigh = func(e recordEntry[P, R]) partitioned.Weight {
 		return partitioned.Weight{Items: e.Value.items()}
 	}
-	mc.Split = m.split
+	if mc.MaxBatchSize != (partitioned.Weight{}) {
+		mc.Split = m.split
+	}
 	if cfg.MaxAge > 0 {
 		mc.Expired = func(e recordEntry[P, R], now time.Time) bool { return e.Value.older(cfg.MaxAge, now) }
 	}
-	mc.Remember = cfg.Map.Remember
-	mc.MaxRemembered = cfg.Map.RememberLimit
+	if mc.Remember = cfg.Map.Remember; mc.Remember > 0 {
+		mc.MaxRemembered = cfg.Map.RememberLimit
+	}
 	var err error
 	m.Map, err = partitioned.NewUnstartedMap(mc)
 	return m, err

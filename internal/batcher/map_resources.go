@@ -57,7 +57,9 @@ func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payl
 	mc.Weigh = func(e resourceEntry[P]) partitioned.Weight {
 		return partitioned.Weight{Items: e.Value.items}
 	}
-	mc.Split = m.split
+	if mc.MaxBatchSize != (partitioned.Weight{}) {
+		mc.Split = m.split
+	}
 	mc.Merge = m.gather
 	if p.pooled {
 		mc.Dropped = func(e resourceEntry[P], _ error) { m.discard(&e.Value) }

@@ -34,7 +34,6 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 	qc := queueConfig[request[P]](cfg)
 	qc.Process = send
 	qc.Weigh = weigh[P]
-	qc.Split = p.split
 	if cfg.MaxAge > 0 {
 		qc.Expired = func(r request[P], now time.Time) bool { return r.older(cfg.MaxAge, now) }
 	}
@@ -49,6 +48,9 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 	}
 	if p.dictionary {
 		qc.MaxBatchSize.Bytes = wholeCap
+	}
+	if qc.MaxBatchSize != (partitioned.Weight{}) {
+		qc.Split = p.split
 	}
 	q, err := partitioned.NewUnstarted(qc)
 	if err != nil {
@@ -104,6 +106,9 @@ func queueConfig[T any](cfg Settings) partitioned.QueueConfig[T] {
 		Overflow:       cfg.Overflow,
 		ProcessTimeout: cfg.ExportTimeout,
 		Observer:       cfg.observer,
+	}
+	if cfg.Timeout == 0 || cfg.BatchSize == (partitioned.Weight{}) {
+		qc.BatchSize = partitioned.Weight{Items: 1} // each request at once
 	}
 	if cfg.keyed() {
 		qc.MaxKeys = cfg.MaxKeys
