@@ -46,7 +46,8 @@ type sink struct {
 // newSink starts a sink. It must be stopped.
 func newSink(delay time.Duration) (*sink, error) {
 	s := &sink{addr: "127.0.0.1:0", delay: delay}
-	return s, s.start()
+	err := s.start()
+	return s, err
 }
 
 // start listens again at the address of before.
