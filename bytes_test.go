@@ -195,6 +195,29 @@ func TestNoBatchExceedsItsBytes(t *testing.T) {
 	})
 }
 
+// TestWhatFitsOnceItIsStrippedIsNotOversized: resources without items are left out of a batch that is too large with them.
+func TestWhatFitsOnceItIsStrippedIsNotOversized(t *testing.T) {
+	for name, set := range map[string]func(*Config){"": func(*Config) {}, "wait": waits, "again": func(c *Config) { retries(c); splits(c) }} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var sent sentLogs
+				p := sent.pipeline(t, func(c *Config) { c.SendBatchMaxSizeBytes = 500; set(c) })
+				ld := logsOf(10)
+				for range 100 {
+					ld.ResourceLogs().AppendEmpty().Resource().Attributes().PutStr("a resource", "without records")
+				}
+				require.NoError(t, send(context.Background(), p, ld))
+				require.NoError(t, send(context.Background(), p, logsOf(1000)))
+				time.Sleep(time.Second)
+				synctest.Wait()
+				require.Equal(t, []int{1, 1}, sent.items)
+				require.Less(t, sent.bytes[0], 500)
+				require.EqualValues(t, 1, p.metric(t, "items_oversized", ""))
+			})
+		})
+	}
+}
+
 // TestNoBatchOfAnyTreeExceedsItsBytes sends random trees, with containers without items and with resources and scopes that are
 // too large by themselves: a batch above the cap has one item, or is of one resource, or of one scope, that is above it (I6).
 func TestNoBatchOfAnyTreeExceedsItsBytes(t *testing.T) {

@@ -131,6 +131,7 @@ func TestLargeDictionariesAreNotOversized(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipelineTo(t, profiles, nil, func(*pipeline, context.Context, pprofile.Profiles) error { return nil }).begun(t)
 		require.NoError(t, send(context.Background(), p, entries(0, 2, 10_000)))
+		require.NoError(t, send(context.Background(), p, broken(2, 3))) // goes alone for another reason
 		require.NoError(t, p.Shutdown(context.Background()))
 		require.Zero(t, p.metric(t, "items_oversized", ""))
 	})

@@ -123,8 +123,11 @@ var rows = []row{
 			},
 		},
 		{
-			"Oversized items", "Each is alone larger than a batch may be, and was sent alone. A backend may refuse it.", "cps",
-			[]query{{pipeline, rate("#items_oversized")}},
+			"Oversized and bad items", "Oversized: larger than a batch may be, and sent all the same. A backend may refuse it. Rejected: the backend called it bad.", "cps",
+			[]query{
+				{pipeline + " oversized", rate("#items_oversized")},
+				{pipeline + " rejected", rate("#items_rejected")},
+			},
 		},
 	}},
 	{"What is it sending?", []panel{

@@ -19,6 +19,7 @@ type payloads[P any] struct { // immutable but for scratch
 	dictionary bool // the parts of a payload refer to one dictionary
 	bytes      bool // requests are measured in bytes
 	maxBytes   int  // of a batch; 0: no limit
+	maxItems   int  // of a batch; 0: no limit
 	pooled     bool // payloads are recycled when nobody holds them
 	log        *zap.Logger
 
@@ -34,7 +35,7 @@ const (
 
 func newPayloads[P any](cfg Settings, sig signal.Signal[P], dictionary bool, log *zap.Logger) *payloads[P] {
 	return &payloads[P]{
-		signal: sig, dictionary: dictionary, bytes: cfg.Bytes, maxBytes: cfg.MaxBatchSize.Bytes,
+		signal: sig, dictionary: dictionary, bytes: cfg.Bytes, maxBytes: cfg.MaxBatchSize.Bytes, maxItems: cfg.MaxBatchSize.Items,
 		pooled: pref.UseProtoPooling.IsEnabled(), log: log,
 	}
 }
@@ -75,6 +76,11 @@ func (p *payloads[P]) measure(payload P) (size int, whole bool) {
 // tooLarge reports whether a batch of this weight has more bytes than a batch may have.
 func (p *payloads[P]) tooLarge(w partitioned.Weight) bool {
 	return p.bytes && p.maxBytes > 0 && w.Bytes > p.maxBytes
+}
+
+// oversized reports whether a batch of so many items and bytes is larger than a batch may be. Without bytes it is not asked for those.
+func (p *payloads[P]) oversized(items, bytes int) bool {
+	return p.bytes && p.maxBytes > 0 && bytes > p.maxBytes || p.maxItems > 0 && items > p.maxItems
 }
 
 // copy returns a deep copy, of which we hold the reference.

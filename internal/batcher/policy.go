@@ -52,8 +52,18 @@ type failed[P any] struct {
 	subset  P    // another's
 }
 
-// decide returns the verdict on a batch, and whether it comes again in halves: that is no failure of the next consumer.
-func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (v partitioned.Verdict[request[P]], halved bool) {
+// decision is what becomes of a batch that failed.
+type decision int
+
+const (
+	gaveUp    decision = iota // it does not come again
+	postponed                 // all that failed comes again after a pause
+	halved                    // it comes again in halves, at once
+	rejected                  // it does not come again: it is what a search for bad items has found
+)
+
+// decide returns the verdict on a batch, and what it amounts to.
+func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (v partitioned.Verdict[request[P]], what decision) {
 	f.examine(o.payloads)
 	tries := attemptsOf(batch.Items)
 	tries.before, tries.bySize = true, f.bySize
@@ -68,7 +78,7 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 		a = o.again(batch.Items, f, tries)
 		if groups := a.halves(o.payloads, f.items, size); groups != nil {
 			halve.happened(f.items, fields)
-			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: groups}, true
+			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: groups}, halved
 		}
 	}
 	if o.retry.Enabled && f.out.copied && !bad && !f.Permanent() {
@@ -78,7 +88,7 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 				a = o.again(batch.Items, f, tries)
 			}
 			a.attempted(tries)
-			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: []int{len(a.requests)}, After: after}, false
+			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: []int{len(a.requests)}, After: after}, postponed
 		}
 	}
 	outcome := o.dropped
@@ -89,10 +99,13 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 	o.giveUp(batch.Items, f, a)
 	// Each caller gets back what it lent, and no telemetry that the error carries.
 	v = partitioned.Verdict[request[P]]{Err: f.ForCallers(o.wait || several(batch.Items)), Taken: f.out.items - f.items}
-	if bad && !consumererror.IsPermanent(v.Err) {
+	if !bad {
+		return v, gaveUp
+	}
+	if !consumererror.IsPermanent(v.Err) {
 		v.Err = consumererror.NewPermanent(v.Err)
 	}
-	return v, false
+	return v, rejected
 }
 
 // halve returns what to log if f is to be sent again in halves; nil: it is not. bad: it was rejected for its data, and is what a

@@ -36,9 +36,8 @@ func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h 
 	return &sender[P]{
 		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.SplitOnRejected || cfg.Retry.Enabled,
 		keys: keys, payloads: p, policy: newPolicy(cfg, p, log), telemetry: t, health: h, log: log, next: next,
-		panicked: newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
-		oversized: newNotice(log, zap.WarnLevel, "An item, or what the items of a batch have in common, is larger than send_batch_max_size_bytes and is "+
-			"sent in a batch of its own; see items_oversized"),
+		panicked:  newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
+		oversized: newNotice(log, zap.WarnLevel, "A batch is larger than send_batch_max_size_bytes or send_batch_max_size, as it cannot be divided; see items_oversized"),
 	}
 }
 
@@ -54,37 +53,57 @@ func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]
 		return partitioned.Verdict[request[P]]{Returned: batch.Weight.Items}
 	}
 	s.health.begins()
-	if s.keys.neverMet() && s.asked.CompareAndSwap(false, true) {
-		s.log.Warn("No request so far has client metadata for metadata_keys: does the receiver have include_metadata: true, and do senders set it?",
-			zap.Strings("metadata_keys", s.keys.metadata))
-	}
-	if s.wait {
-		// One that is over already is nobody's any more: the batch goes out all the same.
-		if latest, ok := latestDeadline(batch.Items); ok && time.Until(latest) > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, latest)
-			defer cancel()
-		}
-	}
+	s.askForMetadata()
+	ctx, cancel := s.deadline(ctx, batch.Items)
+	defer cancel()
 	c := s.begin(ctx, &batch, &out)
 	if err == nil {
 		err = s.guard(func() error { return s.call(c, &batch, &out) })
 	}
 	c.end(err)
+	v = s.answer(&batch, &out, c, err)
+	v.Returned = batch.Weight.Items - itemsOf(batch.Items)
+	return v
+}
+
+// askForMetadata warns once that requests lack the client metadata that they are to be batched by.
+func (s *sender[P]) askForMetadata() {
+	if s.keys.neverMet() && s.asked.CompareAndSwap(false, true) {
+		s.log.Warn("No request so far has client metadata for metadata_keys: does the receiver have include_metadata: true, and do senders set it?",
+			zap.Strings("metadata_keys", s.keys.metadata))
+	}
+}
+
+// deadline returns ctx with the latest deadline of the callers that wait for the requests, if each has one.
+func (s *sender[P]) deadline(ctx context.Context, requests []request[P]) (context.Context, context.CancelFunc) {
+	if s.wait {
+		// One that is over already is nobody's any more: the batch goes out all the same.
+		if latest, ok := latestDeadline(requests); ok && time.Until(latest) > 0 {
+			return context.WithDeadline(ctx, latest)
+		}
+	}
+	return ctx, func() {}
+}
+
+// answer returns the verdict on a batch after its call ended with err.
+func (s *sender[P]) answer(batch *partitioned.Batch[request[P]], out *outgoing[P], c *sending, err error) partitioned.Verdict[request[P]] {
 	if err == nil {
 		if s.wait {
 			s.payloads.delivered(batch.Items)
 		}
 		attemptsOf(batch.Items).isolation.taken()
 		s.health.delivered(nil)
-	} else {
-		f := failed[P]{Failure: failure.Of(err), err: err, took: c.duration, bySize: c.bySize, out: &out}
-		var halved bool
-		if v, halved = s.policy.decide(&batch, &f); !halved {
-			s.health.delivered(err)
-		}
+		return partitioned.Verdict[request[P]]{}
 	}
-	v.Returned = batch.Weight.Items - itemsOf(batch.Items)
+	f := failed[P]{Failure: failure.Of(err), err: err, took: c.duration, bySize: c.bySize, out: out}
+	v, what := s.policy.decide(batch, &f)
+	switch what {
+	case halved: // no failure of the next consumer
+		return v
+	case rejected:
+		s.telemetry.rejected(f.items)
+	}
+	s.health.delivered(err)
 	return v
 }
 
@@ -117,12 +136,14 @@ func (s *sender[P]) call(c *sending, batch *partitioned.Batch[request[P]], out *
 	s.payloads.address(out, s.again || out.lends && s.next.Mutates, tooLarge)
 	switch {
 	case tooLarge:
-		c.bytes = s.payloads.signal.Size(out.sent)
-		s.warnOversized(c.items, c.bytes)
+		c.bytes = s.payloads.signal.Size(out.sent) // without what was stripped
 	case s.payloads.bytes && out.items == batch.Weight.Items:
 		c.bytes = batch.Weight.Bytes
 	case s.payloads.bytes, s.telemetry.bytes: // of the first, something was left out
 		c.bytes = s.payloads.signal.Size(out.sent)
+	}
+	if !attemptsOf(batch.Items).before { // parts and repetitions are not counted again
+		s.noteOversized(c)
 	}
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx) // I7: Shutdown may have ended while this was made ready
@@ -134,9 +155,16 @@ func (s *sender[P]) call(c *sending, batch *partitioned.Batch[request[P]], out *
 	return s.next.Consume(c.ctx, out.sent)
 }
 
-// warnOversized notes that what cannot be divided is larger than a batch may be.
-func (s *sender[P]) warnOversized(items, bytes int) {
-	s.oversized.happened(items, func() []zap.Field {
-		return []zap.Field{zap.Int("bytes", bytes), zap.Int("send_batch_max_size_bytes", s.payloads.maxBytes)}
+// noteOversized counts a batch that is larger than a batch may be, as it cannot be divided.
+func (s *sender[P]) noteOversized(c *sending) {
+	if !s.payloads.oversized(c.items, c.bytes) {
+		return
+	}
+	s.telemetry.oversized(c.items)
+	s.oversized.happened(c.items, func() []zap.Field {
+		return []zap.Field{
+			zap.Int("bytes", c.bytes), zap.Int("send_batch_max_size_bytes", s.payloads.maxBytes),
+			zap.Int("batch_items", c.items), zap.Int("send_batch_max_size", s.payloads.maxItems),
+		}
 	})
 }

@@ -49,12 +49,24 @@ func newTelemetry(set processor.Settings, signalName string) (*telemetry, error)
 	ctx := context.Background()
 	builder.ProcessorPartitionedbufferBatchSizeTriggerSend.Add(ctx, 0, t.attrs)
 	builder.ProcessorPartitionedbufferTimeoutTriggerSend.Add(ctx, 0, t.attrs)
+	t.oversized(0)
+	t.rejected(0)
 	for _, permanent := range []bool{false, true} {
 		attrs := t.failedAs(failure.Other, permanent)
 		builder.ProcessorPartitionedbufferSendFailedBatches.Add(ctx, 0, attrs)
 		builder.ProcessorPartitionedbufferSendFailedItems.Add(ctx, 0, attrs)
 	}
 	return t, nil
+}
+
+// oversized counts items of batches that are larger than a batch may be.
+func (t *telemetry) oversized(items int) {
+	t.builder.ProcessorPartitionedbufferItemsOversized.Add(context.Background(), int64(items), t.attrs)
+}
+
+// rejected counts items that a search for bad ones has found.
+func (t *telemetry) rejected(items int) {
+	t.builder.ProcessorPartitionedbufferItemsRejected.Add(context.Background(), int64(items), t.attrs)
 }
 
 // with returns the attributes of a point that has more than every point has.
@@ -124,7 +136,6 @@ func (t *telemetry) observed(cfg Settings) []observed {
 		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Timeout }, because("timeout")},
 		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Closed }, because("closed")},
 		{b.ProcessorPartitionedbufferItemsRetried, func(s *stats) int64 { return s.Retried }, t.attrs},
-		{b.ProcessorPartitionedbufferItemsOversized, func(s *stats) int64 { return s.Oversized }, t.attrs},
 
 		{b.ProcessorPartitionedbufferQueueSize, func(s *stats) int64 { return s.Used }, t.attrs},
 		{b.ProcessorPartitionedbufferQueueCapacity, func(s *stats) int64 { return s.Capacity }, t.attrs},

@@ -43,9 +43,10 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferItemsAccepted            metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsDropped             metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsForwarded           metric.Int64ObservableCounter
-	ProcessorPartitionedbufferItemsOversized           metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsOversized           metric.Int64Counter
 	ProcessorPartitionedbufferItemsPending             metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferItemsRefused             metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsRejected            metric.Int64Counter
 	ProcessorPartitionedbufferItemsRetried             metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsReturned            metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsSuperseded          metric.Int64ObservableCounter
@@ -228,21 +229,6 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsForwarde
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsForwarded, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferItemsForwarded)
-	if err != nil {
-		return err
-	}
-	builder.mu.Lock()
-	defer builder.mu.Unlock()
-	builder.registrations = append(builder.registrations, reg)
-	return nil
-}
-
-// RegisterProcessorPartitionedbufferItemsOversizedCallback sets callback for observable ProcessorPartitionedbufferItemsOversized metric.
-func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsOversizedCallback(cb metric.Int64Callback) error {
-	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsOversized, obs: o})
-		return nil
-	}, builder.ProcessorPartitionedbufferItemsOversized)
 	if err != nil {
 		return err
 	}
@@ -548,7 +534,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ProcessorPartitionedbufferItemsOversized, err = builder.meter.Int64ObservableCounter(
+	builder.ProcessorPartitionedbufferItemsOversized, err = builder.meter.Int64Counter(
 		"otelcol_processor_partitionedbuffer_items_oversized",
 		metric.WithDescription("Number of items that are larger than a batch may be. Each is sent alone, or with the items of its resource if that is what is too large. [Alpha]"),
 		metric.WithUnit("{item}"),
@@ -563,6 +549,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorPartitionedbufferItemsRefused, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_refused",
 		metric.WithDescription("Number of items that were not accepted. The caller got an error. Reasons: the queue is full (full); their key has used up its share (key); too many keys are pending (keys); the caller gave up waiting for capacity (timeout); the processor does not run (closed). [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferItemsRejected, err = builder.meter.Int64Counter(
+		"otelcol_processor_partitionedbuffer_items_rejected",
+		metric.WithDescription("Number of items that the next consumer called bad, each in a batch of its own. Needs split_on_rejected. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

@@ -64,10 +64,6 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
-	require.NoError(t, tb.RegisterProcessorPartitionedbufferItemsOversizedCallback(func(_ context.Context, observer metric.Int64Observer) error {
-		observer.Observe(1)
-		return nil
-	}))
 	require.NoError(t, tb.RegisterProcessorPartitionedbufferItemsPendingCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -116,6 +112,8 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorPartitionedbufferBatchSendSize.Record(context.Background(), 1)
 	tb.ProcessorPartitionedbufferBatchSendSizeBytes.Record(context.Background(), 1)
 	tb.ProcessorPartitionedbufferBatchSizeTriggerSend.Add(context.Background(), 1)
+	tb.ProcessorPartitionedbufferItemsOversized.Add(context.Background(), 1)
+	tb.ProcessorPartitionedbufferItemsRejected.Add(context.Background(), 1)
 	tb.ProcessorPartitionedbufferSendDuration.Record(context.Background(), 1)
 	tb.ProcessorPartitionedbufferSendFailedBatches.Add(context.Background(), 1)
 	tb.ProcessorPartitionedbufferSendFailedItems.Add(context.Background(), 1)
@@ -172,6 +170,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPartitionedbufferItemsRefused(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPartitionedbufferItemsRejected(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPartitionedbufferItemsRetried(t, testTel,
