@@ -123,7 +123,7 @@ type Verdict[T any] struct {
 	// Only MaxBatchSize bounds them too. Items beyond the sum of Groups, all if it is nil, make batches as any others do.
 	Groups []int
 	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer. While Shutdown
-	// drains, it is at most a quarter of the time that is left.
+	// drains, it is at most a quarter of the time that is left; without a deadline, at most a second.
 	After time.Duration
 }
 

@@ -55,6 +55,32 @@ func TestDrainKeepsTrying(t *testing.T) {
 	})
 }
 
+// TestDrainWithoutADeadlineKeepsTrying at least once a second, whatever After says.
+func TestDrainWithoutADeadlineKeepsTrying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(10 * time.Second)
+		l := &recorder{}
+		l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+			if time.Now().Before(back) {
+				v.Rest, v.After = slices.Clone(b.Items), time.Hour
+			}
+			return v
+		}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Millisecond, BatchSize: Weight{Items: 2}})
+		if err := q.Push(bg, parcel{id: 1}, parcel{id: 2}); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := q.Shutdown(bg); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took < 10*time.Second || took > 11*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		nothingLeft(t, q)
+	})
+}
+
 // TestDrainTakesWhatWorksFirst, by key and by partition: a stream whose last call failed waits until nothing else is left.
 func TestDrainTakesWhatWorksFirst(t *testing.T) {
 	for name, byPartition := range map[string]bool{"keys": false, "partitions": true} {

@@ -10,7 +10,7 @@ import (
 
 // Shutdown stops accepting, delivers what is pending, and returns when that is done. Everything is due: streams whose last call
 // succeeded go first, and parked ones are tried at once. What comes back as a Rest is tried again after at most a quarter of the
-// time that is left, so attempts go on until the end.
+// time that is left, so attempts go on until the end; without a deadline, after at most a second.
 //
 // At nine tenths of the time until the deadline of ctx, or when ctx is done, no further call begins, and the contexts of those
 // in flight are cancelled. What they answer until the deadline still counts. At the deadline, or before it when all calls have
@@ -88,13 +88,20 @@ func (q *Queue[T]) drain(ctx context.Context) {
 	}
 }
 
+// endlessPause is the longest pause before the next attempt while a Shutdown without a deadline drains.
+const endlessPause = time.Second
+
 // pause returns how long requeued items wait for their next attempt: while Shutdown drains, at most a quarter of the time that is
-// left for calls (I7).
+// left for calls (I7), or endlessPause.
 func (q *Queue[T]) pause(after time.Duration) time.Duration {
-	if after <= 0 || !q.closing.Load() || q.lastCall.IsZero() {
+	switch {
+	case after <= 0 || !q.closing.Load():
 		return after
+	case q.lastCall.IsZero():
+		return min(after, endlessPause)
+	default:
+		return min(after, max(time.Until(q.lastCall)/4, time.Millisecond))
 	}
-	return min(after, max(time.Until(q.lastCall)/4, time.Millisecond))
 }
 
 // drop counts what is left as lost, tells who waits for it, and returns its number of items.
