@@ -6,12 +6,14 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
 )
@@ -76,5 +78,45 @@ func allocations[P payload](k kind[P], set func(*Config)) func(*testing.T) float
 			push()
 		}
 		return testing.AllocsPerRun(runs, push)
+	}
+}
+
+// I10: what a version that is remembered costs does not hang on the size of its resource, which all series of the resource share.
+func TestRememberedVersionsShareTheirResource(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC() // the second frees what pools held
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for _, attribute := range []int{10, 100_000} {
+		t.Run(fmt.Sprint(attribute), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const requests, series = 20, 1000
+				p := newPipelineTo(t, metrics, func(c *Config) {
+					c.Buffer, c.Map.Key, c.Map.Remember, c.SendBatchSize = bufferMap, mapRecord, time.Hour, 0
+				}, func(*pipeline, context.Context, pmetric.Metrics) error { return nil }).begun(t)
+				before := heap()
+				for i := range requests {
+					md := pmetric.NewMetrics()
+					rm := md.ResourceMetrics().AppendEmpty()
+					rm.Resource().Attributes().PutStr("process.command_line", strings.Repeat("x", attribute))
+					rm.Resource().Attributes().PutInt("request", int64(i))
+					points := rm.ScopeMetrics().AppendEmpty().Metrics()
+					for k := range series {
+						m := points.AppendEmpty()
+						m.SetName(fmt.Sprint("metric ", k))
+						m.SetEmptyGauge().DataPoints().AppendEmpty().SetTimestamp(1)
+					}
+					require.NoError(t, send(context.Background(), p, md))
+					time.Sleep(time.Second)
+				}
+				synctest.Wait()
+				require.EqualValues(t, requests*series, p.metric(t, "remembered_versions", ""))
+				resources := int64(requests * attribute)
+				require.Less(t, (heap()-before-2*resources)/(requests*series), int64(1000), "bytes of a version, without the resources")
+			})
+		})
 	}
 }
