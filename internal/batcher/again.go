@@ -110,7 +110,7 @@ func (o *policy[P]) subset(batch []request[P], f *failed[P], tries attempts) *ag
 	r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
 	if o.wait {
 		if g := groupOf(batch); g.sole() != nil {
-			r.meta.piece = g.sole().narrow(g, r.payload, r.items)
+			r.meta.piece = g.sole().narrow(o.payloads, g, r.payload, r.items)
 		} else {
 			r.meta.group = g
 		}
@@ -123,7 +123,7 @@ func (o *policy[P]) subset(batch []request[P], f *failed[P], tries attempts) *ag
 func (o *policy[P]) giveUp(batch []request[P], f *failed[P], made *again[P]) {
 	if made == nil && o.wait && f.partial {
 		if g := groupOf(batch); g.sole() != nil {
-			g.sole().narrow(g, o.payloads.copy(f.subset), f.items)
+			g.sole().narrow(o.payloads, g, o.payloads.copy(f.subset), f.items)
 		}
 	}
 	if made == nil {

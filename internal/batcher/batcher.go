@@ -211,12 +211,11 @@ func splitDropped(err error) (reasons, others []error) {
 		}
 		return reasons, others
 	}
-	switch err { //nolint:errorlint // the queue does not wrap them; another processor's, further on, are wrapped
-	case partitioned.ErrStalled, partitioned.ErrEvicted, partitioned.ErrExpired:
+	// The queue does not wrap them. Those of another processor, further on, are wrapped.
+	if slices.Contains([]error{partitioned.ErrStalled, partitioned.ErrEvicted, partitioned.ErrExpired}, err) {
 		return []error{err}, nil
-	default:
-		return nil, []error{err}
 	}
+	return nil, []error{err}
 }
 
 // handBack ends a lease with the error of its call.

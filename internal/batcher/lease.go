@@ -129,11 +129,15 @@ func (l *lease[P]) fetch(p *payloads[P], part int) (payload P, lent bool) {
 }
 
 // narrow notes that of g, all of which this caller lent, only a subset was not delivered, and returns the piece for that. subset is a
-// copy, with one reference, which is the piece's from here on. A caller that leaves between the two steps gets back too much.
-func (l *lease[P]) narrow(g *group[P], subset P, items int) *piece[P] {
-	c := &piece[P]{lease: l, items: items, fetched: true, own: true, payload: subset}
+// copy, with one reference, which is the piece's from here on. A caller that leaves between the two steps gets back too much. For
+// one that has left, nothing is sent again.
+func (l *lease[P]) narrow(p *payloads[P], g *group[P], subset P, items int) *piece[P] {
+	c := &piece[P]{lease: l, items: items, fetched: true}
 	l.mu.Lock()
-	if !l.mu.ended {
+	if l.mu.ended {
+		p.release(subset)
+	} else {
+		c.own, c.payload = true, subset
 		l.mu.subsets = append(l.mu.subsets, c)
 	}
 	l.mu.Unlock()

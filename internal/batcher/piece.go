@@ -100,8 +100,7 @@ func (c *piece[P]) board(p *payloads[P], f *flight[P]) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.ended {
-		c.drop(p)
-		return false
+		return false // the caller is just about to take it back, or has done so
 	}
 	c.fetch(p)
 	from := c.leave(p)
