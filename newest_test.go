@@ -207,6 +207,7 @@ func TestWhatIsSentAgainAgesToo(t *testing.T) {
 
 func whatIsSentAgainAgesToo(t *testing.T, k anyKind, set func(*Config)) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // guards the next three
 		working, tries := false, 0
 		came := map[string]time.Time{} // items
 		p := k.answered(t, func(c *Config) {
@@ -215,14 +216,20 @@ func whatIsSentAgainAgesToo(t *testing.T, k anyKind, set func(*Config)) {
 			set(c)
 			c.RetryOnFailure.InitialInterval, c.RetryOnFailure.MaxInterval, c.RetryOnFailure.MaxElapsedTime = 2*time.Second, 2*time.Second, 0
 		}, func(a *answer) error {
+			mu.Lock()
 			for _, item := range a.items {
 				if age := time.Since(came[item]); age > time.Minute {
 					t.Errorf("%s is sent after %v", item, age)
 				}
 			}
-			if tries++; tries == 1 {
+			tries++
+			first := tries == 1
+			mu.Unlock()
+			if first {
 				time.Sleep(55 * time.Second) // meanwhile the next batch gathers
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			if working {
 				return nil
 			}
@@ -230,17 +237,23 @@ func whatIsSentAgainAgesToo(t *testing.T, k anyKind, set func(*Config)) {
 		}).begun(t)
 		var callers sync.WaitGroup
 		for i := range 6 {
+			mu.Lock()
 			for _, item := range k.list(2*i, 2) {
 				came[item] = time.Now()
 			}
+			mu.Unlock()
 			callers.Go(func() { _ = p.push(context.Background(), 2*i, 2) })
 			time.Sleep(10 * time.Second)
 		}
 		time.Sleep(25 * time.Second)
+		mu.Lock()
 		working = true // after 85 s, so all is sent by 87 s: the third came at 20 s, the fourth at 30 s
+		mu.Unlock()
 		callers.Wait()
 		time.Sleep(time.Minute)
 		require.Equal(t, slices.Concat(k.list(6, 2), k.list(8, 2), k.list(10, 2)), p.items())
+		mu.Lock()
+		defer mu.Unlock()
 		require.Greater(t, tries, 5)
 		require.EqualValues(t, 6, p.metric(t, "items_dropped", "expired"))
 		p.requireConserved(t)

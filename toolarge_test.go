@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -243,10 +244,11 @@ func TestWhatIsTooLargeAloneKeepsItsItems(t *testing.T) {
 
 func tooLargeAlone[P payload](t *testing.T, k kind[P], set func(*Config), enlarge func(P)) {
 	synctest.Test(t, func(t *testing.T) {
-		calls, out := 0, 0
+		var calls, out atomic.Int64
 		p := newPipelineTo(t, k, func(c *Config) { splits(c); set(c) }, func(p *pipeline, ctx context.Context, payload P) error {
 			size := k.Size(payload)
-			calls, out = calls+1, out+size
+			calls.Add(1)
+			out.Add(int64(size))
 			if size > 900_000 {
 				return errTooLarge
 			}
@@ -264,8 +266,8 @@ func tooLargeAlone[P payload](t *testing.T, k kind[P], set func(*Config), enlarg
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.ElementsMatch(t, want, p.items())
-		require.Less(t, out, 6*in, "bytes sent, in %d calls", calls)
-		require.LessOrEqual(t, calls, 8)
+		require.Less(t, out.Load(), int64(6*in), "bytes sent, in %d calls", calls.Load())
+		require.LessOrEqual(t, calls.Load(), int64(8))
 		if p.waits {
 			require.True(t, consumererror.IsPermanent(err), "%v", err)
 			require.EqualValues(t, lost, p.metric(t, "items_returned", ""))
