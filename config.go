@@ -94,8 +94,11 @@ func (c *Config) trigger() (key string, size int64) {
 // toInt converts a size that is not negative. What an int cannot hold, on a platform of 32 bits, nothing in memory reaches.
 func toInt(size int64) int { return int(min(size, math.MaxInt)) }
 
+// consumers is num_consumers with its automatic value filled in. A map without keys has one call at a time in each partition.
 func (c *Config) consumers() int {
 	switch {
+	case c.NumConsumers > 0 && c.Buffer == bufferMap && !c.keyed():
+		return int(min(c.NumConsumers, c.Partitions))
 	case c.NumConsumers > 0:
 		return int(c.NumConsumers)
 	case c.keyed():

@@ -578,3 +578,13 @@ func TestMapOfResourcesKeepsOrder(t *testing.T) {
 		require.Equal(t, want, got)
 	})
 }
+
+// TestMapWithMoreConsumersThanPartitions starts: one call at a time is made.
+func TestMapWithMoreConsumersThanPartitions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := anyLogs.start(t, func(c *Config) { c.Buffer, c.NumConsumers = bufferMap, 4 }, nil)
+		require.NoError(t, p.push(context.Background(), 0, 3))
+		require.NoError(t, p.Shutdown(context.Background()))
+		require.Len(t, p.items(), 3)
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,9 +29,17 @@ func TestZeroValuesOfConfig(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex // guards calls
 				calls := []int{}
+				called := func() string {
+					mu.Lock()
+					defer mu.Unlock()
+					return fmt.Sprint(calls)
+				}
 				q, err := New(func(_ context.Context, items []int) error {
+					mu.Lock()
 					calls = append(calls, len(items))
+					mu.Unlock()
 					time.Sleep(time.Minute)
 					return nil
 				}, c.cfg)
@@ -42,11 +51,11 @@ func TestZeroValuesOfConfig(t *testing.T) {
 					synctest.Wait() // the first is in Process, if it is due
 				}
 				time.Sleep(30 * time.Minute)
-				if got := fmt.Sprint(calls); got != c.calls {
+				if got := called(); got != c.calls {
 					t.Errorf("%v, want %v", got, c.calls)
 				}
 				time.Sleep(24 * time.Hour)
-				if got := fmt.Sprint(calls); got != c.later {
+				if got := called(); got != c.later {
 					t.Errorf("a day later %v, want %v", got, c.later)
 				}
 				q.Shutdown(bg)
