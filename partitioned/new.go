@@ -11,15 +11,15 @@ import (
 // Config is what New needs to know: as little or as much as the caller wants to say. The zero value makes batches of what is
 // there whenever Process is free. [QueueConfig] has the rest.
 type Config[T any] struct {
-	// Size is the number of items at which a batch is sent, and more than which no batch has. 0: no such number.
+	// Size is the number of items at which a batch is sent. No batch has more. 0: no such number.
 	Size int
 	// Interval is the longest that an item waits for its batch to be sent. 0: without end, if there is a Size or MaxBytes.
 	Interval time.Duration
 	// Key returns what an item is batched and ordered by: no batch has two keys, and the batches of one key are processed one
 	// after the other. Nil: there is one order for all items.
 	Key func(item T) string
-	// Bytes returns how large an item is, and MaxBytes is more than which no batch has, unless it is one item. A batch that
-	// has as much is sent. Both are set, or neither is.
+	// Bytes returns how large an item is. MaxBytes is the size at which a batch is sent. No batch has more, unless it is a single
+	// item. Both are set, or neither is.
 	Bytes    func(item T) int
 	MaxBytes int
 	// Capacity is the number of items that may be pending, those in Process included. 0: no limit.
@@ -72,7 +72,7 @@ func New[T any](process func(ctx context.Context, items []T) error, cfg Config[T
 // MapConfig is what NewMap needs to know. The zero value keeps the last value of each key, and makes batches of what is there
 // whenever Process is free. [MapQueueConfig] has the rest.
 type MapConfig[K comparable, V any] struct {
-	// Size is the number of keys at which a batch is sent, and more than which no batch has. 0: no such number.
+	// Size is the number of keys at which a batch is sent. No batch has more. 0: no such number.
 	Size int
 	// Interval is the longest that a key waits for its batch to be sent. 0: without end, if there is a Size.
 	Interval time.Duration
