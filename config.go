@@ -46,6 +46,9 @@ func (c *Config) keyed() bool {
 	return len(c.MetadataKeys)+len(c.ResourceKeys)+len(c.AttributeKeys) > 0
 }
 
+// ofRecords reports whether the pending batch holds the newest of the records with one identity.
+func (c *Config) ofRecords() bool { return c.Buffer == bufferMap && c.Map.Key == mapRecord }
+
 // bytesKey is a key, with its value, for which payloads have to be measured in bytes; "": there is none.
 func (c *Config) bytesKey() string {
 	switch {

@@ -73,10 +73,10 @@ func (p logsProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 
 func createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
 	c := cfg.(*Config)
-	if c.Buffer == bufferMap && c.Map.Key == mapRecord && len(c.Map.LogKeys) == 0 {
+	if c.ofRecords() && len(c.Map.LogKeys) == 0 {
 		return nil, errors.New("map.log_keys is empty; a logs pipeline with map.key record needs the attributes that tell records apart")
 	}
-	if c.Buffer == bufferMap && c.Map.Key == mapRecord && c.PartitionBy == partitionByTrace {
+	if c.ofRecords() && c.PartitionBy == partitionByTrace {
 		return nil, fmt.Errorf("%s; with map.key record, log records are spread by map.log_keys", is("partition_by", c.PartitionBy))
 	}
 	b, err := newBatcher(set, c, signal.OfLogs(), nextOf(next, next.ConsumeLogs))

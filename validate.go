@@ -280,7 +280,7 @@ func (c *Config) useless() (all []setting) {
 		timeout = "timeout above 0: with 0 each request is a batch"
 	)
 	initial := createDefaultConfig().(*Config)
-	ofRecords := c.Buffer == bufferMap && c.Map.Key == mapRecord
+	ofRecords := c.ofRecords()
 	triggers := c.SendBatchSize > 0 || c.SendBatchSizeBytes+c.SendBatchMaxSizeBytes > 0 || c.Buffer == bufferMap
 	for _, s := range []struct {
 		key        string

@@ -2,10 +2,7 @@
 
 package partitioned
 
-import (
-	"runtime/debug"
-	"time"
-)
+import "time"
 
 // expired is an entry that a cut dropped, and why.
 type expired[T any] struct {
@@ -32,7 +29,7 @@ func (q *Queue[T]) expires(c *call[T], e *entry[T], r *cutResult) bool {
 func (q *Queue[T]) expiry(item T, now time.Time) (reason error) {
 	defer func() {
 		if v := recover(); v != nil {
-			reason = &PanicError{Value: v, Stack: debug.Stack()}
+			reason = panicError("Expired", v)
 		}
 	}()
 	if q.cfg.Expired(item, now) {

@@ -104,12 +104,8 @@ func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V],
 		},
 	}
 	if cfg.Remember > 0 {
-		partitions := cfg.Partitions
-		if partitions == 0 {
-			partitions = defaultPartitions()
-		}
 		m.delivered = &deliveries[K]{keep: cfg.Remember, limit: cfg.MaxRemembered}
-		for i := range partitions {
+		for i := range cfg.Partitions {
 			m.memory = append(m.memory, newMemory(i, m.delivered))
 		}
 		k.depart = m.depart
@@ -131,12 +127,11 @@ func (c MapQueueConfig[K, V]) withDefaults() (MapQueueConfig[K, V], error) {
 	if c.MaxRemembered > 0 && c.Remember == 0 {
 		return c, fmt.Errorf("partitioned: MaxRemembered %d needs a Remember, without which no version is kept", c.MaxRemembered)
 	}
-	if c.Key == nil && c.Partitions == 0 {
+	if c.Partitions == 0 {
 		c.Partitions = defaultPartitions()
 	}
 	if c.Key == nil && c.Consumers > c.Partitions && c.Partitions > 0 {
-		return c, fmt.Errorf("partitioned: Consumers %d: a partition has one batch in Process at a time, and Partitions is %d",
-			c.Consumers, c.Partitions)
+		return c, c.tooManyConsumers()
 	}
 	if c.MaxRemembered == 0 {
 		c.MaxRemembered = 100_000

@@ -7,9 +7,9 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is the error of a batch whose Process panicked, or of an item whose Merge did.
+// PanicError is the error of a batch whose Process panicked, or of an item whose Merge or Expired did.
 type PanicError struct {
-	Func  string // that panicked: Process, Merge, Split or Weigh
+	Func  string // that panicked: Process, Merge, Split, Weigh or Expired
 	Value any    // what was given to panic
 	Stack []byte // of the goroutine that panicked
 }
@@ -23,6 +23,7 @@ func (e *PanicError) Error() string {
 //
 //	Process   the error of its batch
 //	Merge     the error of its item, which is dropped; what is held stays
+//	Expired   the error of its item, which is dropped
 //	Split     the item cannot be split
 //	Weigh     of what Merge, Split or a Rest made of an item: it weighs what the item did
 func panicError(in string, value any) *PanicError {

@@ -31,8 +31,7 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 		}
 	}
 	if (c.Key == nil && c.Partitions > 1 || c.OrderOnlyByPartition) && c.Consumers > c.Partitions {
-		return c, fmt.Errorf("partitioned: Consumers %d: a partition has one batch in Process at a time, and Partitions is %d",
-			c.Consumers, c.Partitions)
+		return c, c.tooManyConsumers()
 	}
 	if c.Capacity == 0 {
 		c.Capacity = maxUnits
@@ -50,6 +49,11 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 		c.BatchSize.Bytes = c.MaxBatchSize.Bytes
 	}
 	return c, nil
+}
+
+// tooManyConsumers is the error for more of them than partitions, where each partition has one batch in Process at a time.
+func (c *QueueConfig[T]) tooManyConsumers() error {
+	return fmt.Errorf("partitioned: Consumers %d: a partition has one batch in Process at a time, and Partitions is %d", c.Consumers, c.Partitions)
 }
 
 // checkRanges refuses what no field may be, whatever the others are.

@@ -152,12 +152,7 @@ func (b *Batcher[P]) consumeWait(caller, ctx context.Context, r request[P]) erro
 	keep := b.cfg.Map != nil || b.payloads.dictionary || b.payloads.signal.Shared(r.payload)
 	l, m := newLease(r.payload, r.items, keep, trace.SpanContextFromContext(caller))
 	m.deadline, _ = caller.Deadline()
-	if b.cfg.MaxAge > 0 {
-		m.arrived = time.Now()
-	}
-	if b.payloads.dictionary {
-		m.size, m.whole = b.payloads.measure(r.payload)
-	}
+	b.stamp(m, r.payload)
 	r.meta = m
 	result, err := b.store.push(ctx, r, true)
 	if err != nil {
@@ -238,13 +233,18 @@ func (b *Batcher[P]) describe(ctx context.Context, payload P) (m *meta[P]) {
 	case b.payloads.dictionary || b.payloads.bytes || b.cfg.MaxAge > 0:
 		m = &meta[P]{}
 	}
+	b.stamp(m, payload)
+	return m
+}
+
+// stamp notes when a request came, and how large it is, as far as that matters now.
+func (b *Batcher[P]) stamp(m *meta[P], payload P) {
 	if b.cfg.MaxAge > 0 {
 		m.arrived = time.Now()
 	}
 	if b.payloads.dictionary {
 		m.size, m.whole = b.payloads.measure(payload)
 	}
-	return m
 }
 
 // refused returns the error for a caller whose request was refused, and notes it.
