@@ -32,6 +32,13 @@ type measures struct {
 	hashes  []uint64       // of their keys in a Map; nil in a Queue
 }
 
+func (m *measures) hash(i int) uint64 {
+	if m.hashes == nil {
+		return 0
+	}
+	return m.hashes[i]
+}
+
 func (m *measures) weight(i int) packedWeight {
 	if m.weights == nil {
 		return packedWeight{items: 1}

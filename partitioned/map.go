@@ -253,7 +253,7 @@ func (m *Map[K, V]) locked(key K) held[Entry[K, V]] {
 	e := Entry[K, V]{Key: key}
 	hashes := [1]uint64{q.hash(e)}
 	var to part[Entry[K, V]]
-	q.locate(&to, nil, e, &measures{hashes: hashes[:]}, 0)
+	q.locate(&to, nil, e, hashes[0])
 	p := to.partition
 	p.mu.Lock()
 	s := p.existing(to.key)

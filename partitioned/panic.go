@@ -33,13 +33,19 @@ func panicError(in string, value any) *PanicError {
 // fold is index.fold. Partition's lock held.
 func (q *Queue[T]) fold(b *backlog[T], at int, item T, how write) (used bool, failed *PanicError) {
 	if how == merge {
-		defer func() {
-			if r := recover(); r != nil {
-				failed = panicError("Merge", r)
-			}
-		}()
+		return q.safeMerge(b, at, item)
 	}
 	return b.index.fold(&b.active[at].item, item, how), nil
+}
+
+// safeMerge is fold with Merge.
+func (q *Queue[T]) safeMerge(b *backlog[T], at int, item T) (used bool, failed *PanicError) {
+	defer func() {
+		if r := recover(); r != nil {
+			failed = panicError("Merge", r)
+		}
+	}()
+	return b.index.fold(&b.active[at].item, item, merge), nil
 }
 
 // safeSplit is Split.

@@ -66,8 +66,8 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	if len(items) == 0 {
 		return nil
 	}
-	if len(items) == 1 && q.hash == nil {
-		return q.pushItem(ctx, key, items, c)
+	if len(items) == 1 {
+		return q.pushItem(ctx, key, items, how, c)
 	}
 	var weights [few]packedWeight
 	var hashes [few]uint64
@@ -80,8 +80,8 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	}
 	var one [1]part[T]
 	parts := one[:]
-	if len(items) == 1 || q.oneStream() {
-		q.locate(&one[0], key, items[0], &m, 0)
+	if q.oneStream() {
+		q.locate(&one[0], key, items[0], m.hash(0))
 		one[0].to = len(items)
 		q.total(&one[0], &m)
 	} else {
@@ -98,26 +98,35 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	return nil
 }
 
-// pushItem is push of a single item to a Queue, which is what most pushes are.
-func (q *Queue[T]) pushItem(ctx context.Context, key *string, items []T, c *completion) error {
-	m := measures{how: add}
+// pushItem is push of a single item, which is what most pushes are.
+func (q *Queue[T]) pushItem(ctx context.Context, key *string, items []T, how write, c *completion) error {
+	var hashes [1]uint64
+	if q.hash != nil {
+		hashes[0] = q.hash(items[0])
+	}
 	one := [1]part[T]{{to: 1}}
 	p := &one[0]
-	q.locate(p, key, items[0], &m, 0)
+	q.locate(p, key, items[0], hashes[0])
 	w := packedWeight{items: 1}
 	if q.cfg.Weigh != nil {
 		w = pack(q.cfg.Weigh(items[0]))
 	}
 	p.weight = w.unpack()
 	p.units = q.units(p.weight)
-	if q.admitItem(p, items[0], w, c) {
+	if q.hash == nil && q.admitItem(p, items[0], w, c) {
 		return nil
 	}
 	weights := [1]packedWeight{w}
-	m.weights = weights[:]
+	m := measures{how: how, weights: weights[:]}
+	if q.hash != nil {
+		m.hashes = hashes[:]
+	}
 	full, err := q.admit(one[:], items, &m, c, nil)
 	if err != nil {
 		return q.notYet(ctx, one[:], items, &m, c, full, err)
+	}
+	if p.freed || p.failed != nil {
+		q.served(one[:])
 	}
 	return nil
 }

@@ -34,8 +34,8 @@ func (q *Queue[T]) hashAll(some []uint64, items []T) []uint64 {
 // oneStream reports whether all items go to one stream.
 func (q *Queue[T]) oneStream() bool { return len(q.partitions) == 1 && !q.byKey() }
 
-// locate sets where item i goes: the partition and the key of its stream.
-func (q *Queue[T]) locate(p *part[T], key *string, item T, m *measures, i int) {
+// locate sets where an item goes: the partition and the key of its stream. hash is that of its key in a Map.
+func (q *Queue[T]) locate(p *part[T], key *string, item T, hash uint64) {
 	switch {
 	case key != nil:
 		if p.partition = q.partition(*key); q.byKey() {
@@ -46,8 +46,8 @@ func (q *Queue[T]) locate(p *part[T], key *string, item T, m *measures, i int) {
 		if p.partition = q.partition(name); q.byKey() {
 			p.key = name
 		}
-	case m.hashes != nil:
-		p.partition = q.partitions[m.hashes[i]%uint64(len(q.partitions))]
+	case q.hash != nil:
+		p.partition = q.partitions[hash%uint64(len(q.partitions))]
 	default:
 		p.partition = q.nextPartition()
 	}
@@ -94,7 +94,7 @@ func (q *Queue[T]) byStream(key *string, items []T, m *measures) ([]part[T], []T
 	all := make([]part[T], len(items)) // one for each item, which from says
 	for i := range items {
 		all[i].from = i
-		q.locate(&all[i], key, items[i], m, i)
+		q.locate(&all[i], key, items[i], m.hash(i))
 	}
 	slices.SortStableFunc(all, func(a, b part[T]) int {
 		return cmp.Or(cmp.Compare(a.partition.number, b.partition.number), strings.Compare(a.key, b.key))
@@ -119,7 +119,7 @@ func (q *Queue[T]) byPartition(key *string, items []T, m *measures) ([]part[T], 
 	ends := make([]int, len(q.partitions)+1)
 	for i := range items {
 		var p part[T]
-		q.locate(&p, key, items[i], m, i)
+		q.locate(&p, key, items[i], m.hash(i))
 		n := p.partition.number
 		to[i] = int32(n)
 		ends[n+1]++
