@@ -7,13 +7,16 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"strconv"
 	"time"
 )
 
-// Errors that a caller branches on. Whatever a push returns with one of the first three, nothing of it was accepted.
+// Errors that a caller branches on. Whatever a push returns with one of the first four, nothing of it was accepted.
 var (
-	// ErrClosed: the queue is not running: not started yet, or Shutdown has begun.
+	// ErrClosed: Shutdown has begun.
 	ErrClosed = errors.New("partitioned: closed")
+	// ErrNotStarted: Start has not been called, or has not returned yet.
+	ErrNotStarted = errors.New("partitioned: not started")
 	// ErrFull: no capacity, and the queue refuses instead of waiting, or as much waits already as may be pending.
 	ErrFull = errors.New("partitioned: full")
 	// ErrTooManyKeys: a new key, while MaxKeys others have something pending.
@@ -89,8 +92,15 @@ const (
 )
 
 func (r Reason) String() string {
-	return [...]string{"size", "timeout", "waiting", "flush", "shutdown"}[r]
+	names := [...]string{"size", "timeout", "waiting", "flush", "shutdown"}
+	if r < 0 || int(r) >= len(names) {
+		return "Reason(" + strconv.Itoa(int(r)) + ")"
+	}
+	return names[r]
 }
+
+// errZero is the answer of a Queue or a Map that no constructor made.
+var errZero = errors.New("partitioned: a zero Queue or Map: New, NewMap, NewUnstarted and NewUnstartedMap make what works")
 
 // Batch is what one call of Process receives.
 type Batch[T any] struct {

@@ -205,6 +205,9 @@ func (m *Map[K, V]) needMerge() {
 // Get returns what is held of key and would be sent by the next flush. What a flush has taken is not seen any more,
 // whether it is being processed or waits for its turn.
 func (m *Map[K, V]) Get(key K) (value V, ok bool) {
+	if m.queue.gate == nil {
+		return value, false
+	}
 	p := m.locked(key)
 	defer p.mu.Unlock()
 	if p.at >= 0 {
@@ -216,13 +219,23 @@ func (m *Map[K, V]) Get(key K) (value V, ok bool) {
 // Delete takes key out, if Get would see it, and reports whether it did. Its items are counted as superseded, those who wait
 // for it are told that all is well, and its version is remembered as if it had been delivered.
 func (m *Map[K, V]) Delete(key K) (ok bool) {
+	_, ok = m.Take(key)
+	return ok
+}
+
+// Take is Get and Delete in one step: what it returns is not processed, and nobody else gets it.
+func (m *Map[K, V]) Take(key K) (value V, ok bool) {
+	if m.queue.gate == nil {
+		return value, false
+	}
 	p := m.locked(key)
 	if p.at < 0 {
 		p.mu.Unlock()
-		return false
+		return value, false
 	}
+	value = p.stream.backlog.active[p.at].item.Value
 	m.delete(p.stream, p.at)
-	return true
+	return value, true
 }
 
 // delete takes the entry at position at of active out, as superseded. It is called with the partition's lock, and gives that up.

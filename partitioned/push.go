@@ -13,10 +13,20 @@ import (
 // Items with one key keep their order; those of one caller are accepted in the order of its calls. From here on the items
 // belong to the queue; the slice stays the caller's.
 //
-// Errors, all of which say that nothing was accepted: ErrFull, ErrTooManyKeys, ErrClosed, and the cause of ctx.
+// Errors, all of which say that nothing was accepted: ErrFull, ErrTooManyKeys, ErrClosed, ErrNotStarted, and the cause of ctx.
 func (q *Queue[T]) Push(ctx context.Context, items ...T) error {
 	return q.push(ctx, nil, items, add, nil)
 }
+
+// TryPush is Push that never waits: where Overflow says to wait, it returns ErrFull.
+func (q *Queue[T]) TryPush(items ...T) error { return q.push(noWait, nil, items, add, nil) }
+
+// noWait is the context of a push that does not wait.
+var noWait = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // PushKey is Push with a key of the call's own, in place of that of Key. Where streams are not made by key, it says which
 // partition the items go to.
@@ -65,6 +75,9 @@ const few = 4
 func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, c *completion) error {
 	if len(items) == 0 {
 		return nil
+	}
+	if q.gate == nil {
+		return errZero
 	}
 	if len(items) == 1 {
 		return q.pushItem(ctx, key, items, how, c)
@@ -137,9 +150,9 @@ func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *me
 		if full == nil {
 			q.scheduler.press()
 		}
-		switch q.cfg.Overflow {
-		case OverflowRefuse:
-		case OverflowDropOldest:
+		switch {
+		case q.cfg.Overflow == OverflowRefuse, ctx == noWait && q.cfg.Overflow == OverflowWait:
+		case q.cfg.Overflow == OverflowDropOldest:
 			if err = q.evictAndPush(parts, items, m, c); err == nil {
 				q.reportStalled(parts, items, c)
 				q.served(parts)

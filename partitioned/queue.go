@@ -104,6 +104,9 @@ func (q *Queue[T]) byKey() bool { return q.cfg.Key != nil && !q.cfg.OrderOnlyByP
 
 // Start begins to accept and to process, on Consumers goroutines. It fails after Shutdown, and if called twice.
 func (q *Queue[T]) Start() error {
+	if q.gate == nil {
+		return errZero
+	}
 	q.life.Lock()
 	if q.life.started || q.life.closed {
 		q.life.Unlock()

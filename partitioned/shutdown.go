@@ -21,6 +21,9 @@ import (
 //
 // A goroutine inside a call of Process that ignores its context is the only thing that may remain.
 func (q *Queue[T]) Shutdown(ctx context.Context) error {
+	if q.gate == nil {
+		return nil // nothing was ever accepted
+	}
 	if q.closeLife() {
 		return q.awaitEnd(ctx)
 	}

@@ -269,7 +269,7 @@ func TestShutdownWithoutStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := q.Push(bg, 1); !errors.Is(err, ErrClosed) {
+	if err := q.Push(bg, 1); !errors.Is(err, ErrNotStarted) {
 		t.Errorf("before Start: %v", err)
 	}
 	if err := q.Flush(bg); err != nil {

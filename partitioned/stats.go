@@ -54,7 +54,7 @@ type Refusals struct {
 	Key     int64 // the share of a key was full
 	Keys    int64 // MaxKeys
 	Timeout int64 // the caller's context was done while it waited for capacity
-	Closed  int64 // not started, or Shutdown had begun
+	Closed  int64 // ErrClosed and ErrNotStarted
 }
 
 // refusals is Refusals, while it is counted.
@@ -71,6 +71,9 @@ func (q *Queue[T]) refuse(items int64, byKey bool, err error) error {
 	switch {
 	case errors.Is(err, ErrClosed):
 		q.refused.closed.Add(items)
+		if !q.closing.Load() {
+			return ErrNotStarted
+		}
 	case errors.Is(err, ErrTooManyKeys):
 		q.refused.keys.Add(items)
 	case !errors.Is(err, errNoCapacity):
@@ -91,6 +94,9 @@ func gaveUp(ctx context.Context) error {
 
 // Stats returns a snapshot, taken under the locks of all partitions.
 func (q *Queue[T]) Stats() Stats {
+	if q.gate == nil {
+		return Stats{}
+	}
 	st := Stats{
 		RefusedBy: q.refused.load(),
 		Capacity:  q.cfg.Capacity,

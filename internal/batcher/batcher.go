@@ -254,7 +254,7 @@ func (b *Batcher[P]) refused(err error, items int) error {
 	switch {
 	case errors.Is(err, partitioned.ErrTooManyKeys):
 		b.tooManyKeys.happened(items, fields)
-	case !errors.Is(err, partitioned.ErrClosed):
+	case !errors.Is(err, partitioned.ErrClosed) && !errors.Is(err, partitioned.ErrNotStarted):
 		b.refusing.happened(items, fields)
 	}
 	return err

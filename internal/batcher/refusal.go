@@ -32,7 +32,7 @@ func (s *Settings) explain(err error) error {
 		text = "the queue is full: " + s.limits() + "; send again later, or raise it if this lasts"
 	case errors.Is(err, partitioned.ErrTooManyKeys):
 		text = fmt.Sprintf("too many keys (values of metadata_keys, resource_keys and attribute_keys) are pending: metadata_cardinality_limit is %d; send again later, or raise it", s.MaxKeys)
-	case errors.Is(err, partitioned.ErrClosed):
+	case errors.Is(err, partitioned.ErrClosed), errors.Is(err, partitioned.ErrNotStarted):
 		text = "the processor is shutting down, or was not started: nothing was accepted; send again later"
 	case errors.Is(err, partitioned.ErrAbandoned):
 		text = fmt.Sprintf("the caller gave up waiting for its result (wait_for_result is true): %s; what is being sent may still be delivered", s.ended(err))
