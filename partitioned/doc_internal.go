@@ -12,6 +12,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	admission             the one path of every push; shares                writes part.stream, part.freed
 	stall                 keys that have stalled                            owns progress, stream.stalledAt
 	evict, expire         OverflowDropOldest, and Expired
+	restore               what an earlier run has kept                      owns stream.excess
 	waitlist, waiters, serve     who waits for capacity, and who is admitted next   own waits, waiter, stream.blocked
 	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
@@ -79,7 +80,7 @@ The numbers are those of the whole project.
 	   code under a  under the partition's: what is held must not move meanwhile. Entries keep their weight, so nothing else
 	   lock          has to ask.
 	I5 Bounded       The gate compares and swaps: units taken stay below Capacity plus one push, and what splits add to a
-	                 batch in flight. Streams without data are forgotten. Goroutines: the consumers.
+	                 batch in flight. Restore alone takes them unasked. Streams without data are forgotten. Goroutines: the consumers.
 	I6 Batch bounds  cutRun. A stream is in timed with the deadline of its oldest item, which marks knows; claim looks once more
 	                 whether it is due. nudge keeps the one timer set while a consumer is idle.
 	I7 An end        Below, "Shutdown".
@@ -108,12 +109,13 @@ A goroutine waits for nothing while it holds one of them: the channels served, d
 	  .stalled, .stalledAt     partition.mu; written by stall.go
 	  .remembered              partition.mu; written by memories.go
 	  .backlog                 partition.mu; but while state is cutting, backlog.drain is that consumer's alone
-	  .blocked                 partition.mu; written by waitlist.go, which also holds waitList.mu
+	  .excess                  partition.mu; written by restore.go
+  .blocked                 partition.mu; written by waitlist.go, which also holds waitList.mu
 	  .waits                   waitList.mu
 	  .node                    scheduler.mu
 	partition.mu.*             partition.mu; the accounts by their methods
 	gate.word                  atomic
-	common.stuck, keys.n       atomic; changed under a partition's lock, keys.n with MaxKeys under that of keys too
+	common.stuck, .excess, keys.n   atomic; changed under a partition's lock, keys.n with MaxKeys under that of keys too
 	waitList.mu.*              waitList.mu
 	progress, memories         each its own lock
 	call.*                     its consumer. Shutdown reads waiting and flushes under partition.mu while the call is one of the

@@ -95,7 +95,7 @@ func (q *Queue[T]) remove(s *stream[T], e entry[T]) {
 	units := q.units(e.weight.unpack())
 	e.completion.forgo(e.weight.unpack(), units)
 	s.reserve(-units)
-	q.gate.leave(units)
+	q.gate.leave(s.uncount(units))
 	s.tidy()
 }
 

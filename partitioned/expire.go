@@ -48,7 +48,7 @@ func (q *Queue[T]) expire(s *stream[T], c *call[T], r cutResult) (waiting bool) 
 	}
 	s.partition.mu.expire(int64(r.expired.Items))
 	s.reserve(-units)
-	return q.gate.leave(units)
+	return q.gate.leave(s.uncount(units))
 }
 
 // reportExpired tells of the entries that a cut dropped. No lock held (I4).

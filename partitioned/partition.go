@@ -34,6 +34,7 @@ type common[T any] struct {
 	gate      *gate
 	keys      *keyCount
 	stuck     *atomic.Int64 // streams that are full, and of which nothing was forwarded since
+	excess    *atomic.Int64 // units of all streams that the gate does not count, as they were restored beyond their shares
 	memories  *memories[T]
 	scheduler *scheduler[T]
 	buffers   *buffers[T]

@@ -31,6 +31,7 @@ type Queue[T any] struct {
 	scheduler scheduler[T]
 	keys      keyCount     // of which something is pending
 	stuck     atomic.Int64 // see common
+	excess    atomic.Int64 // see common
 	memories  memories[T]
 	progress  progress
 	turn      atomic.Uint32 // of the partitions, where items have no key
@@ -84,7 +85,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	shared := &common[T]{
-		tuned: &q.tuned, keys: &q.keys, stuck: &q.stuck, memories: &q.memories, scheduler: &q.scheduler, buffers: &q.buffers,
+		tuned: &q.tuned, keys: &q.keys, stuck: &q.stuck, excess: &q.excess, memories: &q.memories, scheduler: &q.scheduler, buffers: &q.buffers,
 		newIndex: m.newIndex, splits: cfg.Split != nil,
 		ordered: cfg.Key != nil || cfg.Partitions > 1 || cfg.Consumers == 1 || m.newIndex != nil,
 	}

@@ -33,6 +33,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		q.forwarded(s)
 	}
 	c.flushes = append(c.flushes, s.arrive(c)...)
+	units := s.uncount(c.units - back.units) // before s may be forgotten
 	switch {
 	case len(back.entries) > 0:
 		for _, f := range c.flushes {
@@ -44,7 +45,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	}
 	p.mu.Unlock()
 
-	waits := q.gate.leave(c.units - back.units)
+	waits := q.gate.leave(units)
 	out.Err = v.Err
 	q.reportEnd(p, c, out)
 	if waits { // before those who wait are told: they may push again at once, and stand behind who waits already

@@ -146,7 +146,8 @@ func (q *Queue[T]) addStreams(st *Stats) (fullest *stream[T], oldest time.Time) 
 
 // addState adds what there is until Shutdown has given up. Partitions' locks held.
 func (q *Queue[T]) addState(st *Stats, fullest *stream[T]) {
-	st.Used = q.gate.used()
+	excess := q.excess.Load()
+	st.Used = q.gate.used() + excess
 	if q.cfg.Unit == UnitItems { // the gate is left after the partition's lock, so it may still have what was just settled
 		st.Used = st.Queued + st.InFlight
 	}
@@ -157,7 +158,7 @@ func (q *Queue[T]) addState(st *Stats, fullest *stream[T]) {
 		st.Fullest, st.Share = fullest.reserved, q.gate.capacity
 		return
 	}
-	st.Fullest, st.Share = q.fill(fullest, st.Used)
+	st.Fullest, st.Share = q.fill(fullest, st.Used-excess)
 }
 
 // fill returns what s holds, and what it may hold in all, while so many units are used (see bound). Partitions' locks held.

@@ -47,6 +47,7 @@ type stream[T any] struct {
 	backlog  backlog[T]
 
 	flights       []flight[T] // batches in flight; at most one where order is kept (I2)
+	excess        int64       // units of reserved that the gate does not count, as they were restored beyond the share
 	claimed       int64       // units that were reserved, and in no flight, at the last claim
 	claimedOldest time.Time   // when the oldest of them came
 

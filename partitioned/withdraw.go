@@ -56,8 +56,9 @@ func (q *Queue[T]) withdrawPart(s *stream[T], c *completion) (all bool) {
 // takeBack books entries of c as returned, and reports whether somebody waits for their units. Partition's lock held.
 func (q *Queue[T]) takeBack(s *stream[T], c *completion, left share) (waiting bool) {
 	s.partition.mu.withdraw(int64(left.weight.Items))
+	units := s.uncount(left.units) // before s may be forgotten
 	s.withdraw(left, c.swaps != s.backlog.swaps)
-	return q.gate.leave(left.units)
+	return q.gate.leave(units)
 }
 
 // withdraw books that entries were withdrawn, which stand in the drain or in what was written.
