@@ -71,17 +71,18 @@ func TestStuckStreamsLeaveTheirPart(t *testing.T) {
 	})
 }
 
-// crowd is callers that push without end: requests of one to five keys, of which some are slow and some fail.
+// crowd is callers that push without end: requests of one to five keys, of which some are slow, some fail, and some hang.
 type crowd struct {
 	keys, callers, capacity, consumers int
-	slow, fail                         int // of so many keys the first ones
+	slow, fail                         int // so many of keys, the first ones and the last ones
+	hang                               int // so many more keys, each of which holds a consumer until the end
 	partitions                         int
 	seed                               uint64
 }
 
 // TestNobodyWaitsForEver: whatever the others do, a caller has its turn: after those ahead of it in each of its wait lists, and
 // a constant number of others (I9). So the longest wait is bounded by what is pending and the number of lists, and not by how many
-// callers there are, nor for how long they go on.
+// callers there are, nor for how long they go on. Callers with a key that hangs wait for that key; they hold up nobody else.
 func TestNobodyWaitsForEver(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := crowd{
@@ -91,12 +92,13 @@ func TestNobodyWaitsForEver(t *testing.T) {
 		}
 		c.slow = rapid.IntRange(0, c.keys/2).Draw(rt, "slow")
 		c.fail = rapid.IntRange(0, c.keys/2).Draw(rt, "fail")
+		c.hang = rapid.IntRange(0, c.consumers-1).Draw(rt, "hang")
 		var longest time.Duration
 		var pushes, full int64
 		synctest.Test(t, func(t *testing.T) { longest, pushes, full = c.run(t) })
 		// All that is pending is sent in one round of calls of all keys.
 		round := 100*time.Millisecond*time.Duration(c.slow) + time.Millisecond*time.Duration(c.keys)
-		if bound := 8 * round; longest > bound { // at most six lists
+		if bound := time.Duration(8*(1+c.hang)) * round; longest > bound { // at most six lists
 			rt.Fatalf("a caller waited for %v, the bound is %v", longest, bound)
 		}
 		if pushes == 0 || full > pushes {
@@ -110,13 +112,16 @@ func (c crowd) run(t *testing.T) (longest time.Duration, pushes, full int64) {
 		fmt.Sscan(key, &n)
 		return n
 	}
+	back := make(chan struct{})
 	q := start(t, QueueConfig[parcel]{
 		Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
 			time.Sleep(time.Millisecond)
-			if number(b.Key) < c.slow {
+			switch n := number(b.Key); {
+			case n < c.slow:
 				time.Sleep(99 * time.Millisecond)
-			}
-			if number(b.Key) >= c.keys-c.fail {
+			case n >= c.keys:
+				<-back
+			case n >= c.keys-c.fail:
 				v.Err = errTest
 			}
 			return v
@@ -137,15 +142,21 @@ func (c crowd) run(t *testing.T) (longest time.Duration, pushes, full int64) {
 				for _, k := range rng.Perm(c.keys)[:1+rng.IntN(min(5, c.keys))] {
 					us = append(us, parcel{key: fmt.Sprint(k), n: 1 + rng.IntN(largest)})
 				}
+				hangs := c.hang > 0 && rng.IntN(4) == 0
+				if hangs { // with some others
+					us[0].key = fmt.Sprint(c.keys + rng.IntN(c.hang))
+				}
 				begin := time.Now()
-				err := q.Push(bg, us...)
+				err := q.Push(ctx, us...)
 				mu.Lock()
 				pushes++
-				longest = max(longest, time.Since(begin))
-				if errors.Is(err, ErrFull) {
+				switch wait := time.Since(begin); {
+				case errors.Is(err, ErrFull):
 					full++
-				} else if err != nil {
+				case ctx.Err() == nil && err != nil:
 					t.Error(err)
+				case !hangs:
+					longest = max(longest, wait)
 				}
 				mu.Unlock()
 				if err != nil {
@@ -155,6 +166,7 @@ func (c crowd) run(t *testing.T) (longest time.Duration, pushes, full int64) {
 		})
 	}
 	wg.Wait()
+	close(back)
 	q.Shutdown(bg)
 	nothingLeft(t, q)
 	return longest, pushes, full
