@@ -152,7 +152,7 @@ func (c *Config) settings() batcher.Settings {
 		MetadataKeys: c.MetadataKeys, ResourceKeys: c.ResourceKeys, AttributeKeys: c.AttributeKeys, MaxKeys: toInt(c.MetadataCardinalityLimit),
 		Partitions: int(c.Partitions), Timeout: c.Timeout, Bytes: c.bytesKey() != "", Consumers: c.consumers(), Unit: c.unit(),
 		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, MaxAge: c.MaxAge, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge, SplitOnRejected: c.SplitOnRejected,
-		ShutdownTimeout: c.ShutdownTimeout,
+		SortByTime: c.SortByTime, ShutdownTimeout: c.ShutdownTimeout,
 	}
 	s.BatchSize, s.MaxBatchSize = c.batchSize()
 	s.Capacity = c.capacity()

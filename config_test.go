@@ -76,6 +76,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			SplitOnTooLarge: true,
 			TooLargeErrors:  []string{"entity too large", "over [0-9]+ bytes"},
 			SplitOnRejected: true,
+			SortByTime:      true,
 			Buffer:          "queue",
 			PartitionBy:     "resource",
 			Map:             NewDefaultMap(),

@@ -83,6 +83,8 @@ type Config struct {
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	// Unit of queue_size and queue_size_per_key. It is items, requests, or bytes (as encoded OTLP protobuf).
 	Sizer string `mapstructure:"sizer"`
+	// Whether the records of a batch are put in the order of their time, below each scope of a resource. Spans have their start, log records their time, else their observed time; data points, in each metric, and profiles have their time.
+	SortByTime bool `mapstructure:"sort_by_time"`
 	// Whether a batch that the backend calls bad is sent again in halves, until the bad items are alone. Only they are dropped or returned.
 	SplitOnRejected bool `mapstructure:"split_on_rejected"`
 	// Whether a batch that the backend calls too large is sent again in halves, down to single items.
@@ -139,6 +141,7 @@ func createDefaultConfig() component.Config {
 		SendBatchSizeBytes:       0,
 		ShutdownTimeout:          5 * time.Second,
 		Sizer:                    "items",
+		SortByTime:               false,
 		SplitOnRejected:          false,
 		SplitOnTooLarge:          false,
 		StalledKeyTimeout:        30 * time.Second,

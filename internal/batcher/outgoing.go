@@ -78,11 +78,19 @@ func (p *payloads[P]) loadFlight(out *outgoing[P], requests []request[P]) {
 }
 
 // address says what is sent: merged, or a copy of it, if merged is needed afterwards. A batch that is too large carries no containers
-// without items: it is that of one item, or of what repeats too much. What callers lent goes back to them as it was.
+// without items: it is that of one item, or of what repeats too much. What callers lent goes back to them as it was, in its order.
 func (p *payloads[P]) address(out *outgoing[P], keep, tooLarge bool) {
+	unsorted := p.sort && !p.signal.SortedByTime(out.merged)
+	if unsorted && out.flight == nil {
+		p.signal.SortByTime(out.merged)
+		unsorted = false
+	}
 	out.sent = out.merged
-	if out.copied = keep || tooLarge && out.flight != nil; out.copied {
+	if out.copied = keep || (tooLarge || unsorted) && out.flight != nil; out.copied {
 		out.sent = p.copy(out.merged)
+	}
+	if unsorted {
+		p.signal.SortByTime(out.sent)
 	}
 	if tooLarge {
 		p.signal.Strip(out.sent)

@@ -21,6 +21,7 @@ type payloads[P any] struct { // immutable but for scratch
 	maxBytes   int  // of a batch; 0: no limit
 	maxItems   int  // of a batch; 0: no limit
 	pooled     bool // payloads are recycled when nobody holds them
+	sort       bool // what is sent is in the order of its time
 	log        *zap.Logger
 
 	scratch sync.Pool // of *[]P
@@ -36,7 +37,7 @@ const (
 func newPayloads[P any](cfg Settings, sig signal.Signal[P], dictionary bool, log *zap.Logger) *payloads[P] {
 	return &payloads[P]{
 		signal: sig, dictionary: dictionary, bytes: cfg.Bytes, maxBytes: cfg.MaxBatchSize.Bytes, maxItems: cfg.MaxBatchSize.Items,
-		pooled: pref.UseProtoPooling.IsEnabled(), log: log,
+		pooled: pref.UseProtoPooling.IsEnabled(), sort: cfg.SortByTime, log: log,
 	}
 }
 

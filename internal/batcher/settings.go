@@ -37,6 +37,7 @@ type Settings struct {
 	WaitForResult   bool                      // Consume returns when the data was delivered
 	WaitTimeout     time.Duration             // longest wait of a caller; 0: as long as its context
 	MaxAge          time.Duration             // of items when their turn comes; 0: any
+	SortByTime      bool                      // the records of a batch are in the order of their time, below each scope
 	ExportTimeout   time.Duration             // of one call of the next consumer; 0: none
 	Retry           configretry.BackOffConfig // whether and when what failed is sent again
 	SplitOnTooLarge bool                      // a batch that is too large is sent again in halves
@@ -79,6 +80,7 @@ func (s *Settings) fields() []zap.Field {
 		zap.Bool("retry_on_failure", s.Retry.Enabled),
 		zap.Bool("split_on_too_large", s.SplitOnTooLarge), zap.Stringers("too_large_errors", s.TooLargeErrors),
 		zap.Bool("split_on_rejected", s.SplitOnRejected),
+		zap.Bool("sort_by_time", s.SortByTime),
 		zap.Duration("shutdown_timeout", s.ShutdownTimeout),
 	}
 	if s.Retry.Enabled {

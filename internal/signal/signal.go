@@ -57,6 +57,7 @@ type Signal[P any] interface {
 
 	Resources[P]
 	ByItem[P]
+	ByTime[P]
 
 	// Cut takes p apart. p belongs to the Cutter from here on, and may be used for nothing but Unref. size is Size(p) if
 	// parts are bounded by bytes, else 0: then nothing is measured. Profiles are cut by items only.
