@@ -51,71 +51,88 @@ func (f *fifo[T]) remove(s *stream[T]) {
 	}
 }
 
-// heap is a binary heap of streams by deadline. A stream knows its place in it, so that any can be removed; a stream
-// outside has heapIndex -1.
-type heap[T any] struct{ all []*stream[T] }
+// heap is a binary heap. An element knows its place in it, so that any can be moved and removed; one outside has place -1.
+type heap[E any] struct {
+	all    []*E
+	before func(a, b *E) bool // immutable, as place is
+	place  func(e *E) *int
+}
 
-func (h *heap[T]) top() *stream[T] {
+// byDeadline makes a heap of streams whose deadline comes first.
+func byDeadline[T any]() heap[stream[T]] {
+	return heap[stream[T]]{
+		before: func(a, b *stream[T]) bool { return a.node.deadline.Before(b.node.deadline) },
+		place:  func(s *stream[T]) *int { return &s.node.heapIndex },
+	}
+}
+
+func (h *heap[E]) top() *E {
 	if len(h.all) == 0 {
 		return nil
 	}
 	return h.all[0]
 }
 
-func (h *heap[T]) push(s *stream[T]) {
-	h.all = append(h.all, s)
-	h.up(len(h.all)-1, s)
+func (h *heap[E]) push(e *E) {
+	h.all = append(h.all, e)
+	h.up(len(h.all)-1, e)
 }
 
-func (h *heap[T]) remove(s *stream[T]) {
-	i, n := s.node.heapIndex, len(h.all)-1
+// fix moves e to where it belongs.
+func (h *heap[E]) fix(e *E) {
+	i := *h.place(e)
+	if h.down(i, e); *h.place(e) == i {
+		h.up(i, e)
+	}
+}
+
+func (h *heap[E]) remove(e *E) {
+	i, n := *h.place(e), len(h.all)-1
 	last := h.all[n]
 	h.all[n] = nil
 	h.all = h.all[:n]
-	s.node.heapIndex = -1
+	*h.place(e) = -1
 	if n == 0 && cap(h.all) > maxEmpty {
 		h.all = nil
 	}
 	if i < n {
-		h.down(i, last)
-		if last.node.heapIndex == i {
-			h.up(i, last)
-		}
+		h.set(i, last)
+		h.fix(last)
 	}
 }
 
-// up and down move s, whose place is the hole at i, to where it belongs.
-func (h *heap[T]) up(i int, s *stream[T]) {
+// up and down move e, whose place is the hole at i, to where it belongs.
+func (h *heap[E]) up(i int, e *E) {
 	for i > 0 {
 		parent := (i - 1) / 2
-		if !s.node.deadline.Before(h.all[parent].node.deadline) {
+		if !h.before(e, h.all[parent]) {
 			break
 		}
 		h.set(i, h.all[parent])
 		i = parent
 	}
-	h.set(i, s)
+	h.set(i, e)
 }
 
-func (h *heap[T]) down(i int, s *stream[T]) {
+func (h *heap[E]) down(i int, e *E) {
 	for {
 		child := 2*i + 1
 		if child >= len(h.all) {
 			break
 		}
-		if right := child + 1; right < len(h.all) && h.all[right].node.deadline.Before(h.all[child].node.deadline) {
+		if right := child + 1; right < len(h.all) && h.before(h.all[right], h.all[child]) {
 			child = right
 		}
-		if !h.all[child].node.deadline.Before(s.node.deadline) {
+		if !h.before(h.all[child], e) {
 			break
 		}
 		h.set(i, h.all[child])
 		i = child
 	}
-	h.set(i, s)
+	h.set(i, e)
 }
 
-func (h *heap[T]) set(i int, s *stream[T]) {
-	h.all[i] = s
-	s.node.heapIndex = i
+func (h *heap[E]) set(i int, e *E) {
+	h.all[i] = e
+	*h.place(e) = i
 }

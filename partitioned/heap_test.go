@@ -11,12 +11,12 @@ import (
 
 func TestHeapGivesTheEarliest(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		var h heap[int]
+		h := byDeadline[int]()
 		in := map[*stream[int]]bool{}
 		all := []*stream[int]{}
 		zero := time.Unix(0, 0)
 		for range rapid.IntRange(0, 60).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 3).Draw(rt, "step") {
+			switch rapid.IntRange(0, 4).Draw(rt, "step") {
 			case 0, 1:
 				s := newStream[int](nil)
 				s.node.deadline = zero.Add(time.Duration(rapid.IntRange(0, 20).Draw(rt, "deadline")))
@@ -31,6 +31,13 @@ func TestHeapGivesTheEarliest(t *testing.T) {
 					}
 				}
 			case 3:
+				if len(all) > 0 {
+					if s := rapid.SampledFrom(all).Draw(rt, "moved"); in[s] {
+						s.node.deadline = zero.Add(time.Duration(rapid.IntRange(0, 20).Draw(rt, "to")))
+						h.fix(s)
+					}
+				}
+			case 4:
 				if s := h.top(); s != nil {
 					h.remove(s)
 					delete(in, s)

@@ -76,6 +76,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.stopped = make(chan struct{})
 	q.ended = make(chan struct{})
 	q.scheduler.free.L = &q.scheduler.mu
+	q.scheduler.mu.timed, q.scheduler.mu.parked = byDeadline[T](), byDeadline[T]()
 	q.keys.max = int64(cfg.MaxKeys)
 	q.memories.max = cfg.MaxKeys
 	q.shares = q.byKey() || cfg.Partitions > 1

@@ -22,18 +22,18 @@ type scheduler[T any] struct {
 	mu struct { // after a partition's lock, never before it
 		lock
 		ready   fifo[T]
-		failing fifo[T]     // due like those in ready, but their last call failed
-		timed   heap[T]     // deadline: when the oldest item will have waited for Interval
-		parked  heap[T]     // deadline: when requeued items may come again
-		timer   *time.Timer // the only one
-		armed   time.Time   // what timer is set for; zero: it is not
-		turn    uint64      // of the stream that becomes due next
-		idle    int         // consumers that wait
-		busy    int         // consumers that have a stream of failing
-		pressed bool        // callers wait for capacity of the whole
-		once    bool        // a caller was refused for lack of it
-		closing bool        // every stream is due
-		stopped bool        // no stream is given out
+		failing fifo[T]         // due like those in ready, but their last call failed
+		timed   heap[stream[T]] // deadline: when the oldest item will have waited for Interval
+		parked  heap[stream[T]] // deadline: when requeued items may come again
+		timer   *time.Timer     // the only one
+		armed   time.Time       // what timer is set for; zero: it is not
+		turn    uint64          // of the stream that becomes due next
+		idle    int             // consumers that wait
+		busy    int             // consumers that have a stream of failing
+		pressed bool            // callers wait for capacity of the whole
+		once    bool            // a caller was refused for lack of it
+		closing bool            // every stream is due
+		stopped bool            // no stream is given out
 	}
 	free sync.Cond // of mu: there may be something for an idle consumer
 }
@@ -62,7 +62,7 @@ func (d *scheduler[T]) putTimed(s *stream[T], deadline time.Time) { d.put(&d.mu.
 
 func (d *scheduler[T]) putParked(s *stream[T], deadline time.Time) { d.put(&d.mu.parked, s, deadline) }
 
-func (d *scheduler[T]) put(h *heap[T], s *stream[T], deadline time.Time) {
+func (d *scheduler[T]) put(h *heap[stream[T]], s *stream[T], deadline time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.mu.closing && h == &d.mu.timed {
@@ -246,7 +246,7 @@ func (d *scheduler[T]) tick() {
 	}
 }
 
-func (d *scheduler[T]) earliest() (*stream[T], *heap[T]) {
+func (d *scheduler[T]) earliest() (*stream[T], *heap[stream[T]]) {
 	t, p := d.mu.timed.top(), d.mu.parked.top()
 	if t == nil || p != nil && p.node.deadline.Before(t.node.deadline) {
 		return p, &d.mu.parked
@@ -282,7 +282,7 @@ func (d *scheduler[T]) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mu.closing = true
-	for _, h := range []*heap[T]{&d.mu.timed, &d.mu.parked} {
+	for _, h := range []*heap[stream[T]]{&d.mu.timed, &d.mu.parked} {
 		for h.top() != nil {
 			s := h.top()
 			h.remove(s)
