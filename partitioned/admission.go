@@ -208,14 +208,18 @@ func (q *Queue[T]) bound(p *part[T], push int64, w *waiter[T]) int64 {
 	return capacity - push - holds*divisor
 }
 
+// refuses reports whether the share of a part refuses a push of so many units. Partition's lock held.
+func (q *Queue[T]) refuses(p *part[T], push int64, w *waiter[T]) bool {
+	return q.bound(p, push, w) < min(q.gate.used(), q.gate.capacity-1)
+}
+
 // firstFull returns the first stream whose share refuses a push of so many units, if one does: that of which w is the first
 // before all others. All whose share refuses it are full from now on: else keys that get stuck together would be found to have
 // stalled one after another, a StallTimeout each. Partitions' locks held.
 func (q *Queue[T]) firstFull(parts []part[T], push int64, w *waiter[T]) (full *stream[T]) {
-	used := q.gate.used()
 	for i := range parts {
 		p := &parts[i]
-		if q.bound(p, push, w) >= min(used, q.gate.capacity-1) {
+		if !q.refuses(p, push, w) {
 			continue
 		}
 		p.stream.refuse(false)

@@ -398,6 +398,7 @@ func (c *chaos) run() {
 			case <-time.After(7 * time.Millisecond):
 			}
 			c.check(q.Stats())
+			c.checkRanking(wrongRanking(q))
 		}
 	})
 	if c.updates {

@@ -13,6 +13,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	stall                 keys that have stalled                            owns progress, stream.stalledAt
 	evict, expire         OverflowDropOldest, and Expired
 	restore               what an earlier run has kept                      owns stream.excess
+	ranking               with OverflowDropOldest, which streams hold most    owns stream.rank
 	waitlist, waiters, serve     who waits for capacity, and who is admitted next   own waits, waiter, stream.blocked
 	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
@@ -87,7 +88,9 @@ The numbers are those of the whole project.
 	I8 Isolation     process recovers. work sees to runtime.Goexit. A stuck stream holds one consumer.
 	I9 Fairness      The common wait list is first come, first served. ready is a FIFO; a stream goes to its end after each
 	                 batch, so a batch waits for at most one batch of each other key.
-	I10 Proportion   Nothing under a lock grows with the number of keys, except for Stats, Update, Flush and Shutdown.
+	I10 Proportion   Nothing under a lock grows with the number of keys, except for Stats, Update, Flush and Shutdown, and for a
+	                 consumer that is idle while the whole is full (urgeHeaviest). With OverflowDropOldest that grows with the
+	                 number of partitions only, as an eviction does, which takes all their locks.
 
 # Lock order
 
@@ -108,9 +111,10 @@ A goroutine waits for nothing while it holds one of them: the channels served, d
 	stream.*                   partition.mu; written by methods in stream.go and flight.go, but those below
 	  .stalled, .stalledAt     partition.mu; written by stall.go
 	  .remembered              partition.mu; written by memories.go
+	  .rank                    partition.mu; written by ranking.go. reserve and setState call it, and alone write reserved and state
 	  .backlog                 partition.mu; but while state is cutting, backlog.drain is that consumer's alone
 	  .excess                  partition.mu; written by restore.go
-  .blocked                 partition.mu; written by waitlist.go, which also holds waitList.mu
+	  .blocked                 partition.mu; written by waitlist.go, which also holds waitList.mu
 	  .waits                   waitList.mu
 	  .node                    scheduler.mu
 	partition.mu.*             partition.mu; the accounts by their methods

@@ -14,16 +14,13 @@ func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *comp
 	for _, p := range q.partitions {
 		p.mu.Lock()
 	}
-	full, err := q.enter(parts, nil)
-	if errors.Is(err, errNoCapacity) && q.canEvictFor(parts) {
-		for errors.Is(err, errNoCapacity) {
-			e, ok := q.evictFor(parts, full)
-			if !ok {
-				break
-			}
-			gone = append(gone, e)
-			full, err = q.enter(parts, nil)
+	_, err := q.enter(parts, nil)
+	for errors.Is(err, errNoCapacity) && q.canEvictFor(parts) {
+		n := len(gone)
+		if gone = q.evictFor(parts, gone); len(gone) == n {
+			break
 		}
+		_, err = q.enter(parts, nil)
 	}
 	if err == nil {
 		for i := range parts {
@@ -64,30 +61,59 @@ type victim[T any] struct {
 	partition int
 }
 
-// evictFor drops one item, and reports false if all that is left is in a batch. Partitions' locks held.
-func (q *Queue[T]) evictFor(parts []part[T], full *stream[T]) (e victim[T], ok bool) {
-	if full != nil {
-		return q.evict(full)
+// evictFor drops items until parts may enter, or nothing is left to drop, and appends them to gone. It looks at each part and each
+// partition a constant number of times, however many items that takes. Partitions' locks held.
+func (q *Queue[T]) evictFor(parts []part[T], gone []victim[T]) []victim[T] {
+	most := q.gate.capacity - 1 // units that may be taken when parts enter
+	if q.shares {
+		gone = q.evictForShares(parts, gone)
+		most = q.need(parts, nil).most
 	}
 	for i := range parts {
-		if e, ok = q.evict(parts[i].stream); ok {
-			return e, true
+		for s := parts[i].stream; q.gate.used() > most && q.evict(s, &gone); {
 		}
 	}
-	if most := q.heaviest(func(s *stream[T]) bool { return s.evictable() > 0 }); most != nil {
-		return q.evict(most)
+	if q.gate.used() <= most {
+		return gone
 	}
-	return e, false
+	for t := q.tops(); q.gate.used() > most && t.top() != nil; {
+		p := t.top()
+		if !q.evict(p.ranking.droppable.top(), &gone) {
+			break
+		}
+		if p.ranking.droppable.top() == nil {
+			t.remove(p)
+		} else {
+			t.fix(p)
+		}
+	}
+	return gone
 }
 
-// evict drops the oldest item of s that no consumer has. Partition's lock held.
-func (q *Queue[T]) evict(s *stream[T]) (e victim[T], ok bool) {
-	e.partition = s.partition.number
-	if e.entry, ok = s.evict(); ok {
-		s.partition.mu.evict(int64(e.weight.items))
-		q.remove(s, e.entry)
+// evictForShares drops of the streams whose share refuses a part.
+func (q *Queue[T]) evictForShares(parts []part[T], gone []victim[T]) []victim[T] {
+	push := q.need(parts, nil).units
+	for i := range parts {
+		p := &parts[i]
+		for q.refuses(p, push, nil) && q.evict(p.stream, &gone) {
+		}
+		if p.stream.reserved == 0 {
+			p.stream.setFull(false)
+		}
 	}
-	return e, ok
+	return gone
+}
+
+// evict drops the oldest item of s that no consumer has, and appends it to gone. It reports false if there is none. Partition's lock
+// held.
+func (q *Queue[T]) evict(s *stream[T], gone *[]victim[T]) bool {
+	e, ok := s.evict()
+	if ok {
+		s.partition.mu.evict(int64(e.weight.items))
+		q.remove(s, e)
+		*gone = append(*gone, victim[T]{e, s.partition.number})
+	}
+	return ok
 }
 
 // remove gives back the units of an entry that was evicted or deleted. Partition's lock held.
@@ -103,45 +129,61 @@ func (q *Queue[T]) remove(s *stream[T], e entry[T]) {
 func (q *Queue[T]) canEvictFor(parts []part[T]) bool {
 	var kept, push int64
 	for _, p := range q.partitions {
-		p.all(func(s *stream[T]) { kept += s.reserved - s.evictable() })
+		kept += p.ranking.kept
 	}
 	if kept >= q.gate.capacity {
 		return false
 	}
+	stuck := q.stuck.Load()
 	for i := range parts {
 		push += parts[i].units
+		if s := parts[i].stream; s.stuck && s.reserved == s.evictable() {
+			stuck-- // with nothing in it
+		}
 	}
 	for i := range parts {
 		s := parts[i].stream
-		if held := s.reserved - s.evictable(); held >= q.cfg.KeyCapacity || held > 0 && q.shares && held+parts[i].units > q.gate.capacity-kept-push {
+		held := s.reserved - s.evictable()
+		if held >= q.cfg.KeyCapacity {
+			return false
+		}
+		divisor := 1 + stuck
+		if s.stuck {
+			divisor--
+		}
+		if held > 0 && q.shares && held+parts[i].units > (q.gate.capacity-kept-push)/divisor {
 			return false
 		}
 	}
 	return true
 }
 
-// heaviest returns the stream that holds most, of equal ones that with the oldest item, of those that ok reports true for; nil: there
-// is none. Partitions' locks held.
-func (q *Queue[T]) heaviest(ok func(*stream[T]) bool) (most *stream[T]) {
-	for _, p := range q.partitions {
-		p.all(func(s *stream[T]) {
-			if ok(s) && (most == nil || s.reserved > most.reserved || s.reserved == most.reserved && s.oldest().Before(most.oldest())) {
-				most = s
-			}
-		})
-	}
-	return most
-}
-
 // urgeHeaviest makes the stream due that holds most, of those that only wait for their time: callers need what it holds.
 func (q *Queue[T]) urgeHeaviest() {
+	var most *stream[T]
 	for _, p := range q.partitions {
 		p.mu.Lock()
+		if s := p.heaviestTimed(); s != nil && (most == nil || s.above(most)) {
+			most = s
+		}
 	}
-	if s := q.heaviest(func(s *stream[T]) bool { return s.state == timed }); s != nil {
-		s.need()
+	if most != nil {
+		most.need()
 	}
 	for _, p := range q.partitions {
 		p.mu.Unlock()
 	}
+}
+
+// heaviestTimed returns the stream that holds most, of those that wait for their time, or nil. Lock held.
+func (p *partition[T]) heaviestTimed() (most *stream[T]) {
+	if p.ranking != nil {
+		return p.ranking.timed.top()
+	}
+	p.all(func(s *stream[T]) {
+		if s.rank.oldest = s.oldest(); s.state == timed && (most == nil || s.above(most)) {
+			most = s
+		}
+	})
+	return most
 }

@@ -16,7 +16,7 @@ type flight[T any] struct {
 // depart books a batch that was cut. Unless order is kept, s is free for the next consumer at once. It may be forgotten then.
 func (s *stream[T]) depart(c *call[T], r cutResult) {
 	s.backlog.settleCut(c.batch.Weight.minus(r.grown).plus(r.expired), r.urgent, r.skipped)
-	s.reserved += r.units
+	s.reserve(r.units)
 	for i := range s.flights { // a Flush also waits for what was in flight before it
 		for _, f := range c.flushes {
 			f.add()
@@ -24,7 +24,7 @@ func (s *stream[T]) depart(c *call[T], r cutResult) {
 		}
 	}
 	s.flights = append(s.flights, flight[T]{call: c})
-	if s.state = busy; !s.keepsOrder() {
+	if s.setState(busy); !s.keepsOrder() {
 		s.schedule()
 	}
 }
@@ -34,7 +34,7 @@ func (s *stream[T]) arrive(c *call[T]) (flushes []*completion) {
 	i := slices.IndexFunc(s.flights, func(f flight[T]) bool { return f.call == c })
 	flushes = s.flights[i].flushes
 	s.flights = slices.Delete(s.flights, i, i+1)
-	s.reserved -= c.units
+	s.reserve(-c.units)
 	return flushes
 }
 
@@ -51,12 +51,12 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 		}
 	}
 	s.backlog.putBack(r.entries, oldest, r.weight, urgent)
-	s.reserved += r.units
+	s.reserve(r.units)
 	if after > 0 {
-		s.state = parked
+		s.setState(parked)
 		s.partition.common.scheduler.putParked(s, time.Now().Add(after))
 	} else {
-		s.state = ready
+		s.setState(ready)
 		s.partition.common.scheduler.putReady(s)
 	}
 }

@@ -43,6 +43,15 @@ func (l *ledger) check(st Stats) {
 	}
 }
 
+// checkRanking takes what a look at all streams found wrong in the rankings.
+func (l *ledger) checkRanking(wrong string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if wrong != "" {
+		l.fault("%s", wrong)
+	}
+}
+
 // end shuts q down when it is time for that, and then the roles, and checks that nothing is left and nothing was lost that is
 // not counted. Nobody but the caller is left when it returns.
 func (l *ledger) end(q interface {

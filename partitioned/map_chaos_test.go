@@ -355,7 +355,10 @@ func (c *mapChaos) run() {
 			}
 		})
 	}
-	every(7*time.Millisecond, func() { c.check(m.Stats()) })
+	every(7*time.Millisecond, func() {
+		c.check(m.Stats())
+		c.checkRanking(wrongRanking(&m.queue))
+	})
 	if c.flushes {
 		every(100*time.Millisecond, func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)

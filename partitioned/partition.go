@@ -26,6 +26,7 @@ type partition[T any] struct {
 	sole    *stream[T]              // the one stream of a partition without keys; nil with keys
 	apart   map[*stream[T]]struct{} // streams of requeued items where there is no order to keep
 	unused  []*stream[T]            // to be used again
+	ranking *ranking[T]             // of the streams; nil unless Overflow is OverflowDropOldest, and after Shutdown
 }
 
 // common is what the partitions of a queue share. It is immutable, except for what its fields point to.
@@ -41,6 +42,7 @@ type common[T any] struct {
 	newIndex  func(partition int) index[T] // nil in a Queue
 	splits    bool                         // items can be split
 	ordered   bool                         // streams have at most one batch in flight (I2)
+	ranks     bool                         // partitions have a ranking
 }
 
 const (
@@ -54,6 +56,9 @@ const (
 func newPartition[T any](number int, byKey bool, c *common[T]) *partition[T] {
 	p := &partition[T]{number: number, common: c, apart: map[*stream[T]]struct{}{}}
 	p.mu.settled = &settled{}
+	if c.ranks {
+		p.ranking = newRanking[T]()
+	}
 	if byKey {
 		p.streams = map[string]*stream[T]{}
 	} else {
@@ -121,6 +126,7 @@ func (p *partition[T]) forgetAll() {
 	}
 	clear(p.streams)
 	clear(p.apart)
+	p.ranking = nil
 }
 
 // openApart makes a stream for requeued items that must not hold up the others. Lock held.

@@ -88,6 +88,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	shared := &common[T]{
 		tuned: &q.tuned, keys: &q.keys, stuck: &q.stuck, excess: &q.excess, memories: &q.memories, scheduler: &q.scheduler, buffers: &q.buffers,
 		newIndex: m.newIndex, splits: cfg.Split != nil,
+		ranks:   cfg.Overflow == OverflowDropOldest,
 		ordered: cfg.Key != nil || cfg.Partitions > 1 || cfg.Consumers == 1 || m.newIndex != nil,
 	}
 	for i := range cfg.Partitions {

@@ -60,6 +60,7 @@ type stream[T any] struct {
 	failedAlone bool      // the last call failed, and had begun while another key worked
 	remembered  bool      // in memories
 
+	rank  rank     // written by ranking.go
 	node  node[T]  // guarded by the scheduler's lock
 	waits waits[T] // guarded by the wait list's lock
 
@@ -68,7 +69,7 @@ type stream[T any] struct {
 }
 
 func newStream[T any](p *partition[T]) *stream[T] {
-	s := &stream[T]{partition: p, node: node[T]{heapIndex: -1}}
+	s := &stream[T]{partition: p, node: node[T]{heapIndex: -1}, rank: rank{droppable: -1, timed: -1}}
 	s.backlog.index = noIndex[T]{}
 	if p == nil {
 		return s
@@ -101,7 +102,7 @@ func (s *stream[T]) keepsOrder() bool { return s.partition.common.ordered || s.a
 
 // accept books items that were appended.
 func (s *stream[T]) accept(items, units int64) {
-	s.reserved += units
+	s.reserve(units)
 	s.partition.mu.accept(items)
 	s.moveOn()
 }
@@ -178,8 +179,21 @@ func (s *stream[T]) setForwarded(at time.Time) {
 	s.forwardedAt = at
 }
 
-// reserve books units that the gate has counted; n may be negative.
-func (s *stream[T]) reserve(n int64) { s.reserved += n }
+// reserve books units that the gate has counted; n may be negative. Nothing else writes reserved, as nothing but setState writes
+// state, so that a ranking misses nothing.
+func (s *stream[T]) reserve(n int64) {
+	s.reserved += n
+	if r := s.partition.ranking; r != nil {
+		r.update(s)
+	}
+}
+
+func (s *stream[T]) setState(to state) {
+	s.state = to
+	if r := s.partition.ranking; r != nil {
+		r.update(s)
+	}
+}
 
 // mark appends a marker of Flush if something is pending.
 func (s *stream[T]) mark(c *completion) {
@@ -205,7 +219,7 @@ func (s *stream[T]) moveOn() {
 	case s.state == idle:
 		s.schedule()
 	case s.state == timed && s.due():
-		s.state = ready
+		s.setState(ready)
 		s.partition.common.scheduler.makeReady(s)
 	}
 }
@@ -217,13 +231,13 @@ func (s *stream[T]) schedule() {
 	switch {
 	case s.backlog.empty():
 		s.backlog.reset()
-		s.state = idle
+		s.setState(idle)
 		s.partition.forget(s)
 	case s.due():
-		s.state = ready
+		s.setState(ready)
 		c.scheduler.putReady(s)
 	default:
-		s.state = timed
+		s.setState(timed)
 		c.scheduler.putTimed(s, c.tuned.Load().deadline(s.backlog.oldest()))
 	}
 }
@@ -255,7 +269,8 @@ func (s *stream[T]) claim(t *tuning) {
 	}
 	s.claimed, s.claimedOldest = s.waitingUnits(), s.backlog.oldest()
 	s.backlog.seal()
-	s.state, s.needed = cutting, false
+	s.needed = false
+	s.setState(cutting)
 }
 
 // oldest returns when the buffer of the oldest pending item was begun, in flight included; zero: nothing is pending. A
