@@ -63,6 +63,7 @@ type Result struct {
 	completion *completion
 	queue      interface {
 		withdraw(c *completion) (all bool)
+		inProcess(ctx context.Context) bool
 	}
 }
 
@@ -73,21 +74,23 @@ type Result struct {
 // If ctx is done first, nobody waits for the items any more, and what is in no batch yet is taken back: it is not processed, its
 // capacity is free at once, and it counts as Returned. What has been in a batch stays, if it comes again as a Rest too. Wait
 // returns the cause of ctx, joined with ErrWithdrawn if all was taken back, and else with ErrAbandoned. Of a Map nothing is taken
-// back, as an entry may be that of several callers.
+// back, as an entry may be that of several callers. With the context of Process it does not wait: it returns ErrInProcess unless the
+// items are settled.
 func (r Result) Wait(ctx context.Context) error {
 	c := r.completion
 	if c == nil {
 		return nil // of no items
+	}
+	if r.queue.inProcess(ctx) && !c.isDone() {
+		return ErrInProcess
 	}
 	select {
 	case <-c.done:
 		return c.result()
 	case <-ctx.Done():
 	}
-	select {
-	case <-c.done: // both are done: the result comes first
+	if c.isDone() { // both are: the result comes first
 		return c.result()
-	default:
 	}
 	if r.queue.withdraw(c) {
 		return errors.Join(ErrWithdrawn, context.Cause(ctx))
@@ -301,6 +304,16 @@ func (c *completion) awaited() bool {
 		}
 	}
 	return false
+}
+
+// isDone reports whether all entries are settled, of a completion that does not forward.
+func (c *completion) isDone() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *completion) abandon() {

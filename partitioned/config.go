@@ -17,7 +17,8 @@ var (
 	ErrClosed = errors.New("partitioned: closed")
 	// ErrNotStarted: Start has not been called, or has not returned yet.
 	ErrNotStarted = errors.New("partitioned: not started")
-	// ErrFull: no capacity, and the queue refuses instead of waiting, or as much waits already as may be pending.
+	// ErrFull: no capacity, and the queue refuses instead of waiting, or as much waits already as may be pending, or the push is
+	// one of Process, which must not wait for itself.
 	ErrFull = errors.New("partitioned: full")
 	// ErrTooManyKeys: a new key, while MaxKeys others have something pending.
 	ErrTooManyKeys = errors.New("partitioned: too many keys")
@@ -35,6 +36,9 @@ var (
 	ErrStalled = errors.New("partitioned: dropped, its key has stalled")
 	// ErrDropped: accepted, and given up when the deadline of Shutdown was over. Waiting callers get it.
 	ErrDropped = errors.New("partitioned: dropped at shutdown")
+	// ErrInProcess: a call that waits for the queue (Flush, Shutdown, PushWait, Result.Wait) was made with the context of the queue's
+	// own Process, which it would wait for. It did nothing.
+	ErrInProcess = errors.New("partitioned: called in Process of the same queue, for which it would wait")
 )
 
 // Weight is what an item weighs, and what a batch or a buffer holds, in two units at once.
@@ -147,8 +151,9 @@ type QueueConfig[T any] struct {
 	// Name is what the Observer knows the queue by. Default: none.
 	Name string
 
-	// Process takes one batch. It runs on one of Consumers goroutines, under no lock; its context ends with the deadline
-	// of Shutdown and with ProcessTimeout. A panic costs its batch (PanicError). Required.
+	// Process takes one batch. It runs on one of Consumers goroutines, under no lock. Its context ends with ProcessTimeout, and at nine
+	// tenths of the time that Shutdown has. Give that context to whatever it calls: by it a call that would wait for the queue
+	// itself is an error (ErrInProcess) and not a deadlock. A panic costs its batch (PanicError). Required.
 	Process func(ctx context.Context, batch Batch[T]) Verdict[T]
 
 	// Key returns what an item is batched and ordered by. It runs in Push, before any lock. Nil: all items are of one kind.
@@ -225,7 +230,7 @@ type QueueConfig[T any] struct {
 	Expired func(item T, now time.Time) bool
 	// Dropped is called with each item that was accepted and dropped before it was in a batch, except by Shutdown, and with the
 	// reason: ErrEvicted, ErrExpired, ErrStalled, or the PanicError of Expired. It is called before those who wait for the item
-	// are told, under no lock. It must not panic. Nil: nobody is told.
+	// are told, under no lock. A panic costs nothing but the call. Nil: nobody is told.
 	Dropped func(item T, reason error)
 
 	// ProcessTimeout is the deadline of the context of one call of Process. 0: none, since only the caller knows what is

@@ -22,6 +22,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	scheduler, heap       which stream a free consumer takes                owns node
 	backlog, tombstones, marks   the data of one stream, and its age        own backlog, drain, marks
 	withdraw              what a caller that gave up takes back
+	inprocess             which calls would wait for themselves
 	index, generation, table, memory    how a Map finds its entries, and the versions it remembers
 	gate, lock, completion              the units taken; a mutex that spins; who is told
 

@@ -43,7 +43,7 @@ func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *comp
 // once for those of one push that stand side by side. No lock held (I4).
 func (q *Queue[T]) dropped(e entry[T], reason error, last *completion) *completion {
 	if q.cfg.Dropped != nil {
-		q.cfg.Dropped(e.item, reason)
+		q.safeDropped(e.item, reason)
 	}
 	switch e.completion {
 	case nil:

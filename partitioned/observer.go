@@ -5,8 +5,9 @@ package partitioned
 import "time"
 
 // Observer is told of what a queue does, as a ClientTrace of net/http is: each func that is not nil is called, under no
-// lock, on the goroutine to which it happens. It holds that up for as long as it takes, and must not panic. What it is told
-// of a batch is in Stats already when BatchEnd is called.
+// lock, on the goroutine to which it happens. It holds that up for as long as it takes, so it must not wait for the queue (Flush,
+// Shutdown, PushWait). If it panics, Panicked hears of that, and nothing else happens. What it is told of a batch is in Stats
+// already when BatchEnd is called.
 type Observer struct {
 	// PartitionStart and PartitionStop enclose all else of a partition, except for calls of Process that went on when the
 	// deadline of Shutdown was over. They are called by Start and by Shutdown. lost: items that Shutdown dropped there.
@@ -31,7 +32,8 @@ type Observer struct {
 	// Waiting is called when a push begins to wait for capacity. key: of the stream that is full; "": the whole is.
 	Waiting func(queue, key string, units int64)
 
-	// Panicked is called when a function of the queue's user panicked that costs no batch: Merge or Split.
+	// Panicked is called when a function of the queue's user panicked that costs no batch: Merge, Split, Dropped, or one of the
+	// Observer's others.
 	Panicked func(queue string, err *PanicError)
 
 	// Stalled is called when items of a push were accepted and dropped, because their key has stalled (StallTimeout).
@@ -64,43 +66,66 @@ func (o *Observer) started(queue string, partitions int) {
 		return
 	}
 	for i := range partitions {
-		o.PartitionStart(queue, i)
+		func() {
+			defer o.guard(queue, "Observer.PartitionStart")
+			o.PartitionStart(queue, i)
+		}()
 	}
 }
 
 func (o *Observer) stopped(queue string, partition int, lost int64) {
 	if o != nil && o.PartitionStop != nil {
+		defer o.guard(queue, "Observer.PartitionStop")
 		o.PartitionStop(queue, partition, lost)
 	}
 }
 
 func (o *Observer) evicted(queue string, partition, items int) {
 	if o != nil && o.Evicted != nil {
+		defer o.guard(queue, "Observer.Evicted")
 		o.Evicted(queue, partition, items)
 	}
 }
 
 func (o *Observer) expired(queue string, partition, items int) {
 	if o != nil && o.Expired != nil {
+		defer o.guard(queue, "Observer.Expired")
 		o.Expired(queue, partition, items)
 	}
 }
 
 func (o *Observer) waiting(queue, key string, units int64) {
 	if o != nil && o.Waiting != nil {
+		defer o.guard(queue, "Observer.Waiting")
 		o.Waiting(queue, key, units)
 	}
 }
 
 func (o *Observer) panicked(queue string, err *PanicError) {
 	if o != nil && o.Panicked != nil {
+		defer func() { _ = recover() }() // there is nobody left to hear of it
 		o.Panicked(queue, err)
+	}
+}
+
+// guard is deferred around a call of a function of the user's, in, whose panic costs nothing else. o may be nil.
+func (o *Observer) guard(queue, in string) {
+	if r := recover(); r != nil {
+		o.panicked(queue, panicError(in, r))
 	}
 }
 
 func (o *Observer) stalled(queue string, partition int, key string, items int) {
 	if o != nil && o.Stalled != nil {
+		defer o.guard(queue, "Observer.Stalled")
 		o.Stalled(queue, partition, key, items)
+	}
+}
+
+func (o *Observer) batchStarted(info BatchInfo) {
+	if o.BatchStart != nil {
+		defer o.guard(info.Queue, "Observer.BatchStart")
+		o.BatchStart(info)
 	}
 }
 
@@ -109,13 +134,14 @@ func (q *Queue[T]) watch(p *partition[T], c *call[T]) (end func()) {
 	o := q.cfg.Observer
 	info := q.info(p, c)
 	c.watched = true
-	if o.BatchStart != nil {
-		o.BatchStart(info)
-	}
+	o.batchStarted(info)
 	begin := time.Now()
 	var overdue *time.Timer
 	if o.BatchOverdue != nil && c.processTimeout > 0 {
-		overdue = time.AfterFunc(c.processTimeout, func() { o.BatchOverdue(info) })
+		overdue = time.AfterFunc(c.processTimeout, func() {
+			defer o.guard(info.Queue, "Observer.BatchOverdue")
+			o.BatchOverdue(info)
+		})
 	}
 	return func() {
 		c.took = time.Since(begin)
@@ -131,6 +157,7 @@ func (q *Queue[T]) reportEnd(p *partition[T], c *call[T], o Outcome) {
 		return
 	}
 	o.Duration = c.took
+	defer q.cfg.Observer.guard(q.cfg.Name, "Observer.BatchEnd")
 	q.cfg.Observer.BatchEnd(q.info(p, c), o)
 }
 

@@ -7,9 +7,21 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is the error of a batch whose Process panicked, or of an item whose Merge or Expired did.
+// PanicError is what a function of the queue's user panicked with. A panic costs its item at most, or its batch, and never leaves a
+// lock held. Key, and Weigh of what is pushed, run in the push, so their panics are the caller's. The others have nobody who could
+// take it:
+//
+//	Process   it is the error of its batch
+//	Merge     it is the error of its item, which is dropped; what is held stays
+//	Expired   it is the error of its item, which is dropped
+//	Split     the item cannot be split
+//	Weigh     of what Merge, Split or a Rest made of an item: it weighs what the item did
+//	Dropped   the call
+//	Observer  the call
+//
+// Panicked of the [Observer] hears of those of Merge, Split, Dropped and the Observer.
 type PanicError struct {
-	Func  string // that panicked: Process, Merge, Split, Weigh or Expired
+	Func  string // that panicked: a name above, or that of a field of the Observer, as in "Observer.BatchStart"
 	Value any    // what was given to panic
 	Stack []byte // of the goroutine that panicked
 }
@@ -18,14 +30,7 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("partitioned: panic in %s: %v", e.Func, e.Value)
 }
 
-// A panic of a user's function costs its item, and never leaves a lock held (I8). Key, and Weigh of what is pushed, run in the
-// push and before any lock, so their panics are the caller's. The others have nobody who could take it:
-//
-//	Process   the error of its batch
-//	Merge     the error of its item, which is dropped; what is held stays
-//	Expired   the error of its item, which is dropped
-//	Split     the item cannot be split
-//	Weigh     of what Merge, Split or a Rest made of an item: it weighs what the item did
+// panicError is called by the function that recovered (I8).
 func panicError(in string, value any) *PanicError {
 	return &PanicError{Func: in, Value: value, Stack: debug.Stack()}
 }
@@ -58,6 +63,12 @@ func (q *Queue[T]) safeSplit(item T, room Weight) (head, tail T, ok bool) {
 		}
 	}()
 	return q.cfg.Split(item, room)
+}
+
+// safeDropped is Dropped.
+func (q *Queue[T]) safeDropped(item T, reason error) {
+	defer q.cfg.Observer.guard(q.cfg.Name, "Dropped")
+	q.cfg.Dropped(item, reason)
 }
 
 // reweigh is Weigh of what was made of an item of weight before. It may run under a partition's lock.

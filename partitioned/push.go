@@ -8,7 +8,8 @@ import (
 )
 
 // Push accepts all items or none. Accepted items are delivered, or counted as dropped by Stats. Without capacity it does what
-// Overflow says: by default it waits until there is some or ctx is done. While there is capacity, ctx is not looked at.
+// Overflow says: by default it waits until there is some or ctx is done. With the context of Process it does not wait, as that may
+// be what has the capacity, and returns ErrFull. While there is capacity, ctx is not looked at.
 //
 // Items with one key keep their order; those of one caller are accepted in the order of its calls. From here on the items
 // belong to the queue; the slice stays the caller's.
@@ -37,7 +38,8 @@ func (q *Queue[T]) PushKey(ctx context.Context, key string, items ...T) error {
 // PushWait is Push that returns when each of the items is settled, with the joined errors of the batches they were in. It
 // makes their streams due at once: nobody waits for a timer while a consumer is free. When ctx is done it takes back what is in
 // no batch yet, as [Result.Wait] does, and returns the cause of ctx: joined with ErrWithdrawn if that was all of it, with
-// ErrAbandoned if something was in a batch, and with neither if nothing was accepted.
+// ErrAbandoned if something was in a batch, and with neither if nothing was accepted. With a ctx that is done nothing is accepted,
+// and with that of Process nothing either: ErrInProcess.
 func (q *Queue[T]) PushWait(ctx context.Context, items ...T) error {
 	return q.pushWait(ctx, items, add)
 }
@@ -60,11 +62,29 @@ func (q *Queue[T]) pushResult(ctx context.Context, items []T, how write) (Result
 }
 
 func (q *Queue[T]) pushWait(ctx context.Context, items []T, how write) error {
+	switch {
+	case q.gate == nil || len(items) == 0:
+	case q.inProcess(ctx):
+		return ErrInProcess
+	case ctx.Err() != nil:
+		return q.refuse(q.count(items), false, gaveUp(ctx))
+	}
 	r, err := q.pushResult(ctx, items, how)
 	if err != nil {
 		return err
 	}
 	return r.Wait(ctx)
+}
+
+// count returns how many items a push of items is. It runs Weigh, under no lock.
+func (q *Queue[T]) count(items []T) (n int64) {
+	if q.cfg.Weigh == nil {
+		return int64(len(items))
+	}
+	for _, w := range q.weighAll(nil, items) {
+		n += int64(w.items)
+	}
+	return n
 }
 
 // few is the number of items whose measures a push keeps on its stack.
@@ -151,7 +171,8 @@ func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *me
 			q.scheduler.press()
 		}
 		switch {
-		case q.cfg.Overflow == OverflowRefuse, ctx == noWait && q.cfg.Overflow == OverflowWait:
+		case q.cfg.Overflow == OverflowRefuse:
+		case q.cfg.Overflow == OverflowWait && (ctx == noWait || q.inProcess(ctx)):
 		case q.cfg.Overflow == OverflowDropOldest:
 			if err = q.evictAndPush(parts, items, m, c); err == nil {
 				q.reportStalled(parts, items, c)

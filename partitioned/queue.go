@@ -84,7 +84,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	if q.byKey() && cfg.Consumers > 1 {
 		q.scheduler.failingLimit = cfg.Consumers / 2
 	}
-	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.ctx, q.cancel = context.WithCancel(context.WithValue(context.Background(), processOf[T]{q}, true))
 	shared := &common[T]{
 		tuned: &q.tuned, keys: &q.keys, stuck: &q.stuck, excess: &q.excess, memories: &q.memories, scheduler: &q.scheduler, buffers: &q.buffers,
 		newIndex: m.newIndex, splits: cfg.Split != nil,
@@ -137,8 +137,11 @@ func (q *Queue[T]) started() bool {
 }
 
 // Flush makes due whatever is pending, and returns when all of it is settled or ctx is done, whose cause it then returns.
-// What became of the items, their callers and Stats know.
+// What became of the items, their callers and Stats know. With the context of Process it does nothing and returns ErrInProcess.
 func (q *Queue[T]) Flush(ctx context.Context) error {
+	if q.inProcess(ctx) {
+		return ErrInProcess
+	}
 	c := newCompletion(1) // held open until all streams have been visited
 	c.flush = true
 	for _, p := range q.partitions {

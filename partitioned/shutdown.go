@@ -17,12 +17,15 @@ import (
 // ended, what is left is counted as dropped, what is in flight too, whatever becomes of it. Then the error says how much that
 // is; it wraps ErrDropped, and the cause of ctx or context.DeadlineExceeded. No call begins after Shutdown returned, but for one that
 // is on its last step into Process, whose context is done. A second call waits for the first, and returns the same, or the cause
-// of its own ctx.
+// of its own ctx. With the context of Process it does nothing and returns ErrInProcess.
 //
 // A goroutine inside a call of Process that ignores its context is the only thing that may remain.
 func (q *Queue[T]) Shutdown(ctx context.Context) error {
 	if q.gate == nil {
 		return nil // nothing was ever accepted
+	}
+	if q.inProcess(ctx) {
+		return ErrInProcess
 	}
 	if q.closeLife() {
 		return q.awaitEnd(ctx)

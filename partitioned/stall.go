@@ -164,7 +164,7 @@ func (q *Queue[T]) reportStalled(parts []part[T], items []T, c *completion) {
 		}
 		if q.cfg.Dropped != nil {
 			for _, item := range items[p.from:p.to] {
-				q.cfg.Dropped(item, ErrStalled)
+				q.safeDropped(item, ErrStalled)
 			}
 		}
 		q.cfg.Observer.stalled(q.cfg.Name, p.partition.number, p.key, p.weight.Items)
