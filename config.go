@@ -154,6 +154,9 @@ func (c *Config) settings() batcher.Settings {
 		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, MaxAge: c.MaxAge, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge, SplitOnRejected: c.SplitOnRejected,
 		SortByTime: c.SortByTime, ShutdownTimeout: c.ShutdownTimeout,
 	}
+	if c.Storage != "" {
+		_ = s.Storage.UnmarshalText([]byte(c.Storage)) // Validate has done it once
+	}
 	s.BatchSize, s.MaxBatchSize = c.batchSize()
 	s.Capacity = c.capacity()
 	if c.keyed() {

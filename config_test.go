@@ -49,6 +49,23 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 				InitialInterval: 5 * time.Second, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: 30 * time.Second, MaxElapsedTime: 5 * time.Minute,
 			},
 		},
+		"partitionedbuffer/storage": {
+			Timeout:                  200 * time.Millisecond,
+			SendBatchSize:            8192,
+			MetadataCardinalityLimit: 1000,
+			Partitions:               1,
+			PartitionBy:              "resource",
+			Sizer:                    "items",
+			BlockOnOverflow:          true,
+			StalledKeyTimeout:        30 * time.Second,
+			ShutdownTimeout:          5 * time.Second,
+			Buffer:                   "queue",
+			Storage:                  "file_storage/a",
+			Map:                      NewDefaultMap(),
+			RetryOnFailure: configretry.BackOffConfig{
+				InitialInterval: 5 * time.Second, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: 30 * time.Second, MaxElapsedTime: 5 * time.Minute,
+			},
+		},
 		"partitionedbuffer/all": {
 			Timeout:            5 * time.Second,
 			SendBatchSize:      100,

@@ -91,6 +91,8 @@ type Config struct {
 	SplitOnTooLarge bool `mapstructure:"split_on_too_large"`
 	// After this time without anything forwarded, a full key no longer holds up requests with other keys that work. Its part is dropped and counted. 0 means never. Unless set, it is at least the max_interval of retry_on_failure.
 	StalledKeyTimeout time.Duration `mapstructure:"stalled_key_timeout"`
+	// ID of a storage extension that keeps what is accepted, so that it survives a crash. Empty means that it is in memory alone.
+	Storage string `mapstructure:"storage"`
 	// Longest wait for a flush while a consumer is free, counted from the oldest item. 0 means that each request is sent at once.
 	Timeout time.Duration `mapstructure:"timeout"`
 	// Regular expressions for answers that mean that a batch is too large, in addition to the known ones. Needs split_on_too_large.
@@ -145,6 +147,7 @@ func createDefaultConfig() component.Config {
 		SplitOnRejected:          false,
 		SplitOnTooLarge:          false,
 		StalledKeyTimeout:        30 * time.Second,
+		Storage:                  "",
 		Timeout:                  200 * time.Millisecond,
 		WaitForResult:            false,
 		WaitTimeout:              0,

@@ -262,7 +262,7 @@ func (p *pipeline) stats() partitioned.Stats {
 func (p *pipeline) requireConserved(t *testing.T) {
 	t.Helper()
 	require.Equal(t, p.metric(t, "items_accepted", ""),
-		p.metric(t, "items_forwarded", "")+p.metric(t, "items_returned", "")+p.metric(t, "items_dropped", "")+p.metric(t, "items_superseded", "")+p.metric(t, "items_pending", ""), "I1")
+		p.metric(t, "items_forwarded", "")+p.metric(t, "items_returned", "")+p.metric(t, "items_dropped", "")+p.metric(t, "items_superseded", "")+p.metric(t, "items_pending", "")+p.metric(t, "items_kept", ""), "I1")
 }
 
 // from returns a context with client metadata: names and values in turn.

@@ -88,7 +88,7 @@ func TestMetricsAddUp(t *testing.T) {
 				tt := p.telemetry
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsAccepted(t, tt, number[int64](k.name, 19), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsRefused(t, tt, byReason(k.name, map[string]int64{
-					"full": 0, "key": 0, "keys": 1, "timeout": 0, "closed": 0,
+					"full": 0, "key": 0, "keys": 1, "timeout": 0, "closed": 0, "storage": 0,
 				}), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferQueueCapacity(t, tt, number[int64](k.name, 100), values...)
 				require.EqualValues(t, 19, p.metric(t, "items_forwarded", "")+p.metric(t, "items_dropped", "error")+p.metric(t, "items_pending", ""))
@@ -103,7 +103,7 @@ func TestMetricsAddUp(t *testing.T) {
 				p.requireConserved(t)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsForwarded(t, tt, number[int64](k.name, 15), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsDropped(t, tt,
-					byReason(k.name, map[string]int64{"error": 4, "shutdown": 0, "stalled": 0, "overflow": 0, "expired": 0}), values...)
+					byReason(k.name, map[string]int64{"error": 4, "shutdown": 0, "stalled": 0, "overflow": 0, "expired": 0, "storage": 0}), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferItemsPending(t, tt, number[int64](k.name, 0), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferQueueSize(t, tt, number[int64](k.name, 0), values...)
 				metadatatest.AssertEqualProcessorPartitionedbufferBatchesInFlight(t, tt, number[int64](k.name, 0), values...)

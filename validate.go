@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configretry"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
@@ -20,6 +21,7 @@ import (
 const (
 	maxConsumers = 10_000         // each is a goroutine
 	maxSize      = math.MaxUint32 // as in batch
+	maxQueue     = 1 << 50        // with a storage more may be pending than memory holds
 
 	anyKeys = "metadata_keys, resource_keys or attribute_keys"
 
@@ -42,8 +44,8 @@ var numbers = []numberKey{
 	{"metadata_cardinality_limit", func(c *Config) int64 { return c.MetadataCardinalityLimit }, 0, maxSize},
 	{"partitions", func(c *Config) int64 { return c.Partitions }, 1, maxConsumers},
 	{"num_consumers", func(c *Config) int64 { return c.NumConsumers }, 0, maxConsumers},
-	{"queue_size", func(c *Config) int64 { return c.QueueSize }, 0, maxSize},
-	{"queue_size_per_key", func(c *Config) int64 { return c.QueueSizePerKey }, 0, maxSize},
+	{"queue_size", func(c *Config) int64 { return c.QueueSize }, 0, maxQueue},
+	{"queue_size_per_key", func(c *Config) int64 { return c.QueueSizePerKey }, 0, maxQueue},
 	{"map.remember_limit", func(c *Config) int64 { return c.Map.RememberLimit }, 1, maxSize},
 }
 
@@ -106,6 +108,7 @@ func validateConfig(c *Config) error {
 	c.checkSizes(&f)
 	c.checkQueue(&f)
 	c.checkMap(&f)
+	c.checkStorage(&f)
 	for _, u := range c.useless() {
 		if !ofBatch(u.key) {
 			f.add(u.key, u.value, "it has no effect: it needs %s", u.needs)
@@ -263,6 +266,23 @@ func (c *Config) checkMap(f *faults) {
 	}
 	if c.Map.Key == mapRecord && c.WaitForResult {
 		f.add("wait_for_result", c.WaitForResult, "it must be false with map.key %q: a record that is superseded has no result", c.Map.Key)
+	}
+}
+
+// checkStorage checks the storage, and what does not go together with it.
+func (c *Config) checkStorage(f *faults) {
+	if c.Storage == "" {
+		return
+	}
+	var id component.ID
+	if err := id.UnmarshalText([]byte(c.Storage)); err != nil {
+		f.add("storage", c.Storage, "it must be the ID of an extension: %v", err)
+	}
+	if c.Buffer == bufferMap {
+		f.add("storage", c.Storage, "it must be empty with buffer %q: what is superseded would stay in the storage, uncounted by queue_size", c.Buffer)
+	}
+	if c.WaitForResult {
+		f.add("storage", c.Storage, "it must be empty with wait_for_result true: senders that wait until their data is delivered still have it after a crash")
 	}
 }
 

@@ -121,6 +121,11 @@ func (o *policy[P]) subset(batch []request[P], f *failed[P], tries attempts) *ag
 // giveUp lets go of what does not come again. made: what again made of it already; nil: nothing. A caller that had the batch alone
 // gets back the subset that failed, and nothing else.
 func (o *policy[P]) giveUp(batch []request[P], f *failed[P], made *again[P]) {
+	if made == nil {
+		releaseAll(batch, f.err)
+	} else {
+		releaseAll(made.requests, f.err)
+	}
 	if made == nil && o.wait && f.partial {
 		if g := groupOf(batch); g.sole() != nil {
 			g.sole().narrow(o.payloads, g, o.payloads.copy(f.subset), f.items)
@@ -195,7 +200,7 @@ func (a *again[P]) replace(i int, head, tail request[P]) {
 
 // mergedMeta is what is known of requests that come again as one.
 func mergedMeta[P any](batch []request[P], tries attempts) *meta[P] {
-	m := &meta[P]{several: several(batch), links: linksOf(batch), attempts: tries}
+	m := &meta[P]{several: several(batch), links: linksOf(batch), attempts: tries, kept: mergeKept(batch)}
 	m.deadline, _ = latestDeadline(batch)
 	for i := range batch {
 		if batch[i].meta != nil {

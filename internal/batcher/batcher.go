@@ -37,6 +37,7 @@ type Batcher[P any] struct {
 	cfg       Settings // immutable
 	payloads  *payloads[P]
 	store     store[P]
+	storage   *storage[P] // nil: requests are in memory alone
 	telemetry *telemetry
 	health    *health
 	log       *zap.Logger
@@ -71,11 +72,14 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 	}
 	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys, cfg.AttributeKeys)
 	cfg.observer = b.observer(&keys)
-	s := newSender(cfg, keys, b.payloads, t, b.health, set.Logger, next)
-	if b.store, err = newStore(cfg, kind, keys, b.payloads, s.send); err != nil {
+	if cfg.stored() {
+		b.storage = newStorage(&b.cfg, set.ID, kind.Name, b.payloads, set.Logger)
+	}
+	s := newSender(cfg, keys, b.payloads, b.storage, t, b.health, set.Logger, next)
+	if b.store, err = newStore(cfg, kind, keys, b.payloads, b.storage, s.send); err != nil {
 		return nil, err
 	}
-	return b, t.observe(set, cfg, b.Stats)
+	return b, t.observe(set, cfg, func() snapshot { return snapshot{b.Stats(), b.figures()} })
 }
 
 // observer notes what the queue reports: callers that begin to wait, and what it dropped.
@@ -102,10 +106,10 @@ func (b *Batcher[P]) observer(keys *keyer) *partitioned.Observer {
 }
 
 // newStore makes what the configuration asks for.
-func newStore[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, p *payloads[P], send sendFunc[P]) (store[P], error) {
+func newStore[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, p *payloads[P], st *storage[P], send sendFunc[P]) (store[P], error) {
 	switch {
 	case cfg.Map == nil:
-		return newQueue(cfg, keys, p, send)
+		return newQueue(cfg, keys, p, st, send)
 	case cfg.Map.Records && kind.Records != nil:
 		return newRecords(cfg, kind.Records, kind.AnyResource, keys, p, send)
 	case !cfg.Map.Records && kind.Groups != nil:
@@ -116,10 +120,23 @@ func newStore[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, 
 }
 
 // Start begins to accept, and logs the settings as they are in effect.
-func (b *Batcher[P]) Start(_ context.Context, host component.Host) error {
+func (b *Batcher[P]) Start(ctx context.Context, host component.Host) error {
+	if b.storage != nil {
+		if err := b.storage.start(ctx, host); err != nil {
+			return err
+		}
+	}
 	b.log.Info("Batching", b.cfg.fields()...)
 	b.health.start(host, b.store)
-	return b.store.Start()
+	err := b.store.Start()
+	if b.storage == nil {
+		return err
+	}
+	if err != nil {
+		return errors.Join(err, b.storage.abandon(ctx))
+	}
+	b.storage.recover(host)
+	return nil
 }
 
 // Consume accepts payload, or returns an error and leaves it as it was. With wait_for_result it returns when the data was delivered.
@@ -139,12 +156,32 @@ func (b *Batcher[P]) Consume(ctx context.Context, payload P) error {
 		return b.consumeWait(caller, ctx, r)
 	}
 	r.meta = b.describe(ctx, payload)
+	if b.storage != nil {
+		return b.consumeStored(ctx, r)
+	}
 	b.payloads.hold(payload)
 	if _, err := b.store.push(ctx, r, false); err != nil {
 		b.payloads.release(payload)
 		return b.refused(err, r.items)
 	}
 	return nil
+}
+
+// consumeStored is Consume with a storage: it returns when the data is written, or delivered.
+func (b *Batcher[P]) consumeStored(ctx context.Context, r request[P]) error {
+	b.payloads.hold(r.payload)
+	accepted, err := b.storage.push(ctx, r)
+	switch {
+	case err == nil:
+		return nil
+	case accepted && consumererror.IsPermanent(err): // of what became of it
+		return consumererror.NewPermanent(b.cfg.explain(err))
+	case accepted:
+		return b.refused(err, r.items)
+	default:
+		b.payloads.release(r.payload)
+		return b.refused(err, r.items)
+	}
 }
 
 // consumeWait is Consume for a caller that waits for its result. The wait ends with ctx; what is sent for caller, by its deadline.
@@ -230,7 +267,7 @@ func (b *Batcher[P]) describe(ctx context.Context, payload P) (m *meta[P]) {
 	switch {
 	case span.IsSampled():
 		m = newLinkedMeta[P](span)
-	case b.payloads.dictionary || b.payloads.bytes || b.cfg.MaxAge > 0:
+	case b.payloads.dictionary || b.payloads.bytes || b.cfg.MaxAge > 0 || b.storage != nil:
 		m = &meta[P]{}
 	}
 	b.stamp(m, payload)
@@ -239,7 +276,7 @@ func (b *Batcher[P]) describe(ctx context.Context, payload P) (m *meta[P]) {
 
 // stamp notes when a request came, and how large it is, as far as that matters now.
 func (b *Batcher[P]) stamp(m *meta[P], payload P) {
-	if b.cfg.MaxAge > 0 {
+	if b.cfg.MaxAge > 0 || b.storage != nil {
 		m.arrived = time.Now()
 	}
 	if b.payloads.dictionary {
@@ -270,20 +307,43 @@ func (b *Batcher[P]) Stats() partitioned.Stats {
 }
 
 // Shutdown refuses what comes from now on, and sends what is pending until shutdown_timeout or ctx is over. What is left then is
-// lost, and logged. It returns nil all the same: an error would end a Collector that only reloads its configuration.
+// kept in the storage, or lost, and logged. It returns nil all the same: an error would end a Collector that only reloads its
+// configuration.
 func (b *Batcher[P]) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.ShutdownTimeout)
 	defer cancel()
 	b.health.end()
-	err := b.store.Shutdown(ctx)
+	var err error
+	if b.storage == nil {
+		err = b.store.Shutdown(ctx)
+	} else {
+		err = b.storage.drain(ctx, b.store)
+	}
 	b.telemetry.shutdown()
 	if err == nil {
 		return nil
 	}
 	b.lossLogged.Do(func() {
 		st := b.store.Stats() // the last figures
-		b.log.Error("Shutdown dropped what was pending", zap.Error(b.cfg.explainLoss(err)), zap.Int64("accepted", st.Accepted),
-			zap.Int64("forwarded", st.Forwarded), zap.Int64("returned", st.Returned), zap.Int64("failed", st.Failed), zap.Int64("dropped", st.Lost))
+		fields := []zap.Field{
+			zap.Error(b.cfg.explainLoss(err)), zap.Int64("accepted", st.Accepted), zap.Int64("forwarded", st.Forwarded),
+			zap.Int64("returned", st.Returned), zap.Int64("failed", st.Failed),
+		}
+		kept := b.figures().kept
+		if kept > 0 {
+			b.log.Info("Shutdown kept what was pending in the storage, for the next run", append(fields, zap.Int64("kept", kept))...)
+		}
+		if dropped := st.Lost - kept; dropped > 0 {
+			b.log.Error("Shutdown dropped what was pending", append(fields, zap.Int64("dropped", dropped))...)
+		}
 	})
 	return nil
+}
+
+// figures are those of the storage, as they are now.
+func (b *Batcher[P]) figures() figures {
+	if b.storage == nil {
+		return figures{}
+	}
+	return b.storage.figures()
 }

@@ -2,6 +2,8 @@
 
 package batcher
 
+import "slices"
+
 // outgoing is the payload of one call of the next consumer, and what it was made of. We hold a reference to either of the two
 // payloads until unload or release, so that they can be read after the call, and so can what an error says of a subset, which
 // may be made of them.
@@ -23,10 +25,22 @@ func (p *payloads[P]) load(out *outgoing[P], requests []request[P], wait bool) {
 		p.loadFlight(out, requests)
 		return
 	}
+	if requests = withItems(requests); len(requests) == 0 {
+		return
+	}
 	out.merged, out.held = p.merge(requests), true
 	for i := range requests {
 		out.items += requests[i].items
 	}
+}
+
+// withItems returns requests without those that were left out.
+func withItems[P any](requests []request[P]) []request[P] {
+	out := func(r request[P]) bool { return r.items == 0 }
+	if !slices.ContainsFunc(requests, out) {
+		return requests
+	}
+	return slices.DeleteFunc(slices.Clone(requests), out)
 }
 
 // merge moves all requests into the payload of the first.

@@ -57,6 +57,9 @@ func (p *payloads[P]) release(payload P) {
 
 // discard lets go of a request that is never sent.
 func (p *payloads[P]) discard(r request[P]) {
+	if k, ok := r.from().(*kept[P]); ok && k.absent() {
+		return
+	}
 	if p.pooled && r.lease() == nil {
 		p.release(p.take(&r))
 	}
@@ -166,6 +169,9 @@ func (p *payloads[P]) cut(r request[P], q signal.Quota, size int) (head, tail re
 		}
 	}()
 	m := r.meta
+	if k, ok := m.source.(*kept[P]); ok && !k.ready() {
+		return r, r, false
+	}
 	q.Items = min(q.Items, r.items-1)
 	var part P
 	var rest *piece[P]
@@ -188,6 +194,9 @@ func (p *payloads[P]) cut(r request[P], q signal.Quota, size int) (head, tail re
 	}
 	if m.group != nil {
 		m.group.cut()
+	}
+	for _, k := range m.kept {
+		k.hold()
 	}
 	return head, tail, true
 }

@@ -24,13 +24,14 @@ type policy[P any] struct { // immutable
 	retry    configretry.BackOffConfig
 	maxAge   time.Duration // 0: any
 	payloads *payloads[P]
+	storage  *storage[P] // nil: there is none
 
 	halved, isolated, retried, dropped, returned *notice
 }
 
-func newPolicy[P any](cfg Settings, p *payloads[P], log *zap.Logger) policy[P] {
+func newPolicy[P any](cfg Settings, p *payloads[P], st *storage[P], log *zap.Logger) policy[P] {
 	return policy[P]{
-		wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, isolate: cfg.SplitOnRejected, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, maxAge: cfg.MaxAge, payloads: p,
+		wait: cfg.WaitForResult, split: cfg.SplitOnTooLarge, isolate: cfg.SplitOnRejected, tooLarge: cfg.TooLargeErrors, retry: cfg.Retry, maxAge: cfg.MaxAge, payloads: p, storage: st,
 		halved:   newNotice(log, zap.InfoLevel, "A batch is too large and is sent again in halves"),
 		isolated: newNotice(log, zap.InfoLevel, "A batch is rejected for its data and is sent again in halves, to find the bad items"),
 		retried:  newNotice(log, zap.InfoLevel, "A batch failed and is sent again later"),
@@ -81,15 +82,12 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: groups}, halved
 		}
 	}
-	if o.retry.Enabled && f.out.copied && !bad && !f.Permanent() {
-		if after, again := tries.next(&o.retry, f.took, f.Delay()); again {
-			o.retried.happened(f.items, func() []zap.Field { return append(fields(), zap.Duration("after", after)) })
-			if a == nil {
-				a = o.again(batch.Items, f, tries)
-			}
-			a.attempted(tries)
-			return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: []int{len(a.requests)}, After: after}, postponed
+	if after, comes := o.postpone(f, &tries, bad); comes {
+		if a == nil {
+			a = o.again(batch.Items, f, tries)
 		}
+		a.attempted(tries)
+		return partitioned.Verdict[request[P]]{Rest: a.requests, From: a.from, Groups: []int{len(a.requests)}, After: after}, postponed
 	}
 	outcome := o.dropped
 	if o.wait {
@@ -106,6 +104,21 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 		v.Err = consumererror.NewPermanent(v.Err)
 	}
 	return v, rejected
+}
+
+// postpone returns how long what failed waits for its next attempt; false: there is none. While Shutdown drains with a storage there is
+// always one: so what cannot be delivered in time is still pending at the end, and is kept.
+func (o *policy[P]) postpone(f *failed[P], tries *attempts, bad bool) (after time.Duration, comes bool) {
+	if !f.out.copied || bad || f.Permanent() {
+		return 0, false
+	}
+	if o.retry.Enabled {
+		if after, comes = tries.next(&o.retry, f.took, f.Delay()); comes {
+			o.retried.happened(f.items, func() []zap.Field { return []zap.Field{zap.Error(f.Err()), zap.Duration("after", after)} })
+			return after, true
+		}
+	}
+	return closingPause, o.storage.keeps()
 }
 
 // halve returns what to log if f is to be sent again in halves; nil: it is not. bad: it was rejected for its data, and is what a

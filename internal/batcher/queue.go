@@ -30,14 +30,20 @@ type queue[P any] struct {
 	payloads *payloads[P]
 }
 
-func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P]) (*queue[P], error) {
+func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], st *storage[P], send sendFunc[P]) (*queue[P], error) {
 	qc := queueConfig[request[P]](cfg)
 	qc.Process = send
 	qc.Weigh = weigh[P]
 	if cfg.MaxAge > 0 {
 		qc.Expired = func(r request[P], now time.Time) bool { return r.older(cfg.MaxAge, now) }
 	}
-	if p.pooled {
+	switch {
+	case st != nil:
+		qc.Dropped = func(r request[P], reason error) {
+			p.discard(r)
+			releaseAll([]request[P]{r}, reason)
+		}
+	case p.pooled:
 		qc.Dropped = func(r request[P], _ error) { p.discard(r) }
 	}
 	qc.Reuse = true
@@ -60,7 +66,11 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], send sendFunc[P])
 	if qc.OrderOnlyByPartition {
 		partitions = partitionKeys(qc.Partitions, q.Partition)
 	}
-	return &queue[P]{q, newRouter(cfg, keys, p, partitions), p}, nil
+	all := &queue[P]{q, newRouter(cfg, keys, p, partitions), p}
+	if st != nil {
+		st.queue = all
+	}
+	return all, nil
 }
 
 func (q *queue[P]) push(ctx context.Context, r request[P], wait bool) (partitioned.Result, error) {

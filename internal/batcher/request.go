@@ -39,6 +39,15 @@ type meta[P any] struct {
 	deadline time.Time    // of the last of the callers that wait for the result; zero: one of them has none
 	arrived  time.Time    // when Consume was called, with max_age; of several calls the last one
 	attempts attempts     // to send it
+	kept     []*kept[P]   // with a storage: what it stands for there. Not changed
+}
+
+// from returns the source of r; nil: the payload is in the request.
+func (r *request[P]) from() source[P] {
+	if r.meta == nil {
+		return nil
+	}
+	return r.meta.source
 }
 
 // source is where the payload of a request comes from: a part of one that is not taken apart yet, or what is left of one that

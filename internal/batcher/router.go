@@ -50,6 +50,9 @@ func (o *router[P]) byItems() bool { return len(o.items) > 0 || o.by == ByTrace 
 // single reports whether there is one stream for everything.
 func (o *router[P]) single() bool { return o.none() && len(o.partitions) == 0 }
 
+// byResource reports whether streams hang on the payload.
+func (o *router[P]) byResource() bool { return len(o.resource)+len(o.partitions) > 0 || o.byItems() }
+
 // route returns the key of r, or one request for each key if it has several.
 func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts []request[P], err error) {
 	var stack [128]byte // most keys fit

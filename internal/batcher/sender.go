@@ -28,14 +28,15 @@ type sender[P any] struct { // immutable but for asked
 	oversized *notice
 	panicked  *notice
 	next      Next[P]
+	storage   *storage[P] // nil: there is none
 
 	asked atomic.Bool // where the client metadata is
 }
 
-func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h *health, log *zap.Logger, next Next[P]) *sender[P] {
+func newSender[P any](cfg Settings, keys keyer, p *payloads[P], st *storage[P], t *telemetry, h *health, log *zap.Logger, next Next[P]) *sender[P] {
 	return &sender[P]{
-		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.SplitOnRejected || cfg.Retry.Enabled,
-		keys: keys, payloads: p, policy: newPolicy(cfg, p, log), telemetry: t, health: h, log: log, next: next,
+		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.SplitOnRejected || cfg.Retry.Enabled || st != nil,
+		keys: keys, payloads: p, policy: newPolicy(cfg, p, st, log), telemetry: t, health: h, log: log, next: next, storage: st,
 		panicked:  newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
 		oversized: newNotice(log, zap.WarnLevel, "A batch is larger than send_batch_max_size_bytes or send_batch_max_size, as it cannot be divided; see items_oversized"),
 	}
@@ -45,6 +46,11 @@ func newSender[P any](cfg Settings, keys keyer, p *payloads[P], t *telemetry, h 
 func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]]) (v partitioned.Verdict[request[P]]) {
 	var out outgoing[P]
 	defer s.payloads.releaseOutgoing(&out)
+	if s.storage != nil {
+		if err := s.storage.fetch(ctx, batch.Items); err != nil {
+			return s.storage.putOff(&batch, err)
+		}
+	}
 	err := s.guard(func() error {
 		s.payloads.load(&out, batch.Items, s.wait)
 		return nil
@@ -91,6 +97,7 @@ func (s *sender[P]) answer(batch *partitioned.Batch[request[P]], out *outgoing[P
 		if s.wait {
 			s.payloads.delivered(batch.Items)
 		}
+		releaseAll(batch.Items, nil)
 		attemptsOf(batch.Items).isolation.taken()
 		s.health.delivered(nil)
 		return partitioned.Verdict[request[P]]{}

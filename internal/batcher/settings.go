@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"time"
 
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.uber.org/zap"
 
@@ -44,6 +45,7 @@ type Settings struct {
 	SplitOnRejected bool                      // so is one that is rejected for its data, until the bad items are alone
 	TooLargeErrors  []*regexp.Regexp          // answers that mean it, beside the known ones
 	ShutdownTimeout time.Duration             // bound of the drain
+	Storage         component.ID              // extension that requests are kept in; zero: none
 	StallTimeout    time.Duration             // when a full key no longer holds up requests with other keys; 0: never
 
 	observer *partitioned.Observer // set by New
@@ -81,7 +83,7 @@ func (s *Settings) fields() []zap.Field {
 		zap.Bool("split_on_too_large", s.SplitOnTooLarge), zap.Stringers("too_large_errors", s.TooLargeErrors),
 		zap.Bool("split_on_rejected", s.SplitOnRejected),
 		zap.Bool("sort_by_time", s.SortByTime),
-		zap.Duration("shutdown_timeout", s.ShutdownTimeout),
+		zap.Stringer("storage", s.Storage), zap.Duration("shutdown_timeout", s.ShutdownTimeout),
 	}
 	if s.Retry.Enabled {
 		fields = append(fields, zap.Duration("retry_on_failure.initial_interval", s.Retry.InitialInterval),
@@ -111,6 +113,9 @@ func (m *Map) fields() []zap.Field {
 func (s *Settings) sizer() string {
 	return [...]string{partitioned.UnitItems: "items", partitioned.UnitBytes: "bytes", partitioned.UnitRequests: "requests"}[s.Unit]
 }
+
+// stored reports whether requests are kept in a storage.
+func (s *Settings) stored() bool { return s.Storage != component.ID{} }
 
 // keyed reports whether batches are made by key.
 func (s *Settings) keyed() bool {

@@ -28,7 +28,7 @@ type telemetry struct {
 	attrs    metric.MeasurementOption
 	bytes    bool // somebody looks at the encoded size of batches
 
-	stats atomic.Pointer[func() partitioned.Stats] // what is observed; nil: nothing yet
+	stats atomic.Pointer[func() snapshot] // what is observed; nil: nothing yet
 }
 
 func newTelemetry(set processor.Settings, signalName string) (*telemetry, error) {
@@ -78,16 +78,22 @@ func (t *telemetry) failedAs(errorType string, permanent bool) metric.Measuremen
 	return t.with(attribute.String("error.type", errorType), attribute.Bool("error.permanent", permanent))
 }
 
+// snapshot is what one scrape shows.
+type snapshot struct {
+	partitioned.Stats
+	storage figures
+}
+
 // observed is an instrument and what it shows of a snapshot.
 type observed struct {
 	instrument metric.Int64Observable
-	value      func(*partitioned.Stats) int64
+	value      func(*snapshot) int64
 	attrs      metric.MeasurementOption
 }
 
 // observe makes all instruments show stats, one snapshot for all of them, whenever somebody asks, and after shutdown the last
 // one. The callback is never unregistered: else losses at shutdown would reach nobody, and counters would fall meanwhile.
-func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() partitioned.Stats) error {
+func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() snapshot) error {
 	t.stats.Store(&stats)
 	all := t.observed(cfg)
 	waited, oldest, fill := t.builder.ProcessorPartitionedbufferCapacityWaitTime, t.builder.ProcessorPartitionedbufferOldestItemAge, t.builder.ProcessorPartitionedbufferFullestKeyFill
@@ -96,13 +102,13 @@ func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() p
 		instruments = append(instruments, all[i].instrument)
 	}
 	_, err := metadata.Meter(set.TelemetrySettings).RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		snapshot := (*t.stats.Load())()
+		now := (*t.stats.Load())()
 		for i := range all {
-			o.ObserveInt64(all[i].instrument, all[i].value(&snapshot), all[i].attrs)
+			o.ObserveInt64(all[i].instrument, all[i].value(&now), all[i].attrs)
 		}
-		o.ObserveFloat64(waited, snapshot.Waited.Seconds(), t.attrs)
-		o.ObserveFloat64(oldest, snapshot.Oldest.Seconds(), t.attrs)
-		o.ObserveFloat64(fill, fullestFill(&snapshot), t.attrs)
+		o.ObserveFloat64(waited, now.Waited.Seconds(), t.attrs)
+		o.ObserveFloat64(oldest, now.Oldest.Seconds(), t.attrs)
+		o.ObserveFloat64(fill, fullestFill(&now.Stats), t.attrs)
 		return nil
 	}, instruments...)
 	return err
@@ -113,19 +119,22 @@ func fullestFill(s *partitioned.Stats) float64 { return float64(s.Fullest) / flo
 
 // observed are the instruments that show whole numbers.
 func (t *telemetry) observed(cfg Settings) []observed {
-	type stats = partitioned.Stats
+	type stats = snapshot
 	b := t.builder
 	because := func(reason string) metric.MeasurementOption { return t.with(attribute.String("reason", reason)) }
 	return []observed{
-		{b.ProcessorIncomingItems, func(s *stats) int64 { return s.Accepted }, t.attrs},
+		{b.ProcessorIncomingItems, func(s *stats) int64 { return s.Accepted - s.storage.recovered }, t.attrs},
 		{b.ProcessorOutgoingItems, func(s *stats) int64 { return s.Forwarded }, t.attrs},
 
-		{b.ProcessorPartitionedbufferItemsAccepted, func(s *stats) int64 { return s.Accepted }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsAccepted, func(s *stats) int64 { return s.Accepted + s.storage.damages }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsForwarded, func(s *stats) int64 { return s.Forwarded }, t.attrs},
-		{b.ProcessorPartitionedbufferItemsReturned, func(s *stats) int64 { return s.Returned }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsReturned, func(s *stats) int64 { return s.Returned - s.storage.lost }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsSuperseded, func(s *stats) int64 { return s.Superseded }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Failed }, because("error")},
-		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Lost }, because("shutdown")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Lost - s.storage.kept }, because("shutdown")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.storage.lost + s.storage.damages }, because("storage")},
+		{b.ProcessorPartitionedbufferItemsKept, func(s *stats) int64 { return s.storage.kept }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsRecovered, func(s *stats) int64 { return s.storage.recovered }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Stalled }, because("stalled")},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Evicted }, because("overflow")},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Expired }, because("expired")},
@@ -135,7 +144,14 @@ func (t *telemetry) observed(cfg Settings) []observed {
 		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Keys }, because("keys")},
 		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Timeout }, because("timeout")},
 		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.RefusedBy.Closed }, because("closed")},
+		{b.ProcessorPartitionedbufferItemsRefused, func(s *stats) int64 { return s.storage.refused }, because("storage")},
 		{b.ProcessorPartitionedbufferItemsRetried, func(s *stats) int64 { return s.Retried }, t.attrs},
+
+		{b.ProcessorPartitionedbufferStorageEntries, func(s *stats) int64 { return s.storage.journal.Entries }, t.attrs},
+		{b.ProcessorPartitionedbufferStorageBytes, func(s *stats) int64 { return s.storage.journal.Bytes }, t.attrs},
+		{b.ProcessorPartitionedbufferStorageTransactions, func(s *stats) int64 { return s.storage.journal.Transactions }, t.attrs},
+		{b.ProcessorPartitionedbufferStorageRequests, func(s *stats) int64 { return s.storage.journal.Written }, t.attrs},
+		{b.ProcessorPartitionedbufferStorageErrors, func(s *stats) int64 { return s.storage.journal.Errors }, t.attrs},
 
 		{b.ProcessorPartitionedbufferQueueSize, func(s *stats) int64 { return s.Used }, t.attrs},
 		{b.ProcessorPartitionedbufferQueueCapacity, func(s *stats) int64 { return s.Capacity }, t.attrs},
@@ -167,7 +183,7 @@ func enabled(h metric.Int64Histogram) bool {
 // what was observed before alive.
 func (t *telemetry) shutdown() {
 	last := (*t.stats.Load())()
-	final := func() partitioned.Stats { return last }
+	final := func() snapshot { return last }
 	t.stats.Store(&final)
 }
 

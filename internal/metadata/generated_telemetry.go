@@ -43,8 +43,10 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferItemsAccepted            metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsDropped             metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsForwarded           metric.Int64ObservableCounter
+	ProcessorPartitionedbufferItemsKept                metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsOversized           metric.Int64Counter
 	ProcessorPartitionedbufferItemsPending             metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferItemsRecovered           metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsRefused             metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsRejected            metric.Int64Counter
 	ProcessorPartitionedbufferItemsRetried             metric.Int64ObservableCounter
@@ -59,6 +61,11 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferSendDuration             metric.Float64Histogram
 	ProcessorPartitionedbufferSendFailedBatches        metric.Int64Counter
 	ProcessorPartitionedbufferSendFailedItems          metric.Int64Counter
+	ProcessorPartitionedbufferStorageBytes             metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferStorageEntries           metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferStorageErrors            metric.Int64ObservableCounter
+	ProcessorPartitionedbufferStorageRequests          metric.Int64ObservableCounter
+	ProcessorPartitionedbufferStorageTransactions      metric.Int64ObservableCounter
 	ProcessorPartitionedbufferTimeoutTriggerSend       metric.Int64Counter
 }
 
@@ -238,12 +245,42 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsForwarde
 	return nil
 }
 
+// RegisterProcessorPartitionedbufferItemsKeptCallback sets callback for observable ProcessorPartitionedbufferItemsKept metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsKeptCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsKept, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferItemsKept)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorPartitionedbufferItemsPendingCallback sets callback for observable ProcessorPartitionedbufferItemsPending metric.
 func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsPendingCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsPending, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferItemsPending)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferItemsRecoveredCallback sets callback for observable ProcessorPartitionedbufferItemsRecovered metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsRecoveredCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsRecovered, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferItemsRecovered)
 	if err != nil {
 		return err
 	}
@@ -403,6 +440,81 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferRememberedVer
 	return nil
 }
 
+// RegisterProcessorPartitionedbufferStorageBytesCallback sets callback for observable ProcessorPartitionedbufferStorageBytes metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferStorageBytes, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferStorageBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferStorageEntriesCallback sets callback for observable ProcessorPartitionedbufferStorageEntries metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageEntriesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferStorageEntries, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferStorageEntries)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferStorageErrorsCallback sets callback for observable ProcessorPartitionedbufferStorageErrors metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageErrorsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferStorageErrors, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferStorageErrors)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferStorageRequestsCallback sets callback for observable ProcessorPartitionedbufferStorageRequests metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageRequestsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferStorageRequests, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferStorageRequests)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferStorageTransactionsCallback sets callback for observable ProcessorPartitionedbufferStorageTransactions metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageTransactionsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferStorageTransactions, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferStorageTransactions)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -534,6 +646,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferItemsKept, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_items_kept",
+		metric.WithDescription("Number of items that were pending when the processor was shut down, and are left in the storage for the next run. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsOversized, err = builder.meter.Int64Counter(
 		"otelcol_processor_partitionedbuffer_items_oversized",
 		metric.WithDescription("Number of items that are larger than a batch may be. Each is sent alone, or with the items of its resource if that is what is too large. [Alpha]"),
@@ -543,6 +661,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorPartitionedbufferItemsPending, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_partitionedbuffer_items_pending",
 		metric.WithDescription("Number of items that were accepted and are not settled yet. Calls of the next consumer have some of them. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferItemsRecovered, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_items_recovered",
+		metric.WithDescription("Number of items that an earlier run left in the storage, and that are accepted again. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
@@ -629,6 +753,36 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_send_failed_items",
 		metric.WithDescription("Number of items in calls of the next consumer that failed, each attempt counted. [Alpha]"),
 		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferStorageBytes, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_partitionedbuffer_storage_bytes",
+		metric.WithDescription("Number of bytes in the storage, without keys and what the storage itself adds. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferStorageEntries, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_partitionedbuffer_storage_entries",
+		metric.WithDescription("Number of entries in the storage. Each is a request, or the part of a request that has one key. [Alpha]"),
+		metric.WithUnit("{entry}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferStorageErrors, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_storage_errors",
+		metric.WithDescription("Number of calls of the storage that failed. [Alpha]"),
+		metric.WithUnit("{call}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferStorageRequests, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_storage_requests",
+		metric.WithDescription("Number of entries that were written to the storage. Divided by the transactions it is how many share one. [Alpha]"),
+		metric.WithUnit("{entry}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferStorageTransactions, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_storage_transactions",
+		metric.WithDescription("Number of transactions that wrote to the storage. [Alpha]"),
+		metric.WithUnit("{transaction}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferTimeoutTriggerSend, err = builder.meter.Int64Counter(

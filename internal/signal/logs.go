@@ -25,6 +25,23 @@ func (Logs) Size(p plog.Logs) int {
 	return m.LogsSize(p)
 }
 
+// Marshal implements [Signal].
+func (Logs) Marshal(b []byte, p plog.Logs) ([]byte, error) {
+	var m plog.ProtoMarshaler
+	encoded, err := m.MarshalLogs(p)
+	return append(b, encoded...), err
+}
+
+// Unmarshal implements [Signal].
+func (Logs) Unmarshal(b []byte) (plog.Logs, error) {
+	var u plog.ProtoUnmarshaler
+	p, err := u.UnmarshalLogs(b)
+	if err == nil {
+		pref.MarkPipelineOwnedLogs(p)
+	}
+	return p, err
+}
+
 // Check returns nil: any logs can be merged and cut.
 func (Logs) Check(plog.Logs) error { return nil }
 

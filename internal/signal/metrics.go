@@ -26,6 +26,23 @@ func (Metrics) Size(p pmetric.Metrics) int {
 	return m.MetricsSize(p)
 }
 
+// Marshal implements [Signal].
+func (Metrics) Marshal(b []byte, p pmetric.Metrics) ([]byte, error) {
+	var m pmetric.ProtoMarshaler
+	encoded, err := m.MarshalMetrics(p)
+	return append(b, encoded...), err
+}
+
+// Unmarshal implements [Signal].
+func (Metrics) Unmarshal(b []byte) (pmetric.Metrics, error) {
+	var u pmetric.ProtoUnmarshaler
+	p, err := u.UnmarshalMetrics(b)
+	if err == nil {
+		pref.MarkPipelineOwnedMetrics(p)
+	}
+	return p, err
+}
+
 // Check returns nil: any metrics can be merged and cut.
 func (Metrics) Check(pmetric.Metrics) error { return nil }
 

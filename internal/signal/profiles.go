@@ -26,6 +26,25 @@ func (Profiles) Size(p pprofile.Profiles) int {
 	return m.ProfilesSize(p)
 }
 
+// Marshal implements [Signal]. It encodes a copy, as the encoder turns keys and texts of what it gets into references.
+func (Profiles) Marshal(b []byte, p pprofile.Profiles) ([]byte, error) {
+	own := pprofile.NewProfiles()
+	p.CopyTo(own)
+	var m pprofile.ProtoMarshaler
+	encoded, err := m.MarshalProfiles(own)
+	return append(b, encoded...), err
+}
+
+// Unmarshal implements [Signal].
+func (Profiles) Unmarshal(b []byte) (pprofile.Profiles, error) {
+	var u pprofile.ProtoUnmarshaler
+	p, err := u.UnmarshalProfiles(b)
+	if err == nil {
+		pref.MarkPipelineOwnedProfiles(p)
+	}
+	return p, err
+}
+
 // Check implements [Signal]. It is linear in the payload.
 func (Profiles) Check(p pprofile.Profiles) error { return checkProfiles(p) }
 

@@ -26,6 +26,12 @@ type Signal[P any] interface {
 	// into references first.
 	Size(p P) int
 
+	// Marshal appends p to b as OTLP protobuf. It only reads p.
+	Marshal(b []byte, p P) ([]byte, error)
+
+	// Unmarshal returns what Marshal encoded, as a payload that is the caller's, with one reference. It keeps nothing of b.
+	Unmarshal(b []byte) (P, error)
+
 	// Check reports why p can be neither merged nor cut; it only reads. Its error names the place. Only profiles can
 	// fail: their parts refer to each other by index. Once it returned nil, Merge and Cut succeed.
 	Check(p P) error

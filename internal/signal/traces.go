@@ -25,6 +25,23 @@ func (Traces) Size(p ptrace.Traces) int {
 	return m.TracesSize(p)
 }
 
+// Marshal implements [Signal].
+func (Traces) Marshal(b []byte, p ptrace.Traces) ([]byte, error) {
+	var m ptrace.ProtoMarshaler
+	encoded, err := m.MarshalTraces(p)
+	return append(b, encoded...), err
+}
+
+// Unmarshal implements [Signal].
+func (Traces) Unmarshal(b []byte) (ptrace.Traces, error) {
+	var u ptrace.ProtoUnmarshaler
+	p, err := u.UnmarshalTraces(b)
+	if err == nil {
+		pref.MarkPipelineOwnedTraces(p)
+	}
+	return p, err
+}
+
 // Check returns nil: any traces can be merged and cut.
 func (Traces) Check(ptrace.Traces) error { return nil }
 
