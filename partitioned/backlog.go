@@ -51,6 +51,7 @@ type backlog[T any] struct {
 	active     []entry[T]
 	weight     Weight // of all entries, those of the drain included
 	urgent     int32  // entries whose completion makes the stream due
+	markers    int32  // of Flush, which are urgent too
 	tombstones int32  // in active, of what was deleted or evicted
 
 	front  int32        // tombstones at the beginning of the oldest written buffer: filled[0], else active
@@ -131,6 +132,7 @@ func (b *backlog[T]) append(item T, c *completion, w packedWeight) {
 func (b *backlog[T]) appendFlush(c *completion) {
 	var none T
 	b.append(none, c, packedWeight{})
+	b.markers++
 }
 
 // extend puts a full active aside if it is large enough.
@@ -275,6 +277,12 @@ func (d *drain[T]) run() []entry[T] {
 		return nil
 	}
 	return d.segments[0].entries[d.cursor:]
+}
+
+// comesAgain reports whether the first entry is of a batch that comes again as it was.
+func (d *drain[T]) comesAgain() bool {
+	run := d.run()
+	return len(run) > 0 && run[0].completion != nil && run[0].completion.group != nil
 }
 
 // skipConsumed makes the first entry that is left the first of its segment.

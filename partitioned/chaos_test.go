@@ -60,8 +60,9 @@ type chaos struct {
 	inFlight map[string]int
 	last     map[string]thing // by key and producer: the last that was seen
 	calls    int
-	dropped  map[int]int // units that Dropped told of, by push
-	tries    map[int]int // calls that returned a push as a Rest
+	dropped  map[int]int          // units that Dropped told of, by push
+	began    map[string]time.Time // the last call, by key
+	tries    map[int]int          // calls that returned a push as a Rest
 }
 
 type behaviour int
@@ -113,6 +114,7 @@ func drawChaos(t *rapid.T) *chaos {
 		inFlight:  map[string]int{},
 		last:      map[string]thing{},
 		dropped:   map[int]int{},
+		began:     map[string]time.Time{},
 		tries:     map[int]int{},
 	}
 	c.cfg = QueueConfig[thing]{
@@ -149,6 +151,12 @@ func drawChaos(t *rapid.T) *chaos {
 		c.cfg.MaxKeys = rapid.SampledFrom([]int{0, 2}).Draw(t, "maxKeys")
 		c.cfg.KeyCapacity = rapid.SampledFrom([]int64{0, 1, 10}).Draw(t, "keyCapacity")
 		c.cfg.StallTimeout = rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, 100 * time.Millisecond}).Draw(t, "stallTimeout")
+	}
+	if rapid.Bool().Draw(t, "paced") {
+		c.cfg.MinInterval = time.Duration(rapid.SampledFrom([]int{1, 30, 300}).Draw(t, "minInterval")) * time.Millisecond
+	}
+	if rapid.Bool().Draw(t, "linger") {
+		c.cfg.Linger = time.Duration(rapid.SampledFrom([]int{1, 30, 1000}).Draw(t, "linger")) * time.Millisecond
 	}
 	sensible(&c.cfg)
 	if rapid.Bool().Draw(t, "timeout") {
@@ -221,6 +229,10 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	if c.inFlight[partition]++; ordered && c.inFlight[partition] > 1 {
 		c.fault("I2: %d batches of %q in flight", c.inFlight[partition], partition)
 	}
+	if began, seen := c.began[partition]; seen && (ordered || c.oneLane() && c.keys == 0) && c.cfg.MaxKeys == 0 && !b.Closing && time.Since(began) < c.cfg.MinInterval {
+		c.fault("a batch of %q after %v, with MinInterval %v", partition, time.Since(began), c.cfg.MinInterval)
+	}
+	c.began[partition] = time.Now()
 	byKey := c.keys > 0 || c.cfg.Partitions > 1 || c.cfg.Consumers <= 1 // whoever has the same key stays in order
 	for _, t := range b.Items {
 		if c.keys > 0 && !c.cfg.OrderOnlyByPartition && b.Key != t.key {

@@ -176,6 +176,13 @@ type QueueConfig[T any] struct {
 	// Interval is the longest that an item waits for its flush while a consumer is free. 0: without end, if there is a
 	// BatchSize or a MaxBatchSize.
 	Interval time.Duration
+	// MinInterval is the least time between the beginnings of two batches of a stream, for what counts calls. It puts off whatever
+	// makes a stream due, except for Shutdown, and a batch takes all that is there then, up to MaxBatchSize. What comes again as
+	// a Rest keeps it too. Streams of keys without data are remembered for so long, MaxKeys of them. 0: none.
+	MinInterval time.Duration
+	// Linger is how long the items of callers that wait for their results gather, counted from the oldest item of the stream, before
+	// they make it due. It is never longer than Interval. 0: they make it due at once.
+	Linger time.Duration
 	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its limit
 	// wins. 0 in a unit: what MaxBatchSize says, if it does, else never. NoTrigger in a unit: never. If neither Interval nor a
 	// size is set, a batch is what is there when a consumer is free; with 1 item here, each item is a batch.
@@ -247,19 +254,29 @@ func defaultPartitions() int { return 4 * runtime.GOMAXPROCS(0) }
 type tuning struct {
 	interval       time.Duration
 	size, limit    Weight // BatchSize and MaxBatchSize
-	until          Weight // what a cut stops at: size, or with Adaptive nothing but the limit
+	until          Weight // what a cut stops at: size, or with Adaptive or MinInterval nothing but the limit
 	calm           Weight // less than this neither reaches until nor exceeds limit
 	adaptive       bool   // a flush sends all that one swap gave
+	minInterval    time.Duration
+	linger         time.Duration // at most interval
 	processTimeout time.Duration
 }
 
 func (c *QueueConfig[T]) tuning() *tuning {
-	t := &tuning{interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, adaptive: c.Adaptive, processTimeout: c.ProcessTimeout}
-	t.calm = Weight{math.MaxInt, math.MaxInt}
-	if !c.Adaptive {
-		t.until = c.BatchSize
-		t.calm = Weight{least(t.until.Items, t.limit.Items), least(t.until.Bytes, t.limit.Bytes)}
+	t := &tuning{
+		interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, adaptive: c.Adaptive, processTimeout: c.ProcessTimeout,
+		minInterval: c.MinInterval, linger: c.Linger, calm: Weight{math.MaxInt, math.MaxInt},
 	}
+	if c.Interval > 0 {
+		t.linger = min(c.Linger, c.Interval)
+	}
+	if c.Adaptive {
+		return t
+	}
+	if c.MinInterval == 0 {
+		t.until = c.BatchSize
+	}
+	t.calm = Weight{least(t.until.Items, t.limit.Items), least(t.until.Bytes, t.limit.Bytes)}
 	return t
 }
 

@@ -156,6 +156,11 @@ func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 	if p.mu.dead {
 		return false
 	}
+	if s.paced() && !q.closing.Load() {
+		q.scheduler.release(s, false, false)
+		s.park()
+		return false
+	}
 	if s.state == timed && !q.closing.Load() && s.early() { // its time was over, and the item that it was for has left
 		q.scheduler.release(s, false, false)
 		s.schedule()
@@ -167,6 +172,9 @@ func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 	c.batch.Reason = q.reason(s)
 	c.batch.Closing = q.closing.Load()
 	s.claim(&c.tuning)
+	if c.batch.Closing {
+		s.pace().notBefore = time.Time{}
+	}
 	return true
 }
 

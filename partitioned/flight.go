@@ -24,6 +24,10 @@ func (s *stream[T]) depart(c *call[T], r cutResult) {
 		}
 	}
 	s.flights = append(s.flights, flight[T]{call: c})
+	s.backlog.markers -= int32(len(c.flushes))
+	if c.minInterval > 0 && len(c.batch.Items) == 0 { // no call
+		s.pace().notBefore = time.Time{}
+	}
 	if s.setState(busy); !s.keepsOrder() {
 		s.schedule()
 	}
@@ -52,10 +56,17 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 	}
 	s.backlog.putBack(r.entries, oldest, r.weight, urgent)
 	s.reserve(r.units)
-	if after > 0 {
+	switch {
+	case after > 0:
+		at := time.Now().Add(after)
+		if next := s.pace().notBefore; next.After(at) {
+			at = next
+		}
 		s.setState(parked)
-		s.partition.common.scheduler.putParked(s, time.Now().Add(after))
-	} else {
+		s.partition.common.scheduler.putParked(s, at)
+	case s.paced():
+		s.park()
+	default:
 		s.setState(ready)
 		s.partition.common.scheduler.putReady(s)
 	}

@@ -117,6 +117,10 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 	if rapid.Bool().Draw(t, "expires") {
 		c.cfg.Expired = func(_ loadEntry, now time.Time) bool { return now.UnixMilli()/50%3 == 0 }
 	}
+	if rapid.Bool().Draw(t, "paced") {
+		c.cfg.MinInterval = time.Duration(rapid.SampledFrom([]int{1, 30, 300}).Draw(t, "minInterval")) * time.Millisecond
+		c.cfg.Linger = c.cfg.MinInterval
+	}
 	sensible(&c.cfg.QueueConfig)
 	if c.cfg.Key == nil && c.cfg.Partitions == 1 {
 		c.cfg.Consumers = min(c.cfg.Consumers, 1)

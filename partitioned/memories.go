@@ -10,8 +10,9 @@ import (
 // rememberFailure is how long it is remembered that the last call of a key failed.
 const rememberFailure = time.Minute
 
-// memories keeps the streams of keys whose last call failed, for a minute, though nothing is pending: failing keys share half of
-// the consumers, and they must not come back as healthy ones with each new item. One timer serves all of them.
+// memories keeps streams of keys though nothing is pending: those whose last call failed, for a minute, as failing keys share half of
+// the consumers and must not come back as healthy ones with each new item, and with MinInterval each until that is over. One timer
+// serves all of them.
 type memories[T any] struct {
 	max int // 0: no limit
 
@@ -25,10 +26,13 @@ type memories[T any] struct {
 
 // keep reports whether s must be kept for what it remembers. Partition's lock held.
 func (m *memories[T]) keep(s *stream[T]) bool {
-	if s.failedAt.IsZero() {
-		return false
+	var left time.Duration
+	if !s.failedAt.IsZero() {
+		left = rememberFailure - time.Since(s.failedAt)
 	}
-	left := rememberFailure - time.Since(s.failedAt)
+	if !s.notBefore.IsZero() {
+		left = max(left, time.Until(s.notBefore))
+	}
 	if left <= 0 {
 		return false
 	}

@@ -60,6 +60,33 @@ func (d *scheduler[T]) putReady(s *stream[T]) {
 
 func (d *scheduler[T]) putTimed(s *stream[T], deadline time.Time) { d.put(&d.mu.timed, s, deadline) }
 
+// putPaced takes in a stream that is due and has to wait for its MinInterval, unless Shutdown has begun.
+func (d *scheduler[T]) putPaced(s *stream[T], at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pace(s, at)
+}
+
+// postpone is putPaced for a timed stream. As in makeReady, one that a consumer has just taken out is left to it.
+func (d *scheduler[T]) postpone(s *stream[T], at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.node.heapIndex >= 0 {
+		d.mu.timed.remove(s)
+		d.pace(s, at)
+	}
+}
+
+func (d *scheduler[T]) pace(s *stream[T], at time.Time) {
+	if d.mu.closing {
+		d.enqueue(s)
+	} else {
+		s.node.deadline = at
+		d.mu.parked.push(s)
+	}
+	d.nudge()
+}
+
 func (d *scheduler[T]) putParked(s *stream[T], deadline time.Time) { d.put(&d.mu.parked, s, deadline) }
 
 func (d *scheduler[T]) put(h *heap[stream[T]], s *stream[T], deadline time.Time) {
@@ -101,11 +128,13 @@ func (d *scheduler[T]) retime(s *stream[T], deadline time.Time) {
 	}
 }
 
-// takeOut takes a timed or ready stream out, unless a consumer just has.
-func (d *scheduler[T]) takeOut(s *stream[T]) bool {
+// takeOut takes a timed, ready or parked stream out, unless a consumer just has.
+func (d *scheduler[T]) takeOut(s *stream[T], parked bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
+	case s.node.heapIndex >= 0 && parked:
+		d.mu.parked.remove(s)
 	case s.node.heapIndex >= 0:
 		d.mu.timed.remove(s)
 	case d.due(s).has(s):

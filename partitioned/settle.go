@@ -36,6 +36,9 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	units := s.uncount(c.units - back.units) // before s may be forgotten
 	switch {
 	case len(back.entries) > 0:
+		if q.closing.Load() {
+			s.pace().notBefore = time.Time{}
+		}
 		for _, f := range c.flushes {
 			back.forwardTo(f)
 		}

@@ -42,6 +42,7 @@ type stream[T any] struct {
 	stuck    bool // full, and nothing of it was forwarded since
 	stalled  bool // see Queue.stalled
 	needed   bool // somebody needs it to be flushed, until the next claim
+	lingers  bool // it is timed, for callers that gather
 	slot     keySlot
 	reserved int64 // units of the capacity that its items take, those in flight included
 	backlog  backlog[T]
@@ -51,6 +52,7 @@ type stream[T any] struct {
 	claimed       int64       // units that were reserved, and in no flight, at the last claim
 	claimedOldest time.Time   // when the oldest of them came
 
+	notBefore   time.Time // when the next batch may begin, with MinInterval
 	fullSince   time.Time // valid while full
 	forwardedAt time.Time // when something of it was last forwarded; kept with StallTimeout, or while it is full
 	suspectedAt time.Time // when another key was first seen to work, that being no sign of life of this one; old ones count for nothing
@@ -88,7 +90,7 @@ func (s *stream[T]) clear() {
 	s.setFull(false)
 	s.stalled, s.needed, s.slot, s.key = false, false, slotNone, ""
 	s.fullSince, s.forwardedAt, s.suspectedAt, s.stalledAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	s.failedAt, s.failedFrom, s.failedAlone = time.Time{}, time.Time{}, false
+	s.failedAt, s.failedFrom, s.failedAlone, s.notBefore = time.Time{}, time.Time{}, false, time.Time{}
 }
 
 // reusable reports whether s, which is empty, may become the stream of another key: it is small, and has no index, whose
@@ -207,7 +209,12 @@ func (s *stream[T]) mark(c *completion) {
 // due reports whether a flush waits for nothing but a consumer.
 func (s *stream[T]) due() bool {
 	t := s.partition.common.tuned.Load()
-	return s.backlog.weight.reaches(t.size) || s.backlog.urgent > 0 || s.blocked || s.needed || s.inFlush(t)
+	return s.backlog.weight.reaches(t.size) || s.backlog.urgent > 0 && s.hurries(t) || s.blocked || s.needed || s.inFlush(t)
+}
+
+// hurries reports whether the urgent entries make s due at once: there is no Linger, or they are not only those of callers.
+func (s *stream[T]) hurries(t *tuning) bool {
+	return t.linger == 0 || s.backlog.markers > 0 || s.backlog.drain.comesAgain()
 }
 
 // inFlush reports whether a flush of several batches has begun, and what is left belongs to it.
@@ -218,9 +225,16 @@ func (s *stream[T]) moveOn() {
 	switch {
 	case s.state == idle:
 		s.schedule()
-	case s.state == timed && s.due():
+	case s.state != timed:
+	case s.due() && s.paced():
+		s.setState(parked)
+		s.partition.common.scheduler.postpone(s, s.pace().notBefore)
+	case s.due():
 		s.setState(ready)
 		s.partition.common.scheduler.makeReady(s)
+	case s.backlog.urgent > 0 && !s.lingers: // the first of the callers that gather
+		s.lingers = true
+		s.partition.common.scheduler.retime(s, s.deadline())
 	}
 }
 
@@ -233,17 +247,53 @@ func (s *stream[T]) schedule() {
 		s.backlog.reset()
 		s.setState(idle)
 		s.partition.forget(s)
+	case s.due() && s.paced():
+		s.park()
 	case s.due():
 		s.setState(ready)
 		c.scheduler.putReady(s)
 	default:
 		s.setState(timed)
-		c.scheduler.putTimed(s, c.tuned.Load().deadline(s.backlog.oldest()))
+		s.lingers = s.backlog.urgent > 0
+		c.scheduler.putTimed(s, s.deadline())
 	}
 }
 
+// park makes s, which is due, wait for its MinInterval.
+func (s *stream[T]) park() {
+	s.setState(parked)
+	s.partition.common.scheduler.putPaced(s, s.pace().notBefore)
+}
+
+// deadline returns when s is due if nothing makes it due before.
+func (s *stream[T]) deadline() time.Time {
+	t := s.partition.common.tuned.Load()
+	at := t.deadline(s.backlog.oldest())
+	if s.backlog.urgent > 0 {
+		at = s.backlog.oldest().Add(t.linger)
+	}
+	if next := s.pace().notBefore; next.After(at) {
+		return next
+	}
+	return at
+}
+
+// pace returns the stream whose notBefore s goes by: what comes again apart from its stream keeps to the same MinInterval.
+func (s *stream[T]) pace() *stream[T] {
+	if s.apart {
+		return s.partition.sole
+	}
+	return s
+}
+
+// paced reports whether it is too early for the next batch of s.
+func (s *stream[T]) paced() bool {
+	next := s.pace().notBefore
+	return !next.IsZero() && time.Now().Before(next)
+}
+
 // retime schedules s anew after BatchSize or Interval changed.
-func (s *stream[T]) retime(t *tuning) {
+func (s *stream[T]) retime() {
 	if s.state != cutting {
 		s.backlog.recount()
 	}
@@ -251,13 +301,14 @@ func (s *stream[T]) retime(t *tuning) {
 		return
 	}
 	if s.moveOn(); s.state == timed {
-		s.partition.common.scheduler.retime(s, t.deadline(s.backlog.oldest()))
+		s.lingers = s.backlog.urgent > 0
+		s.partition.common.scheduler.retime(s, s.deadline())
 	}
 }
 
 // early reports whether s, whose time is over, is to wait on: the item that it was the time of has left meanwhile.
 func (s *stream[T]) early() bool {
-	return s.state == timed && !s.due() && time.Now().Before(s.partition.common.tuned.Load().deadline(s.backlog.oldest()))
+	return s.state == timed && !s.due() && time.Now().Before(s.deadline())
 }
 
 // claim gives the drain to a consumer that cuts, with what was written if a batch may need it.
@@ -271,6 +322,9 @@ func (s *stream[T]) claim(t *tuning) {
 	s.backlog.seal()
 	s.needed = false
 	s.setState(cutting)
+	if t.minInterval > 0 { // from here on, as a stream apart and its own may be cut at once
+		s.pace().notBefore = time.Now().Add(t.minInterval)
+	}
 }
 
 // oldest returns when the buffer of the oldest pending item was begun, in flight included; zero: nothing is pending. A
@@ -310,8 +364,8 @@ func (s *stream[T]) evict() (e entry[T], ok bool) { return s.backlog.evict(s.sta
 func (s *stream[T]) tidy() {
 	if s.backlog.empty() {
 		switch s.state {
-		case timed, ready:
-			if s.partition.common.scheduler.takeOut(s) {
+		case timed, ready, parked:
+			if s.partition.common.scheduler.takeOut(s, s.state == parked) {
 				s.schedule()
 			}
 			return

@@ -7,6 +7,8 @@ import "time"
 // Change names what Update changes. A nil field stays as it is.
 type Change struct {
 	Interval       *time.Duration // as in QueueConfig, like all of them
+	MinInterval    *time.Duration
+	Linger         *time.Duration
 	BatchSize      *Weight
 	MaxBatchSize   *Weight
 	ProcessTimeout *time.Duration
@@ -22,6 +24,8 @@ func (q *Queue[T]) Update(c Change) error {
 	defer q.life.Unlock()
 	changed := q.config
 	set(&changed.Interval, c.Interval)
+	set(&changed.MinInterval, c.MinInterval)
+	set(&changed.Linger, c.Linger)
 	set(&changed.BatchSize, c.BatchSize)
 	set(&changed.MaxBatchSize, c.MaxBatchSize)
 	set(&changed.ProcessTimeout, c.ProcessTimeout)
@@ -31,11 +35,10 @@ func (q *Queue[T]) Update(c Change) error {
 	}
 	q.config = changed
 	// Whoever takes a partition's lock after this goes by the new values. Streams that were scheduled before are changed here.
-	t := full.tuning()
-	q.tuned.Store(t)
+	q.tuned.Store(full.tuning())
 	for _, p := range q.partitions {
 		p.mu.Lock()
-		p.all(func(s *stream[T]) { s.retime(t) })
+		p.all(func(s *stream[T]) { s.retime() })
 		p.mu.Unlock()
 	}
 	return nil

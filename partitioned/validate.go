@@ -66,6 +66,8 @@ func (c *QueueConfig[T]) checkRanges() error {
 		number{"Partitions", int64(c.Partitions)},
 		number{"Consumers", int64(c.Consumers)},
 		number{"Interval", int64(c.Interval)},
+		number{"MinInterval", int64(c.MinInterval)},
+		number{"Linger", int64(c.Linger)},
 		number{"BatchSize.Items", int64(c.BatchSize.Items)},
 		number{"BatchSize.Bytes", int64(c.BatchSize.Bytes)},
 		number{"MaxBatchSize.Items", int64(c.MaxBatchSize.Items)},

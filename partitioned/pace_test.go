@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// seconds lists when the calls of l began, since begin.
+func (l *recorder) seconds(begin time.Time) (all []float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, at := range l.at {
+		all = append(all, at.Sub(begin).Seconds())
+	}
+	return all
+}
+
+// rows has callers push ten rows every 10 ms for 6 s, each of which waits for its result, to inserts that take 50 ms, and returns how many
+// rows an insert had on average, without the first and the last.
+func rows(t *testing.T, set func(*QueueConfig[parcel])) (average int) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{answer: func(Batch[parcel]) (v Verdict[parcel]) { time.Sleep(50 * time.Millisecond); return v }}
+		cfg := QueueConfig[parcel]{Process: l.process, Interval: time.Second, BatchSize: Weight{Items: 1000}}
+		set(&cfg)
+		q := start(t, cfg)
+		for range 600 {
+			go func() {
+				if err := q.PushWait(bg, make([]parcel, 10)...); err != nil {
+					t.Error(err)
+				}
+			}()
+			time.Sleep(10 * time.Millisecond)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+		batches := l.all()
+		batches = batches[1 : len(batches)-1]
+		for _, b := range batches {
+			average += len(b)
+		}
+		average /= len(batches)
+	})
+	return average
+}
+
+// TestRowsAnInsert: as nobody waits for a timer, callers that wait for their results make small batches. Linger and MinInterval give
+// the size that was wanted.
+func TestRowsAnInsert(t *testing.T) {
+	for name, test := range map[string]struct {
+		set         func(*QueueConfig[parcel])
+		least, most int
+	}{
+		"at once":     {func(*QueueConfig[parcel]) {}, 40, 65},
+		"Linger":      {func(c *QueueConfig[parcel]) { c.Linger = time.Second }, 990, 1010},
+		"MinInterval": {func(c *QueueConfig[parcel]) { c.MinInterval = time.Second }, 990, 1010},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := rows(t, test.set); got < test.least || got > test.most {
+				t.Errorf("%d rows an insert, want %d to %d", got, test.least, test.most)
+			}
+		})
+	}
+}
+
+// TestBatchesOfAStreamKeepTheirDistance, whatever makes it due, also when nothing of it was pending meanwhile. Other streams do not wait.
+func TestBatchesOfAStreamKeepTheirDistance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		l := &recorder{}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Key: parcelKey, Interval: time.Second, MinInterval: 10 * time.Second, BatchSize: Weight{Items: 2},
+			Capacity: 8, KeyCapacity: 3,
+		})
+		push := func(id int) { q.Push(bg, parcel{key: "a", id: id}) }
+		push(1)
+		push(2) // size, at 0 s
+		time.Sleep(3 * time.Second)
+		if st := q.Stats(); st.Keys != 0 {
+			t.Errorf("%d keys have something pending", st.Keys)
+		}
+		push(3) // would be due at 4 s
+		time.Sleep(2 * time.Second)
+		q.PushWait(bg, parcel{key: "b", id: 100}) // at 5 s, at once
+		for id := 4; id < 7; id++ {
+			go push(id) // size; the last waits for capacity
+		}
+		q.PushWait(bg, parcel{key: "a", id: 7}) // waits for capacity, then for its result
+		q.Flush(bg)
+		want := "[0 5 10 20 30]"
+		if got := fmt.Sprint(l.seconds(begin)); got != want && got != "[0 5 10 20]" {
+			t.Errorf("%v, want %v", got, want)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
+
+// TestPacedBatchTakesAllThereIs, up to MaxBatchSize: else a stream with much data could not keep up.
+func TestPacedBatchTakesAllThereIs(t *testing.T) {
+	for _, test := range []struct {
+		size, limit int
+		want        string
+	}{{2, 0, "[[0 1] [2 3 4 5 6 7 8]]"}, {2, 5, "[[0 1] [2 3 4 5 6] [7 8]]"}, {1, 0, "[[0 1] [2 3 4 5 6 7 8]]"}} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			l := &recorder{}
+			q := start(t, QueueConfig[parcel]{
+				Process: l.process, Interval: time.Second, MinInterval: 10 * time.Second, BatchSize: Weight{Items: test.size}, MaxBatchSize: Weight{Items: test.limit},
+			})
+			q.Push(bg, parcel{id: 0}, parcel{id: 1})
+			synctest.Wait()
+			for id := 2; id < 9; id++ {
+				q.Push(bg, parcel{id: id})
+			}
+			time.Sleep(time.Minute)
+			if got := fmt.Sprint(l.all()); got != test.want {
+				t.Errorf("%+v: %v at %v", test, got, l.seconds(begin))
+			}
+			q.Shutdown(bg)
+		})
+	}
+}
+
+// TestWhatComesAgainKeepsItsDistance, in a stream of its own too.
+func TestWhatComesAgainKeepsItsDistance(t *testing.T) {
+	for _, consumers := range []int{1, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			l := &recorder{}
+			l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+				if len(b.Items) > 1 {
+					v.Rest, v.Groups, v.After = slices.Clone(b.Items), []int{1, 1}, time.Second
+				}
+				return v
+			}
+			q := start(t, QueueConfig[parcel]{Process: l.process, Consumers: consumers, Interval: time.Hour, MinInterval: 10 * time.Second, BatchSize: Weight{Items: 2}})
+			q.Push(bg, parcel{id: 0}, parcel{id: 1})
+			synctest.Wait()
+			q.Push(bg, parcel{id: 2}, parcel{id: 3})
+			time.Sleep(2 * time.Minute)
+			times := l.seconds(begin)
+			if len(times) != 6 {
+				t.Errorf("%v at %v", l.all(), times)
+			}
+			for i, at := range times {
+				if at != float64(10*i) {
+					t.Errorf("%v", times)
+				}
+			}
+			q.Shutdown(bg)
+			nothingLeft(t, q)
+		})
+	}
+}
+
+// TestShutdownWaitsForNoMinInterval, nor do its attempts.
+func TestShutdownWaitsForNoMinInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		l := &recorder{}
+		l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+			if l.calls() == 1 {
+				time.Sleep(2 * time.Second) // Shutdown begins meanwhile
+				v.Rest, v.After = slices.Clone(b.Items), time.Second
+			}
+			return v
+		}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Second, MinInterval: time.Hour, BatchSize: Weight{Items: 1000}, MaxBatchSize: Weight{Items: 1000}})
+		q.Push(bg, parcel{id: 0})
+		time.Sleep(2 * time.Second)
+		for id := range 3000 {
+			q.Push(bg, parcel{id: id})
+		}
+		q.Shutdown(within(time.Minute))
+		if got := fmt.Sprint(l.seconds(begin)); got != "[1 4 4 4 4]" {
+			t.Error(got)
+		}
+		nothingLeft(t, q)
+	})
+}
+
+// TestOnlyCallersLinger: a Flush, a caller that waits for capacity and Shutdown make a stream due at once, and what nobody waits for is
+// due after Interval.
+func TestOnlyCallersLinger(t *testing.T) {
+	for name, test := range map[string]struct {
+		push func(q *Queue[parcel])
+		want string // when the first call begins, in s
+	}{
+		"nobody waits": {func(q *Queue[parcel]) { q.Push(bg, parcel{}) }, "[20]"},
+		"a caller":     {func(q *Queue[parcel]) { q.PushWait(bg, parcel{}) }, "[10]"},
+		"a caller comes": {func(q *Queue[parcel]) {
+			q.Push(bg, parcel{})
+			time.Sleep(5 * time.Second)
+			q.PushWait(bg, parcel{})
+		}, "[10]"},
+		"a caller comes late": {func(q *Queue[parcel]) {
+			q.Push(bg, parcel{})
+			time.Sleep(15 * time.Second)
+			q.PushWait(bg, parcel{})
+		}, "[15]"},
+		"a caller leaves": {func(q *Queue[parcel]) {
+			q.Push(bg, parcel{})
+			q.PushWait(within(5*time.Second), parcel{})
+		}, "[20]"},
+		"enough": {func(q *Queue[parcel]) {
+			go q.PushWait(bg, parcel{}, parcel{})
+			time.Sleep(5 * time.Second)
+			q.PushWait(bg, parcel{}, parcel{}, parcel{})
+		}, "[5]"},
+		"Flush": {func(q *Queue[parcel]) {
+			go q.PushWait(bg, parcel{})
+			time.Sleep(3 * time.Second)
+			q.Flush(bg)
+		}, "[3]"},
+		"capacity": {func(q *Queue[parcel]) {
+			go q.PushWait(bg, parcel{n: 4})
+			time.Sleep(4 * time.Second)
+			go q.PushWait(bg, parcel{n: 4})
+			time.Sleep(time.Second)
+			q.Push(bg, parcel{})
+		}, "[4 5 25]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				l := &recorder{}
+				q := start(t, QueueConfig[parcel]{
+					Process: l.process, Interval: 20 * time.Second, Linger: 10 * time.Second, BatchSize: Weight{Items: 5}, Capacity: 4, Weigh: weighParcel,
+				})
+				if name == "enough" {
+					q.Shutdown(bg)
+					q = start(t, QueueConfig[parcel]{Process: l.process, Interval: 20 * time.Second, Linger: 10 * time.Second, BatchSize: Weight{Items: 5}})
+				}
+				test.push(q)
+				time.Sleep(time.Minute)
+				if got := fmt.Sprint(l.seconds(begin)); got != test.want {
+					t.Errorf("%v, want %v", got, test.want)
+				}
+				q.Shutdown(bg)
+				nothingLeft(t, q)
+			})
+		})
+	}
+}
+
+// TestHalvesDoNotLinger: their callers have waited already.
+func TestHalvesDoNotLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		l := &recorder{}
+		l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+			if len(b.Items) > 1 {
+				v.Rest, v.Groups, v.From = slices.Clone(b.Items), []int{1, 1}, []int{0, 1}
+			}
+			return v
+		}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Hour, Linger: time.Minute, BatchSize: Weight{Items: 2}})
+		if err := q.PushWait(bg, parcel{id: 0}, parcel{id: 1}); err != nil {
+			t.Error(err)
+		}
+		if got := fmt.Sprint(l.seconds(begin)); got != "[0 0 0]" {
+			t.Error(got)
+		}
+		q.Shutdown(bg)
+	})
+}
+
+// TestUpdateChangesThePace.
+func TestUpdateChangesThePace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		l := &recorder{}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Hour, Linger: time.Hour, BatchSize: Weight{Items: NoTrigger}})
+		go q.PushWait(bg, parcel{})
+		time.Sleep(10 * time.Second)
+		linger, distance := time.Duration(0), 20*time.Second
+		if err := q.Update(Change{Linger: &linger, MinInterval: &distance}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		q.PushWait(context.Background(), parcel{})
+		if got := fmt.Sprint(l.seconds(begin)); got != "[10 30]" {
+			t.Error(got)
+		}
+		negative := -time.Second
+		for _, c := range []Change{{Linger: &negative}, {MinInterval: &negative}} {
+			if q.Update(c) == nil {
+				t.Error("a negative duration was taken")
+			}
+		}
+		q.Shutdown(bg)
+	})
+}
