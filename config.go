@@ -153,6 +153,7 @@ func (c *Config) settings() batcher.Settings {
 		Partitions: int(c.Partitions), Timeout: c.Timeout, Bytes: c.bytesKey() != "", Consumers: c.consumers(), Unit: c.unit(),
 		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, MaxAge: c.MaxAge, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge, SplitOnRejected: c.SplitOnRejected,
 		SortByTime: c.SortByTime, ShutdownTimeout: c.ShutdownTimeout,
+		MinInterval: c.MinInterval, WaitLinger: c.WaitLinger,
 	}
 	if c.Storage != "" {
 		_ = s.Storage.UnmarshalText([]byte(c.Storage)) // Validate has done it once

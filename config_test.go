@@ -82,6 +82,8 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			QueueSizePerKey:          20,
 			BlockOnOverflow:          false,
 			MaxAge:                   3 * time.Minute,
+			MinInterval:              time.Second,
+			WaitLinger:               300 * time.Millisecond,
 			StalledKeyTimeout:        40 * time.Second,
 			WaitTimeout:              7 * time.Second,
 			ExportTimeout:            2 * time.Second,

@@ -66,6 +66,10 @@ func newDeliveryChaos(seed uint64) *deliveryChaos {
 	if pick(r, true, false) {
 		cfg.SendBatchMaxSize = cfg.SendBatchSize + pick[int64](r, 1, 5)
 	}
+	cfg.MinInterval = pick(r, 0, 0, ms, 50*ms, 300*ms)
+	if cfg.WaitForResult && cfg.SendBatchSize > 0 {
+		cfg.WaitLinger = min(cfg.Timeout, pick(r, 0, ms, 50*ms, 300*ms))
+	}
 	cfg.NumConsumers = pick[int64](r, 0, 1, 3)
 	cfg.QueueSize = 2*cfg.SendBatchSize + pick[int64](r, 1, 20, 1000)
 	cfg.BlockOnOverflow = pick(r, true, true, false)

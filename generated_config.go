@@ -55,6 +55,8 @@ type Config struct {
 	MetadataCardinalityLimit int64 `mapstructure:"metadata_cardinality_limit"`
 	// Client metadata whose values are the key. Each key is batched by itself. Names are case-insensitive.
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`
+	// Least time between the beginnings of two batches of a key or partition, for backends that count requests. 0 means none.
+	MinInterval time.Duration `mapstructure:"min_interval"`
 	// Most calls of the next consumer at once. 0 means automatic, which is 10 with metadata_keys, resource_keys or attribute_keys, else the number of partitions.
 	NumConsumers int64 `mapstructure:"num_consumers"`
 	// With partition_by attributes, the attributes that decide; of the record, else of its scope, else of its resource.
@@ -99,6 +101,8 @@ type Config struct {
 	TooLargeErrors []string `mapstructure:"too_large_errors,omitempty"`
 	// Whether a call returns when its data was delivered, with its own error. Otherwise it returns when the data is accepted.
 	WaitForResult bool `mapstructure:"wait_for_result"`
+	// How long callers that wait for their results gather before their batch is due. 0 means not at all. Needs wait_for_result.
+	WaitLinger time.Duration `mapstructure:"wait_linger"`
 	// Longest wait of a caller for capacity and for its result together. Then it gets a retryable error. 0 means as long as its context.
 	WaitTimeout time.Duration `mapstructure:"wait_timeout"`
 	// prevent unkeyed literal initialization
@@ -131,6 +135,7 @@ func createDefaultConfig() component.Config {
 		Map:                      NewDefaultMap(),
 		MaxAge:                   0,
 		MetadataCardinalityLimit: 1000,
+		MinInterval:              0,
 		NumConsumers:             0,
 		PartitionBy:              "resource",
 		Partitions:               1,
@@ -150,6 +155,7 @@ func createDefaultConfig() component.Config {
 		Storage:                  "",
 		Timeout:                  200 * time.Millisecond,
 		WaitForResult:            false,
+		WaitLinger:               0,
 		WaitTimeout:              0,
 	}
 }

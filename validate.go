@@ -62,6 +62,8 @@ var durations = []durationKey{
 	{"wait_timeout", func(c *Config) time.Duration { return c.WaitTimeout }, "as long as the caller's context"},
 	{"max_age", func(c *Config) time.Duration { return c.MaxAge }, "never"},
 	{"stalled_key_timeout", func(c *Config) time.Duration { return c.StalledKeyTimeout }, "never"},
+	{"min_interval", func(c *Config) time.Duration { return c.MinInterval }, "none"},
+	{"wait_linger", func(c *Config) time.Duration { return c.WaitLinger }, "not at all"},
 	{"shutdown_timeout", func(c *Config) time.Duration { return c.ShutdownTimeout }, ""},
 	{"map.remember", func(c *Config) time.Duration { return c.Map.Remember }, "not at all"},
 	{"retry_on_failure.initial_interval", func(c *Config) time.Duration { return c.RetryOnFailure.InitialInterval }, ""},
@@ -205,6 +207,12 @@ func (c *Config) checkSizes(f *faults) {
 			f.add("send_batch_max_"+unit.name, unit.most, "it must be 0 (no limit) or at least send_batch_%s, which is %d", unit.name, unit.trigger)
 		}
 	}
+	if c.WaitLinger > c.Timeout && c.Timeout > 0 {
+		f.add("wait_linger", c.WaitLinger, "it must be at most timeout, which is %v: a batch is due then anyway", c.Timeout)
+	}
+	if c.keyed() && c.StalledKeyTimeout > 0 && c.MinInterval >= c.StalledKeyTimeout {
+		f.add("min_interval", c.MinInterval, "it must be below stalled_key_timeout, which is %v: a key that waits for its next batch would count as stalled", c.StalledKeyTimeout)
+	}
 	switch {
 	case c.Partitions > 1 && c.keyed():
 		f.add("partitions", c.Partitions, "it must be 1 with "+anyKeys+": each combination of their values has its own order")
@@ -318,6 +326,7 @@ func (c *Config) useless() (all []setting) {
 		{"stalled_key_timeout", c.StalledKeyTimeout, initial.StalledKeyTimeout, c.keyed(), anyKeys},
 		{"wait_timeout", c.WaitTimeout, initial.WaitTimeout, c.BlockOnOverflow && !c.DropOldestOnOverflow || c.WaitForResult, "block_on_overflow or wait_for_result: otherwise nobody waits"},
 		{"max_age", c.MaxAge, initial.MaxAge, c.Buffer != bufferMap || ofRecords, `buffer "queue" or map.key "record": a resource holds what came at different times as one`},
+		{"wait_linger", c.WaitLinger, initial.WaitLinger, c.WaitForResult && c.Timeout != 0 && triggers, "wait_for_result, and a timeout above 0 with a size that triggers: otherwise nobody gathers"},
 		{"too_large_errors", c.TooLargeErrors, initial.TooLargeErrors, c.SplitOnTooLarge, "split_on_too_large"},
 		{"map.key", c.Map.Key, initial.Map.Key, c.Buffer == bufferMap, `buffer "map"`},
 		{"map.log_keys", c.Map.LogKeys, initial.Map.LogKeys, ofRecords, records},

@@ -172,6 +172,7 @@ func TestEveryKeyWithValuesOfEveryKind(t *testing.T) {
 		"queue_size_per_key":  {"metadata_keys": []any{"tenant"}, "send_batch_size": 0, "queue_size": int64(1<<32 - 1)},
 		"stalled_key_timeout": keyed, "block_on_overflow": {}, "drop_oldest_on_overflow": {}, "max_age": {}, "wait_timeout": {}, "wait_for_result": {}, "split_on_too_large": {},
 		"too_large_errors": {"split_on_too_large": true}, "split_on_rejected": {}, "sort_by_time": {}, "export_timeout": {}, "shutdown_timeout": {},
+		"min_interval": {}, "wait_linger": {"wait_for_result": true, "timeout": "100h"},
 		"buffer": {}, "map": {"buffer": "map"}, "map::key": {"buffer": "map"}, "map::log_keys": record, "map::log_version": record,
 		"map::remember": record, "map::remember_limit": record,
 		"retry_on_failure": {}, "retry_on_failure::enabled": {}, "retry_on_failure::initial_interval": retry, "retry_on_failure::max_interval": retry,

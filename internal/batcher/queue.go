@@ -109,6 +109,8 @@ func queueConfig[T any](cfg Settings) partitioned.QueueConfig[T] {
 	qc := partitioned.QueueConfig[T]{
 		Consumers:      cfg.Consumers,
 		Interval:       cfg.Timeout,
+		MinInterval:    cfg.MinInterval,
+		Linger:         cfg.WaitLinger,
 		BatchSize:      cfg.BatchSize,
 		MaxBatchSize:   cfg.MaxBatchSize,
 		Capacity:       cfg.Capacity,

@@ -38,6 +38,8 @@ type Settings struct {
 	WaitForResult   bool                      // Consume returns when the data was delivered
 	WaitTimeout     time.Duration             // longest wait of a caller; 0: as long as its context
 	MaxAge          time.Duration             // of items when their turn comes; 0: any
+	MinInterval     time.Duration             // least time between two batches of a stream; 0: none
+	WaitLinger      time.Duration             // how long callers that wait for results gather; 0: not at all
 	SortByTime      bool                      // the records of a batch are in the order of their time, below each scope
 	ExportTimeout   time.Duration             // of one call of the next consumer; 0: none
 	Retry           configretry.BackOffConfig // whether and when what failed is sent again
@@ -78,6 +80,7 @@ func (s *Settings) fields() []zap.Field {
 		zap.Duration("stalled_key_timeout", s.StallTimeout),
 		zap.Bool("block_on_overflow", s.Overflow == partitioned.OverflowWait), zap.Bool("drop_oldest_on_overflow", s.Overflow == partitioned.OverflowDropOldest),
 		zap.Duration("wait_timeout", s.WaitTimeout), zap.Duration("max_age", s.MaxAge),
+		zap.Duration("min_interval", s.MinInterval), zap.Duration("wait_linger", s.WaitLinger),
 		zap.Bool("wait_for_result", s.WaitForResult), zap.Duration("export_timeout", s.ExportTimeout),
 		zap.Bool("retry_on_failure", s.Retry.Enabled),
 		zap.Bool("split_on_too_large", s.SplitOnTooLarge), zap.Stringers("too_large_errors", s.TooLargeErrors),
