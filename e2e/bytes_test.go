@@ -22,11 +22,7 @@ func TestBatchesForAServerOf4MiB(t *testing.T) {
 	t.Parallel()
 	eachSignal(t, otlpio.Stable, func(t *testing.T, s otlpio.Signal) {
 		ctx := testContext(t)
-		backend, err := otlpio.NewBackend(nil) // of a gRPC server as it is made
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(backend.Close)
+		backend := startBackend(t, nil) // of a gRPC server as it is made
 		path, err := filepath.Abs("../examples/bytes.yaml")
 		if err != nil {
 			t.Fatal(err)

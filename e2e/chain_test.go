@@ -20,11 +20,7 @@ import (
 func TestAgentSurvivesACrashOfItsGateway(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
 	gateway := startExample(ctx, t, "gateway.yaml", otelcol.AnyPort, exporterTo(backend.Addr))
 	agent := startExample(ctx, t, "agent.yaml", otelcol.AnyPort, exporterTo(gateway.GRPC))
 

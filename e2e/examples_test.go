@@ -28,11 +28,7 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			backend, err := otlpio.NewBackend(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(backend.Close)
+			backend := startBackend(t, nil)
 			configs := []string{path, otelcol.AnyPort}
 			exporters := otlpExporters(t, path)
 			for _, id := range exporters {

@@ -74,11 +74,7 @@ func TestTerminateLetsCallersWithoutDeadlineGo(t *testing.T) {
 // startHanging runs two pipelines, each with a processor and an exporter whose calls never end by themselves.
 func startHanging(ctx context.Context, t *testing.T, settings string) *otelcol.Collector {
 	t.Helper()
-	backend, err := otlpio.NewBackend(make(chan struct{})) // held for ever
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, make(chan struct{})) // held for ever
 	dir := t.TempDir()
 	config := `
 receivers:

@@ -139,6 +139,17 @@ func dial(t *testing.T, c *otelcol.Collector) *otlpio.Client {
 	return client
 }
 
+// startBackend runs an OTLP receiver for the time of the test. As long as hold is open it answers no call; nil answers each at once.
+func startBackend(t *testing.T, hold chan struct{}) *otlpio.Backend {
+	t.Helper()
+	backend, err := otlpio.NewBackend(hold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(backend.Close)
+	return backend
+}
+
 // eachSignal runs a test in parallel for each of the signals.
 func eachSignal(t *testing.T, signals []otlpio.Signal, f func(t *testing.T, s otlpio.Signal)) {
 	t.Helper()

@@ -58,11 +58,7 @@ func TestKubernetesState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
 	c := start(ctx, t, otelcol.Options{Binary: raceBinary(t), Dir: t.TempDir(), Configs: []string{
 		path, otelcol.AnyPort, fmt.Sprintf("yaml:{exporters: {otlp_grpc: {endpoint: %s}}}", backend.Addr), "yaml:{processors: {partitionedbuffer/state: {timeout: 1s}}}",
 	}})

@@ -245,11 +245,7 @@ func toBackend(
 	ctx context.Context, t *testing.T, hold chan struct{}, settings string,
 ) (*otelcol.Collector, *otlpio.Backend) {
 	t.Helper()
-	backend, err := otlpio.NewBackend(hold)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, hold)
 	dir := t.TempDir()
 	config := `
 receivers:

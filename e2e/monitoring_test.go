@@ -136,11 +136,7 @@ type target struct {
 
 func newTarget(ctx context.Context, t *testing.T, c condition) *target {
 	t.Helper()
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
 	dir := t.TempDir()
 	processor := "partitionedbuffer/" + c.name
 	config := `

@@ -30,11 +30,7 @@ import (
 func TestExampleComingFromBatch(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
 	c := startExample(ctx, t, "coming-from-batch.yaml", otelcol.AnyPort, exporterTo(backend.Addr))
 	client := dial(t, c)
 	var ledger otlpio.Ledger
@@ -80,11 +76,7 @@ func TestExampleComingFromBatch(t *testing.T) {
 func TestExampleDelivery(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
 	refused := make(chan struct{}, 100)
 	backend.SetAnswer(func(context.Context, otlpio.Payload) error {
 		refused <- struct{}{}
@@ -130,11 +122,7 @@ func TestKubernetesStateOfObjects(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			ctx := testContext(t)
-			backend, err := otlpio.NewBackend(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(backend.Close)
+			backend := startBackend(t, nil)
 			example, err := filepath.Abs("../examples/kubernetes-state.yaml")
 			if err != nil {
 				t.Fatal(err)

@@ -85,11 +85,7 @@ func TestReloadAccountsForAllThatIsAcknowledged(t *testing.T) {
 // startReloadable runs a collector that listens at the same address before and after it reloads its configuration.
 func startReloadable(ctx context.Context, t *testing.T, settings string, answer otlpio.Answer) (*otelcol.Collector, *otlpio.Backend) {
 	t.Helper()
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
 	backend.SetAnswer(answer)
 	addr, err := loopback.FreeAddr()
 	if err != nil {

@@ -21,11 +21,8 @@ import (
 func TestScaleOut(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
+	var err error
 	addrs := make([]string, 4)
 	for i := range addrs {
 		if addrs[i], err = loopback.FreeAddr(); err != nil {

@@ -68,11 +68,7 @@ func TestOneTenantPerBatch(t *testing.T) {
 func TestTenantsKeepTheirHeader(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
 	c := startExample(ctx, t, "tenants.yaml", otelcol.AnyPort, exporterTo(backend.Addr))
 	client := dial(t, c)
 	var ledger otlpio.Ledger
@@ -113,11 +109,7 @@ func TestTenantsKeepTheirHeader(t *testing.T) {
 func TestTenantsOfOneRequestAreSentApart(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	backend, err := otlpio.NewBackend(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(backend.Close)
+	backend := startBackend(t, nil)
 	example, err := filepath.Abs("../examples/resource-tenants.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -135,11 +127,7 @@ func TestTenantsOfOneRequestAreSentApart(t *testing.T) {
 	tenantOf := map[int64]string{}
 	for _, tenant := range tenants {
 		ids := ledger.Next(items)
-		part := otlpio.Build(otlpio.Logs, ids).Logs
-		for _, r := range part.ResourceLogs().All() {
-			r.Resource().Attributes().PutStr("tenant.id", tenant)
-		}
-		part.ResourceLogs().MoveAndAppendTo(request.Logs.ResourceLogs())
+		addTenant(request.Logs, tenant, ids)
 		for _, id := range ids {
 			tenantOf[id] = tenant
 		}
