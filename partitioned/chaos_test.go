@@ -56,6 +56,7 @@ type chaos struct {
 	refused  map[int]bool
 	taken    map[int]bool // some of the push was in a call
 	gaveUp   map[int]bool // its caller did, so some of it may have been taken back
+	named    map[int]bool // some of the push failed with errNamed
 	settled  map[int]int  // units that a call returned with, not as a Rest
 	inFlight map[string]int
 	last     map[string]thing // by key and producer: the last that was seen
@@ -75,6 +76,7 @@ const (
 	returnsRest
 	returnsRestLater
 	takesSome
+	namesFailed
 	hangs
 )
 
@@ -97,7 +99,7 @@ func drawChaos(t *rapid.T) *chaos {
 		producers: rapid.IntRange(1, 6).Draw(t, "producers"),
 		pushes:    rapid.IntRange(1, 30).Draw(t, "pushes"),
 		keys:      rapid.SampledFrom([]int{0, 0, 1, 3, 20}).Draw(t, "keys"),
-		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, takesSome, hangs}), 1, 4).Draw(t, "behaviour"),
+		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, takesSome, namesFailed, hangs}), 1, 4).Draw(t, "behaviour"),
 		waiting:   rapid.Bool().Draw(t, "waiting"),
 		cancels:   rapid.Bool().Draw(t, "cancels"),
 		impatient: rapid.Bool().Draw(t, "impatient"),
@@ -110,6 +112,7 @@ func drawChaos(t *rapid.T) *chaos {
 		refused:   map[int]bool{},
 		taken:     map[int]bool{},
 		gaveUp:    map[int]bool{},
+		named:     map[int]bool{},
 		settled:   map[int]int{},
 		inFlight:  map[string]int{},
 		last:      map[string]thing{},
@@ -284,6 +287,17 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 		v.Err = errChaos
 		took = rng.IntN(weight.Items + 1)
 		v.Taken = took
+	case namesFailed:
+		v.Errs = nameFailed(rng, len(items))
+		c.mu.Lock()
+		for i, t := range items {
+			if v.Errs[i] == nil {
+				took += t.to - t.from
+			} else {
+				c.named[t.id] = true
+			}
+		}
+		c.mu.Unlock()
 	case hangs:
 		select {
 		case <-ctx.Done():
@@ -297,7 +311,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	c.inFlight[partition]--
 	for _, t := range items[:len(items)-len(rest)] {
 		c.settled[t.id] += t.to - t.from
-		if v.Err == nil && how != panics {
+		if v.Err == nil && how != panics && how != namesFailed {
 			c.ok += int64(t.to - t.from)
 		}
 	}
@@ -356,6 +370,9 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 		cancel()
 		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrWithdrawn) || errors.Is(err, ErrDropped) || errors.Is(err, ErrEvicted) || errors.Is(err, ErrExpired) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
 		c.mu.Lock()
+		if wait && errors.Is(err, errNamed) != c.named[id] && (err == nil || !c.named[id]) {
+			c.fault("push %d got %v, and has items that are named as failed: %v", id, err, c.named[id])
+		}
 		if c.gaveUp[id] = errors.Is(err, ErrAbandoned); errors.Is(err, ErrWithdrawn) {
 			c.gaveUp[id], c.refused[id] = true, true
 			if c.taken[id] {
@@ -372,6 +389,20 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 		c.mu.Unlock()
 		time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
 	}
+}
+
+// errNamed is the error of what nameFailed names.
+var errNamed = fmt.Errorf("named: %w", errChaos)
+
+// nameFailed returns Errs for a batch of n items, of which about a third fail.
+func nameFailed(rng *rand.Rand, n int) []error {
+	errs := make([]error, n)
+	for i := range errs {
+		if rng.IntN(3) == 0 {
+			errs[i] = errNamed
+		}
+	}
+	return errs
 }
 
 func isPanic(err error) bool {

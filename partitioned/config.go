@@ -123,6 +123,10 @@ type Verdict[T any] struct {
 	Err error
 	// Taken is the number of Items outside Rest that succeeded although Err is set. It is ignored if Err is nil.
 	Taken int
+	// Errs says what became of each of the batch's Items, in place of Err and Taken: an error for each, by its index, nil for
+	// those that were taken. Callers get the errors of their own items. An item that From names comes again, whatever its error
+	// is. Nil: Err is that of all. With another length the batch fails.
+	Errs []error
 	// Returned is how many of the batch's Items were left out, because whoever pushed them and gave up waiting has taken
 	// them back. They are none of Taken and Rest, and count as returned whatever Err is.
 	Returned int

@@ -18,6 +18,8 @@ type call[T any] struct {
 	waiting []waiting     // for its entries, in their order
 	group   *group        // that its entries are
 	flushes []*completion // whose markers the cut passed
+	weights []uint32      // of the batch's items, in items; nil, for good, without Weigh: 1 each
+	errs    []error       // as Verdict.Errs; nil: one error is that of all
 	units   int64         // that it holds of the capacity
 	tuning                // that it was cut by
 	expired []expired[T]  // that the cut dropped
@@ -46,10 +48,14 @@ func (c *call[T]) reset(reuse bool) {
 	}
 	clear(items)
 	clear(waiting)
-	if max(cap(items), cap(waiting)) > maxSpare {
+	weights := c.weights[:0]
+	if max(length, cap(waiting)) > maxSpare {
 		items, waiting = nil, nil
+		if weights != nil {
+			weights = []uint32{}
+		}
 	}
-	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0], length: length}
+	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0], weights: weights, length: length}
 }
 
 // grow makes room for a batch cut from so many entries, of which each is one item at least. Where bytes bound the batch, it is
@@ -68,15 +74,15 @@ func (c *call[T]) grow(entries int) {
 }
 
 // complete settles all that waits for the batch. The entries of one push stand side by side, and the error is reported once a
-// push. It does not concern those that came back. A Flush always succeeds.
+// push, unless each item has its own. It does not concern those that came back. A Flush always succeeds.
 func (c *call[T]) complete(err error, back []bool) {
 	var last *completion
 	for _, w := range c.waiting {
-		if w.completion == last || len(back) > 0 && back[w.at] {
+		if w.completion == last && c.errs == nil || len(back) > 0 && back[w.at] {
 			w.completion.complete(nil)
 			continue
 		}
-		w.completion.complete(err)
+		w.completion.complete(c.errorOf(w.at, err))
 		last = w.completion
 	}
 	completeAll(c.flushes, nil)
@@ -85,6 +91,9 @@ func (c *call[T]) complete(err error, back []bool) {
 // work is one consumer. It takes the next stream, cuts a batch, calls Process, and settles.
 func (q *Queue[T]) work() {
 	c := &call[T]{}
+	if q.cfg.Weigh != nil {
+		c.weights = []uint32{}
+	}
 	var in *stream[T] // while Process runs
 	defer func() {
 		if in != nil { // Process called runtime.Goexit: the batch failed, and another goroutine is the consumer from now on

@@ -103,6 +103,9 @@ func (c *call[T]) pass(w *completion, r *cutResult) {
 func (c *call[T]) take(e *entry[T], w Weight, units int64, r *cutResult) {
 	c.batch.Items = append(c.batch.Items, e.item)
 	c.batch.Weight = c.batch.Weight.plus(w)
+	if c.weights != nil {
+		c.weights = append(c.weights, uint32(w.Items))
+	}
 	c.units += units
 	if e.completion != nil {
 		c.waiting = append(c.waiting, waiting{e.completion, len(c.batch.Items) - 1, int64(w.Items)})
@@ -131,6 +134,9 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 	at := len(c.batch.Items)
 	c.batch.Items = append(c.batch.Items, head)
 	c.batch.Weight = c.batch.Weight.plus(hw)
+	if c.weights != nil {
+		c.weights = append(c.weights, uint32(hw.Items))
+	}
 	c.units += q.units(hw)
 	r.oversized = hw.exceeds(c.limit)
 	if e.completion != nil {

@@ -74,7 +74,8 @@
 //
 // # Failures
 //
-// Process tells by its [Verdict] what failed, and what is to come again; retry, backoff and dead letters are its own affair.
+// Process tells by its [Verdict] what failed, all of a batch or some of its items, and what is to come again; retry, backoff and dead
+// letters are its own affair.
 // Callers of PushWait, PushResult and MergeAllWait are told of their items' errors; what fails with nobody waiting is counted
 // as Failed, and the [Observer] hears of it. A caller that gives up waiting takes back what is in no batch yet (Result.Wait). See Push for what a caller can be refused with.
 package partitioned

@@ -16,6 +16,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	ranking               with OverflowDropOldest, which streams hold most    owns stream.rank
 	waitlist, waiters, serve     who waits for capacity, and who is admitted next   own waits, waiter, stream.blocked
 	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
+	outcome               the errors of single items
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
 	stream, flight        the state of one key's data, its transitions, its batches in flight    own stream
 	memories              keys whose last call failed                       owns memories, stream.remembered

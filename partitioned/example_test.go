@@ -448,3 +448,30 @@ func ExamplePanicError() {
 	// Output:
 	// true oh true
 }
+
+// A bulk insert that says of each row whether it was taken: each caller learns of its own.
+func ExampleVerdict_errs() {
+	q, _ := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
+		Process: func(_ context.Context, b partitioned.Batch[int]) (v partitioned.Verdict[int]) {
+			v.Errs = make([]error, len(b.Items))
+			for i, row := range b.Items {
+				if row < 0 {
+					v.Errs[i] = fmt.Errorf("row %d is negative", row)
+				}
+			}
+			return v
+		},
+		BatchSize: partitioned.Weight{Items: 2},
+	})
+	q.Start()
+	ctx := context.Background()
+	fmt.Println(q.PushWait(ctx, 1, -2))
+	fmt.Println(q.PushWait(ctx, 3, 4))
+	st := q.Stats()
+	fmt.Println(st.Forwarded, "taken,", st.Returned, "returned")
+	q.Shutdown(ctx)
+	// Output:
+	// row -2 is negative
+	// <nil>
+	// 3 taken, 1 returned
+}

@@ -56,7 +56,7 @@ type MapQueueConfig[K comparable, V any] struct {
 
 	// Remember is how long a key's version is kept after it was delivered, which is when a call of Process took it. PutNewer
 	// compares with it. Put and Merge take it up. A version that was dropped is not kept, so its repetition is processed; of a
-	// batch of which something failed, none is. While a version is with Process, or comes again, an older one is superseded, and
+	// batch of which something failed, none is, unless Errs names what. While a version is with Process, or comes again, an older one is superseded, and
 	// an equal one is held until it is known which of the two is needed. Of an entry that Split divided, the part that is settled
 	// first decides. 0: versions are compared within one flush.
 	Remember time.Duration
@@ -304,7 +304,8 @@ func (m *Map[K, V]) Flush(ctx context.Context) error { return m.queue.Flush(ctx)
 func (m *Map[K, V]) Shutdown(ctx context.Context) error { return m.queue.Shutdown(ctx) }
 
 // depart returns what remembers the versions of a batch: those of what was delivered. What comes again stays pending. Where
-// something failed, or was left out, nobody can tell what it was, and none is remembered: its repetition is sent.
+// something failed and Errs does not say what, or was left out, nobody can tell what it was, and none is remembered: its repetition is
+// sent.
 func (m *Map[K, V]) depart(s *stream[Entry[K, V]], items []Entry[K, V]) func(MapVerdict[K, V]) {
 	keys := make([]K, len(items)) // items will be the callee's
 	for i := range items {
@@ -315,7 +316,20 @@ func (m *Map[K, V]) depart(s *stream[Entry[K, V]], items []Entry[K, V]) func(Map
 		for i := range v.Rest {
 			again[v.Rest[i].Key] = struct{}{}
 		}
-		m.arrived(s, keys, again, v.Err == nil && v.Returned == 0)
+		if v.Errs == nil {
+			m.arrived(s, keys, again, v.Err == nil && v.Returned == 0)
+			return
+		}
+		var taken, failed []K
+		for i, key := range keys {
+			if v.Errs[i] == nil {
+				taken = append(taken, key)
+			} else {
+				failed = append(failed, key)
+			}
+		}
+		m.arrived(s, taken, again, v.Returned == 0)
+		m.arrived(s, failed, again, false)
 	}
 }
 

@@ -76,7 +76,7 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		},
 		producers: rapid.IntRange(1, 5).Draw(t, "producers"),
 		writes:    rapid.IntRange(1, 40).Draw(t, "writes"),
-		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, hangs}), 1, 4).Draw(t, "behaviour"),
+		behaviour: rapid.SliceOfN(rapid.SampledFrom([]behaviour{takes, takes, takesSlowly, fails, panics, returnsRest, returnsRestLater, namesFailed, hangs}), 1, 4).Draw(t, "behaviour"),
 		cancels:   rapid.Bool().Draw(t, "cancels"),
 		flushes:   rapid.Bool().Draw(t, "flushes"),
 		updates:   rapid.Bool().Draw(t, "updates"),
@@ -185,6 +185,8 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 		time.Sleep(delay)
 	case fails:
 		v.Err = errChaos
+	case namesFailed:
+		v.Errs = nameFailed(rng, len(items))
 	case returnsRest, returnsRestLater:
 		rest = items[rng.IntN(len(items)):]
 		v.Rest = rest
@@ -219,7 +221,7 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 		if e.Key[0] == 'm' {
 			c.arrived += int64(e.Value.units)
 		}
-		if v.Err == nil && how != panics {
+		if v.Err == nil && how != panics && (v.Errs == nil || v.Errs[i] == nil) {
 			c.ok += int64(e.Value.units)
 			if e.Key[0] == 'n' { // what was not delivered may come again, and so may what is older
 				c.version[e.Key] = e.Value

@@ -10,13 +10,17 @@ import (
 // settle does what the verdict says: the accounts, what comes back, the stream, the capacity, and those who wait. From the
 // unlock on s may be forgotten and be the stream of another key, so it is used only to look at its wait list (roomOf).
 func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
+	v = v.checked(len(c.batch.Items))
 	if c.arrive != nil {
 		c.arrive(v)
 	}
 	back := q.requeue(c, v)
 	told := v.Err
-	if back.all(c) {
-		told = nil // of the batch, nothing failed: whoever waits, waits for the Rest
+	if c.errs = v.Errs; back.all(c) {
+		told, c.errs = nil, nil // of the batch, nothing failed: whoever waits, waits for the Rest
+	}
+	if c.errs != nil {
+		v.Taken = c.batch.Weight.Items - back.weight.Items - v.Returned - c.failedItems(back.named)
 	}
 	awaited := c.awaited(told, back.named)
 	p := s.partition
@@ -26,9 +30,9 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		q.settleLate(p, c, v.Err, back.entries)
 		return
 	}
-	failed := v.Err != nil || len(back.entries) > 0
-	q.answer(s, c, failed)
 	out := p.mu.settle(c.batch.Weight, back.weight, v.Returned, awaited, v.Taken, v.Err != nil)
+	// Where Errs names the bad ones, what was taken shows that the key works.
+	q.answer(s, c, len(back.entries) > 0 || v.Err != nil && (c.errs == nil || out.Forwarded == 0))
 	if out.Forwarded > 0 {
 		q.forwarded(s)
 	}
@@ -93,7 +97,7 @@ func (c *call[T]) awaited(err error, named []bool) (items int64) {
 	var last *completion
 	awaited := false
 	for _, w := range c.waiting {
-		if len(named) > 0 && named[w.at] {
+		if len(named) > 0 && named[w.at] || c.errorOf(w.at, err) == nil {
 			continue
 		}
 		if w.completion != last {

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitioned
+
+import "fmt"
+
+// checked returns v with the errors of Errs as its Err too, or with an error in their place if there is not one for each item.
+func (v Verdict[T]) checked(items int) Verdict[T] {
+	if v.Errs == nil {
+		return v
+	}
+	if len(v.Errs) != items {
+		v.Err = fmt.Errorf("partitioned: Process returned %d Errs for a batch of %d items", len(v.Errs), items)
+		v.Errs, v.Taken = nil, 0
+		return v
+	}
+	var all completion
+	for _, err := range v.Errs {
+		all.fail(err)
+	}
+	v.Err = all.mu.err
+	return v
+}
+
+// errorOf returns the error of the item at that index of the batch, of which err is the error as a whole.
+func (c *call[T]) errorOf(at int, err error) error {
+	if c.errs != nil {
+		return c.errs[at]
+	}
+	return err
+}
+
+// failedItems is the weight, in items, of what Errs says failed, and does not come again, as From says.
+func (c *call[T]) failedItems(named []bool) (items int) {
+	for at, err := range c.errs {
+		if err == nil || named != nil && named[at] {
+			continue
+		}
+		if c.weights == nil {
+			items++
+			continue
+		}
+		items += int(c.weights[at])
+	}
+	return items
+}
