@@ -58,6 +58,7 @@ $(OTELCOL)-race: $(BUILD)/go.mod $(SOURCES)
 build-proof: $(PROOF) ## build a collector with rivals and parts of contrib, into build/proof/
 
 $(BUILD)/proof/go.mod: builder-config-proof.yaml go.mod partitioned/go.mod bench/queuebatch/go.mod tools/builder/go.mod
+	@mkdir -p $(BUILD)
 	$(call tool,builder) --config=builder-config-proof.yaml --skip-compilation
 	@touch $@
 
