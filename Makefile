@@ -10,6 +10,7 @@ GO      ?= go
 BUILD   := build
 OTELCOL := $(BUILD)/otelcol-partitionedbuffer
 PROOF   := $(BUILD)/proof/otelcol-proof
+KAFKA   := $(BUILD)/kafka/otelcol-kafka
 
 # $(call tool,NAME) is the command line that runs a tool, from any folder.
 tool = $(GO) tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
@@ -66,6 +67,18 @@ $(PROOF): $(BUILD)/proof/go.mod $(SOURCES) bench/queuebatch/factory.go
 	$(call tool,builder) --config=builder-config-proof.yaml --skip-generate --skip-get-modules
 	@touch $@
 
+.PHONY: build-kafka
+build-kafka: $(KAFKA) ## build a newer collector with contrib's Kafka components, into build/kafka/
+
+$(BUILD)/kafka/go.mod: builder-config-kafka.yaml go.mod partitioned/go.mod tools/builder/go.mod
+	@mkdir -p $(BUILD)
+	$(call tool,builder) --config=builder-config-kafka.yaml --skip-strict-versioning --skip-compilation
+	@touch $@
+
+$(KAFKA): $(BUILD)/kafka/go.mod $(SOURCES)
+	$(call tool,builder) --config=builder-config-kafka.yaml --skip-strict-versioning --skip-generate --skip-get-modules
+	@touch $@
+
 $(BUILD)/telemetrygen: tools/telemetrygen/go.mod
 	@mkdir -p $(BUILD)
 	$(GO) build -modfile=tools/telemetrygen/go.mod -o $@ \
@@ -81,7 +94,7 @@ $(BUILD)/prometheus $(BUILD)/promtool &:
 	@for c in prometheus promtool; do ln -sf "$$(command -v $$c || echo deb/usr/bin/$$c)" $(BUILD)/$$c; done
 
 .PHONY: build-e2e
-build-e2e: $(OTELCOL) $(OTELCOL)-race $(PROOF) $(BUILD)/telemetrygen $(BUILD)/prometheus ## build what the tests in e2e/ run
+build-e2e: $(OTELCOL) $(OTELCOL)-race $(PROOF) $(KAFKA) $(BUILD)/telemetrygen $(BUILD)/prometheus ## build what the tests in e2e/ run
 
 .PHONY: run
 run: $(OTELCOL) ## run the collector on examples/quickstart.yaml, until Ctrl-C

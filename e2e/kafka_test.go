@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/loopback"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otelcol"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otlpio"
+)
+
+// examples/kafka: a collector that writes to Kafka, and two that read from it. Under load one of the readers is killed, and another one
+// is added, so that partitions of the topic move. Everything that was accepted arrives, each resource of a service in order; what
+// the killed one had delivered and not marked as read arrives again.
+func TestKafka(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	backend := startBackend(t, nil)
+	broker := startKafka(t, 8, "otlp_spans")
+	readers := []*otelcol.Collector{startReader(ctx, t, broker, backend), startReader(ctx, t, broker, backend)}
+	addr, err := loopback.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer := startKafkaExample(ctx, t, "to-kafka.yaml", fmt.Sprintf("yaml:{receivers: {otlp: {protocols: {grpc: {endpoint: %s}}}}, exporters: {kafka: {brokers: [%s]}}}", addr, broker))
+	s := newServices(t, addr)
+	s.start(ctx)
+
+	s.until(ctx, t, 1000)
+	s.delivered(ctx, t, backend)
+	if err := readers[0].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.until(ctx, t, s.ledger.Acked()+1000)
+	readers = append(readers, startReader(ctx, t, broker, backend))
+	s.until(ctx, t, s.ledger.Acked()+2000)
+	s.stop()
+	s.delivered(ctx, t, backend)
+	for _, c := range append(readers[1:], writer) {
+		if n := scrape(ctx, t, c).Sum(prefix + "items_forwarded"); n == 0 {
+			t.Error("a collector has delivered nothing")
+		}
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	tally := s.ledger.Tally(backend.Batches())
+	t.Logf("%+v", tally)
+	if tally.Lost > 0 {
+		t.Errorf("%d items lost", tally.Lost)
+	}
+	s.checkOrder(t, backend.Batches())
+}
+
+// startKafka runs a broker in memory that has a topic, and returns its address.
+func startKafka(t *testing.T, partitions int32, topic string) string {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic)) // on loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	return cluster.ListenAddrs()[0]
+}
+
+func startReader(ctx context.Context, t *testing.T, broker string, backend *otlpio.Backend) *otelcol.Collector {
+	t.Helper()
+	return startKafkaExample(ctx, t, "from-kafka.yaml", fmt.Sprintf("yaml:{receivers: {kafka: {brokers: [%s]}}}", broker), exporterTo(backend.Addr))
+}
+
+func startKafkaExample(ctx context.Context, t *testing.T, file string, more ...string) *otelcol.Collector {
+	t.Helper()
+	path, err := filepath.Abs("../examples/kafka/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(ctx, t, otelcol.Options{
+		Binary:  binary(t, "OTELCOL_KAFKA", "../build/kafka/otelcol-kafka"),
+		Configs: append([]string{path}, more...),
+		Dir:     t.TempDir(),
+	})
+}
