@@ -155,6 +155,9 @@ func drawChaos(t *rapid.T) *chaos {
 		c.cfg.KeyCapacity = rapid.SampledFrom([]int64{0, 1, 10}).Draw(t, "keyCapacity")
 		c.cfg.StallTimeout = rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, 100 * time.Millisecond}).Draw(t, "stallTimeout")
 	}
+	if rapid.Bool().Draw(t, "limited") {
+		c.cfg.Limiter = &chaosLimiter{seed: c.seed}
+	}
 	if rapid.Bool().Draw(t, "paced") {
 		c.cfg.MinInterval = time.Duration(rapid.SampledFrom([]int{1, 30, 300}).Draw(t, "minInterval")) * time.Millisecond
 	}
@@ -180,6 +183,26 @@ func drawChaos(t *rapid.T) *chaos {
 		c.maxKeys = max(c.cfg.MaxKeys, 5)
 	}
 	return c
+}
+
+// chaosLimiter says anything, and pauses at times.
+type chaosLimiter struct {
+	seed  uint64
+	asked uint64
+	limit Limit
+}
+
+func (l *chaosLimiter) Limit() Limit { return l.limit }
+
+func (l *chaosLimiter) Begin(now time.Time, _ int) { l.End(now, Call{}) }
+
+func (l *chaosLimiter) End(now time.Time, _ Call) {
+	l.asked++
+	rng := rand.New(rand.NewPCG(l.seed, 3_000_000+l.asked))
+	l.limit = Limit{Calls: rng.IntN(5) - 1}
+	if rng.IntN(5) == 0 {
+		l.limit.Pause = now.Add(time.Duration(rng.IntN(100)) * time.Millisecond)
+	}
 }
 
 var errChaos = errors.New("chaos")
@@ -513,7 +536,12 @@ func (c *chaos) update(q *Queue[thing], stop chan struct{}) {
 		}
 		interval := c.cfg.Interval * time.Duration(rng.IntN(3))
 		timeout := c.cfg.ProcessTimeout * time.Duration(1+rng.IntN(2))
-		change := Change{BatchSize: &size, MaxBatchSize: &limit, ProcessTimeout: &timeout}
+		most := 5
+		if n := c.cfg.Partitions; n > 0 && (n > 1 && c.cfg.Key == nil || c.cfg.OrderOnlyByPartition) {
+			most = n
+		}
+		consumers := 1 + rng.IntN(most)
+		change := Change{Consumers: &consumers, BatchSize: &size, MaxBatchSize: &limit, ProcessTimeout: &timeout}
 		if rng.IntN(2) == 0 {
 			change.Interval = &interval
 		}

@@ -140,6 +140,10 @@ type Verdict[T any] struct {
 	// Groups makes Rest come again in batches of exactly these numbers of its items, in order, with nothing else in them.
 	// Only MaxBatchSize bounds them too. Items beyond the sum of Groups, all if it is nil, make batches as any others do.
 	Groups []int
+	// Refused says that the batch was refused because the callee has too much to do, and Pause for how long it wants to be left
+	// alone. They are for the Limiter, whatever becomes of the items.
+	Refused bool
+	Pause   time.Duration
 	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer. While Shutdown
 	// drains, it is at most a quarter of the time that is left; without a deadline, at most a second.
 	After time.Duration
@@ -174,8 +178,11 @@ type QueueConfig[T any] struct {
 	// Partitions is the number of locks that the streams are spread over, by a hash of the key that never changes.
 	// Default: 1 without Key, since order is worth more than a lock that costs 20 ns; else 4 for each processor.
 	Partitions int
-	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10.
+	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10. What is made with one consumer and
+	// without Key keeps its order, however many Update makes of it.
 	Consumers int
+	// Limiter keeps the number of calls below Consumers, by how they end. Nil: nothing does, and that costs nothing.
+	Limiter Limiter
 
 	// Interval is the longest that an item waits for its flush while a consumer is free. 0: without end, if there is a
 	// BatchSize or a MaxBatchSize.

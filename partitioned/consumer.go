@@ -28,6 +28,7 @@ type call[T any] struct {
 	took    time.Duration // by Process; for an Observer only
 	began   time.Time     // when it was booked; with StallTimeout only
 	alone   bool          // not long before, something of another key was forwarded
+	entered time.Time     // Process; with a Limiter only
 
 	arrive func(v Verdict[T]) // of a Map's mapping; nil: nobody is told
 }
@@ -97,7 +98,9 @@ func (q *Queue[T]) work() {
 	var in *stream[T] // while Process runs
 	defer func() {
 		if in != nil { // Process called runtime.Goexit: the batch failed, and another goroutine is the consumer from now on
+			q.callEnded(c, Verdict[T]{Err: errGoexit})
 			q.settle(in, c, Verdict[T]{Err: errGoexit})
+			q.scheduler.resign()
 			go q.work()
 			return
 		}
@@ -105,22 +108,28 @@ func (q *Queue[T]) work() {
 			close(q.stopped)
 		}
 	}()
+	worked := false
 	for {
-		s, ok := q.scheduler.next()
+		s, ok := q.scheduler.next(worked)
 		if !ok {
 			return
 		}
+		worked = s != nil
 		if s == nil {
 			q.urgeHeaviest()
 			continue
 		}
-		if q.take(s, c) {
+		q.callBegins()
+		if !q.take(s, c) {
+			q.callEnded(c, Verdict[T]{})
+		} else {
 			if q.depart != nil {
 				c.arrive = q.depart(s, c.batch.Items)
 			}
 			in = s
 			v := q.process(s, c)
 			in = nil
+			q.callEnded(c, v)
 			q.settle(s, c, v)
 		}
 		c.reset(q.cfg.Reuse)
@@ -255,5 +264,8 @@ func (q *Queue[T]) process(s *stream[T], c *call[T]) (v Verdict[T]) {
 			v = Verdict[T]{Err: panicError("Process", r)}
 		}
 	}()
+	if q.cfg.Limiter != nil {
+		c.entered = time.Now()
+	}
 	return q.cfg.Process(ctx, c.batch)
 }

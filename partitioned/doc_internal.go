@@ -20,6 +20,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
 	stream, flight        the state of one key's data, its transitions, its batches in flight    own stream
 	memories              keys whose last call failed                       owns memories, stream.remembered
+	limits                how many consumers may be at work; asks the Limiter    owns limits
 	scheduler, heap       which stream a free consumer takes                owns node
 	backlog, tombstones, marks   the data of one stream, and its age        own backlog, drain, marks
 	withdraw              what a caller that gave up takes back
@@ -99,7 +100,7 @@ The numbers are those of the whole project.
 	Queue.life
 	waitList.mu
 	  partition.mu, several in the order of their numbers
-	    scheduler.mu           a leaf, as are all below
+	    scheduler.mu           a leaf, as are all below. limits.mu comes before it, and after none
 	    progress.mu            under it only keys
 	    keys
 	    memories.mu
@@ -123,7 +124,7 @@ A goroutine waits for nothing while it holds one of them: the channels served, d
 	gate.word                  atomic
 	common.stuck, .excess, keys.n   atomic; changed under a partition's lock, keys.n with MaxKeys under that of keys too
 	waitList.mu.*              waitList.mu
-	progress, memories         each its own lock
+	progress, memories, limits each its own lock
 	call.*                     its consumer. Shutdown reads waiting and flushes under partition.mu while the call is one of the
 	                           stream's flights. They change only before book and after arrive, both under that lock.
 	completion.mu.*            completion.mu. behind only grows, so what recipients returned stays valid

@@ -235,7 +235,7 @@ func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 	q.working.Store(1)
 	q.gate.open()
 	m.PutNewer(bg, "k", 1, 1)
-	s, _ := q.scheduler.next()
+	s, _ := q.scheduler.next(false)
 	c := &call[kv]{}
 	if !q.take(s, c) {
 		t.Fatal("not taken")

@@ -32,8 +32,8 @@ type Observer struct {
 	// Waiting is called when a push begins to wait for capacity. key: of the stream that is full; "": the whole is.
 	Waiting func(queue, key string, units int64)
 
-	// Panicked is called when a function of the queue's user panicked that costs no batch: Merge, Split, Dropped, or one of the
-	// Observer's others.
+	// Panicked is called when a function of the queue's user panicked that costs no batch: Merge, Split, Dropped, one of the
+	// Limiter, or one of the Observer's others.
 	Panicked func(queue string, err *PanicError)
 
 	// Stalled is called when items of a push were accepted and dropped, because their key has stalled (StallTimeout).

@@ -236,7 +236,7 @@ func TestBatchEndHasABatchStart(t *testing.T) {
 	q.working.Store(1)
 	q.gate.open()
 	q.Push(bg, parcel{})
-	s, _ := q.scheduler.next()
+	s, _ := q.scheduler.next(false)
 	c := &call[parcel]{}
 	if !q.take(s, c) {
 		t.Fatal("not taken")

@@ -42,6 +42,10 @@ type Queue[T any] struct {
 	working atomic.Int64  // consumers that have not ended
 	stopped chan struct{} // closed by the last of them
 
+	consumers atomic.Int64 // as configured, and then updated. Written under life
+	employed  int64        // consumers that were started. Guarded by life
+	limits    limits
+
 	life struct {
 		sync.Mutex
 		started, closed bool
@@ -81,9 +85,12 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.memories.max = cfg.MaxKeys
 	q.shares = q.byKey() || cfg.Partitions > 1
 	q.scheduler.several = q.shares
-	if q.byKey() && cfg.Consumers > 1 {
-		q.scheduler.failingLimit = cfg.Consumers / 2
-	}
+	q.scheduler.byKey = q.byKey()
+	q.scheduler.mu.limit = cfg.Consumers
+	q.consumers.Store(int64(cfg.Consumers))
+	q.limits.of, q.limits.mu.most = cfg.Limiter, cfg.Consumers
+	q.limits.apply = q.scheduler.setLimit
+	q.limits.observer, q.limits.queue = cfg.Observer, cfg.Name
 	q.ctx, q.cancel = context.WithCancel(context.WithValue(context.Background(), processOf[T]{q}, true))
 	shared := &common[T]{
 		tuned: &q.tuned, keys: &q.keys, stuck: &q.stuck, excess: &q.excess, memories: &q.memories, scheduler: &q.scheduler, buffers: &q.buffers,
@@ -116,10 +123,7 @@ func (q *Queue[T]) Start() error {
 		return errors.New("partitioned: a queue starts once")
 	}
 	q.life.started = true
-	q.working.Store(int64(q.cfg.Consumers))
-	for range q.cfg.Consumers {
-		go q.work()
-	}
+	q.employ()
 	q.life.Unlock()
 	q.cfg.Observer.started(q.cfg.Name, len(q.partitions)) // I4, and before anything can happen in a partition
 	q.life.Lock()
@@ -128,6 +132,18 @@ func (q *Queue[T]) Start() error {
 		q.gate.open()
 	}
 	return nil
+}
+
+// employ makes as many consumers work as are configured now. Those that are too many stay idle. life is held, and Shutdown has not
+// begun.
+func (q *Queue[T]) employ() {
+	n := q.consumers.Load()
+	for q.employed < n {
+		q.employed++
+		q.working.Add(1)
+		go q.work()
+	}
+	q.limits.setMost(int(n))
 }
 
 func (q *Queue[T]) started() bool {

@@ -16,8 +16,8 @@ import (
 // A stream is in at most one of ready, failing, timed and parked. A consumer that takes it out is its only owner until it puts it
 // back.
 type scheduler[T any] struct {
-	several      bool // there may be several streams. Immutable
-	failingLimit int  // consumers that streams whose last call failed may have; 0: no limit. Immutable
+	several bool // there may be several streams. Immutable
+	byKey   bool // streams are keys. Immutable
 
 	mu struct { // after a partition's lock, never before it
 		lock
@@ -29,6 +29,9 @@ type scheduler[T any] struct {
 		armed   time.Time       // what timer is set for; zero: it is not
 		turn    uint64          // of the stream that becomes due next
 		idle    int             // consumers that wait
+		atWork  int             // consumers that have a stream
+		limit   int             // of atWork
+		pause   time.Time       // until when no consumer takes a stream
 		busy    int             // consumers that have a stream of failing
 		pressed bool            // callers wait for capacity of the whole
 		once    bool            // a caller was refused for lack of it
@@ -145,19 +148,25 @@ func (d *scheduler[T]) takeOut(s *stream[T], parked bool) bool {
 	return true
 }
 
-// next waits for a stream. With ok it may return nil: then the consumer makes the stream due that holds most. Without ok the
-// consumer has to end.
-func (d *scheduler[T]) next() (s *stream[T], ok bool) {
+// next waits for a stream, for a consumer that has finished one before if worked. With ok it may return nil: then the consumer makes
+// the stream due that holds most. Without ok the consumer has to end.
+func (d *scheduler[T]) next(worked bool) (s *stream[T], ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if worked {
+		d.mu.atWork--
+	}
 	for !d.mu.stopped {
-		if s := d.pick(); s != nil {
-			d.nudge() // one wake-up may stand for several streams: pass it on
-			return s, true
-		}
-		if d.needsMost() {
-			d.mu.once = false
-			return nil, true
+		if d.mayWork() {
+			if s := d.pick(); s != nil {
+				d.mu.atWork++
+				d.nudge() // one wake-up may stand for several streams: pass it on
+				return s, true
+			}
+			if d.needsMost() {
+				d.mu.once = false
+				return nil, true
+			}
 		}
 		d.mu.idle++
 		d.nudge()
@@ -165,6 +174,27 @@ func (d *scheduler[T]) next() (s *stream[T], ok bool) {
 		d.mu.idle--
 	}
 	return nil, false
+}
+
+// resign is that a consumer with a stream has ended.
+func (d *scheduler[T]) resign() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.atWork--
+	d.nudge()
+}
+
+// mayWork reports whether one more consumer may take a stream. Shutdown waits for no pause.
+func (d *scheduler[T]) mayWork() bool {
+	return d.mu.atWork < d.mu.limit && (d.mu.pause.IsZero() || d.mu.closing || !time.Now().Before(d.mu.pause))
+}
+
+// setLimit says how many consumers may be at work, and until when none may take a stream.
+func (d *scheduler[T]) setLimit(limit int, pause time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.limit, d.mu.pause = limit, pause
+	d.nudge()
 }
 
 // pick takes out the stream that has been due for the longest time and may have a consumer.
@@ -185,7 +215,7 @@ func (d *scheduler[T]) pick() *stream[T] {
 // succeeded go first, and failing ones have all consumers that are left.
 func (d *scheduler[T]) first() *fifo[T] {
 	r, f := &d.mu.ready, &d.mu.failing
-	mayFail := f.first != nil && (d.mu.closing || d.failingLimit == 0 || d.mu.busy < d.failingLimit)
+	mayFail := f.first != nil && (d.mu.closing || !d.byKey || d.mu.limit == 1 || d.mu.busy < d.mu.limit/2)
 	switch {
 	case mayFail && (r.first == nil || !d.mu.closing && f.first.node.turn < r.first.node.turn):
 		return f
@@ -233,7 +263,11 @@ func (d *scheduler[T]) release(s *stream[T], called, failed bool) {
 // nudge makes sure that idle consumers miss nothing. A consumer that gets free looks by itself, so while none is idle nothing
 // is signalled and no timer is set.
 func (d *scheduler[T]) nudge() {
-	if d.mu.idle == 0 {
+	if d.mu.idle == 0 || d.mu.atWork >= d.mu.limit {
+		return
+	}
+	if !d.mayWork() {
+		d.arm(d.mu.pause)
 		return
 	}
 	if d.first() != nil || d.needsMost() {
@@ -267,7 +301,11 @@ func (d *scheduler[T]) tick() {
 	d.mu.armed = time.Time{}
 	first, _ := d.earliest()
 	switch {
-	case first == nil || d.mu.idle == 0:
+	case d.mu.idle == 0:
+	case !d.mayWork():
+		d.nudge()
+	case d.first() != nil || first == nil:
+		d.nudge()
 	case first.node.deadline.After(time.Now()):
 		d.arm(first.node.deadline)
 	default:
@@ -299,11 +337,11 @@ func (d *scheduler[T]) press() {
 	d.nudge()
 }
 
-// idleConsumers returns how many consumers wait for something to do.
-func (d *scheduler[T]) idleConsumers() int {
+// consumersAtWork returns how many consumers have a stream.
+func (d *scheduler[T]) consumersAtWork() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.mu.idle
+	return d.mu.atWork
 }
 
 // close makes every stream due: those that are parked now, and all others now and later.

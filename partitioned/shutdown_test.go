@@ -404,7 +404,7 @@ func TestNoCallBeginsAfterShutdownByHand(t *testing.T) {
 	if err := q.Push(bg, parcel{}); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := q.scheduler.next()
+	s, _ := q.scheduler.next(false)
 	c := &call[parcel]{}
 	if !q.take(s, c) {
 		t.Fatal("not taken")

@@ -39,7 +39,8 @@ type Stats struct {
 	Oldest     time.Duration // age of the oldest pending item, in flight included, counted from when its buffer was begun
 	Keys       int64         // with something pending
 	Remembered int64         // versions that a Map knows, pending ones included
-	Consumers  int64         // as configured
+	Consumers  int64         // as configured, or updated
+	Limit      int64         // calls of Process that may run at once now: Consumers, or what the Limiter says
 	Busy       int64         // consumers that are at work
 	Calls      int64         // of Process, now
 	Callers    int64         // that wait for capacity, now
@@ -101,7 +102,8 @@ func (q *Queue[T]) Stats() Stats {
 		RefusedBy: q.refused.load(),
 		Capacity:  q.cfg.Capacity,
 		Keys:      q.keys.n.Load(),
-		Consumers: int64(q.cfg.Consumers),
+		Consumers: q.consumers.Load(),
+		Limit:     int64(q.limits.now()),
 		Batches:   map[Reason]int64{},
 	}
 	st.Refused = st.RefusedBy.sum()
@@ -151,9 +153,7 @@ func (q *Queue[T]) addState(st *Stats, fullest *stream[T]) {
 	if q.cfg.Unit == UnitItems { // the gate is left after the partition's lock, so it may still have what was just settled
 		st.Used = st.Queued + st.InFlight
 	}
-	if n := q.working.Load(); n > 0 {
-		st.Busy = n - int64(q.scheduler.idleConsumers())
-	}
+	st.Busy = int64(q.scheduler.consumersAtWork())
 	if !q.shares {
 		st.Fullest, st.Share = fullest.reserved, q.gate.capacity
 		return

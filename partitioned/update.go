@@ -12,6 +12,7 @@ type Change struct {
 	BatchSize      *Weight
 	MaxBatchSize   *Weight
 	ProcessTimeout *time.Duration
+	Consumers      *int
 }
 
 // Update changes a queue, running or not, for all partitions, and from the next batch on. Deadlines run on: an item that
@@ -29,11 +30,19 @@ func (q *Queue[T]) Update(c Change) error {
 	set(&changed.BatchSize, c.BatchSize)
 	set(&changed.MaxBatchSize, c.MaxBatchSize)
 	set(&changed.ProcessTimeout, c.ProcessTimeout)
+	set(&changed.Consumers, c.Consumers)
 	full, err := changed.withDefaults()
 	if err != nil {
 		return err
 	}
 	q.config = changed
+	q.consumers.Store(int64(full.Consumers))
+	if q.life.started && !q.life.closed {
+		q.employ()
+	}
+	if c == (Change{Consumers: c.Consumers}) {
+		return nil
+	}
 	// Whoever takes a partition's lock after this goes by the new values. Streams that were scheduled before are changed here.
 	q.tuned.Store(full.tuning())
 	for _, p := range q.partitions {
