@@ -5,11 +5,13 @@ package partitionedbufferprocessor
 import (
 	"math"
 	"regexp"
+	"slices"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/batcher"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -35,6 +37,9 @@ const (
 	partitionByTrace      = "trace"
 	partitionByAttributes = "attributes"
 
+	ignoreSchema  = "schema_url"
+	ignoreDropped = "dropped_attributes_count"
+
 	defaultConsumersWithKeys = 10
 	defaultQueueItems        = 65_536
 	defaultQueueRequests     = 10_000
@@ -48,6 +53,9 @@ func (c *Config) keyed() bool {
 
 // ofRecords reports whether the pending batch holds the newest of the records with one identity.
 func (c *Config) ofRecords() bool { return c.Buffer == bufferMap && c.Map.Key == mapRecord }
+
+// ignores reports whether an identity leaves something out.
+func (c *Config) ignores() bool { return len(c.Map.IgnoreAttributes)+len(c.Map.IgnoreFields) > 0 }
 
 // bytesKey is a key, with its value, for which payloads have to be measured in bytes; "": there is none.
 func (c *Config) bytesKey() string {
@@ -146,6 +154,18 @@ func (c *Config) unit() partitioned.Unit {
 	}
 }
 
+// ignored is what is no part of the identity of a record.
+func (m *Map) ignored() signal.Ignored {
+	i := signal.Ignored{Schema: slices.Contains(m.IgnoreFields, ignoreSchema), Dropped: slices.Contains(m.IgnoreFields, ignoreDropped)}
+	for _, name := range m.IgnoreAttributes {
+		if i.Attributes == nil {
+			i.Attributes = map[string]struct{}{}
+		}
+		i.Attributes[name] = struct{}{}
+	}
+	return i
+}
+
 // settings returns the configuration with every default and automatic size as a number.
 func (c *Config) settings() batcher.Settings {
 	s := batcher.Settings{
@@ -181,6 +201,7 @@ func (c *Config) settings() batcher.Settings {
 	if c.Buffer == bufferMap {
 		s.Map = &batcher.Map{
 			Records: c.Map.Key == mapRecord, LogKeys: c.Map.LogKeys, LogVersion: c.Map.LogVersion,
+			Ignore:   c.Map.ignored(),
 			Remember: c.Map.Remember, RememberLimit: toInt(c.Map.RememberLimit),
 		}
 	}

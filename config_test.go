@@ -108,7 +108,8 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 		"partitionedbuffer/map": func() *Config {
 			c := NewFactory().CreateDefaultConfig().(*Config)
 			c.Buffer, c.SendBatchSize, c.DropOldestOnOverflow = "map", 0, true
-			c.Map = Map{Key: "record", LogKeys: []string{"uid", "kind"}, LogVersion: "version", Remember: time.Minute, RememberLimit: 1000}
+			c.Map = Map{Key: "record", LogKeys: []string{"uid", "kind"}, LogVersion: "version", Remember: time.Minute, RememberLimit: 1000,
+				IgnoreAttributes: []string{"k8s.pod.uid"}, IgnoreFields: []string{"schema_url", "dropped_attributes_count"}}
 			return c
 		}(),
 	} {
@@ -136,7 +137,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 	require.NoError(t, err)
 	whole = confmap.New()
 	require.NoError(t, whole.Marshal(NewDefaultMap()))
-	for _, key := range append(whole.AllKeys(), "log_keys") {
+	for _, key := range append(whole.AllKeys(), "log_keys", "ignore_attributes", "ignore_fields") {
 		require.Truef(t, ofMap.IsSet(key), "testdata/config.yaml lacks map.%s", key)
 	}
 }

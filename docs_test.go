@@ -158,7 +158,7 @@ func names(t *testing.T) (known []string, reasons map[string][]string) {
 
 // foreign are keys, metrics and words of others.
 var foreign = strings.Fields(`
-	severity_text event_name
+	severity_text severity_number event_name schema_url dropped_attributes_count
 	file_storage db_storage redis_storage
 	load_balancing include_metadata sending_queue memory_limiter headers_setter tail_sampling otlp_grpc
 	otel_signal without_type_suffix without_units splunk_hec health_check max_connection_age max_connection_age_grace otelcol_process_memory_rss

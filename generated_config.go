@@ -11,9 +11,13 @@ import (
 
 // Map settings of the map. Needs buffer map.
 type Map struct {
+	// Attributes of the record, its scope and its resource that are no part of its identity, needs map.key record. What is sent has those of the record that stays.
+	IgnoreAttributes []string `mapstructure:"ignore_attributes,omitempty"`
+	// Fields of scope and resource that are no part of the identity of a span or series, needs map.key record. They are schema_url and dropped_attributes_count.
+	IgnoreFields []string `mapstructure:"ignore_fields,omitempty"`
 	// What is held once. With resource, each resource, with all telemetry that arrives for it. With record, each span, series or log record, of which the newest stays.
 	Key string `mapstructure:"key"`
-	// What tells log records apart, needs map.key record. body, severity_text and event_name are fields; attributes.NAME, scope.attributes.NAME and resource.attributes.NAME are attributes; any other name is an attribute of the record, else of its scope, else of its resource.
+	// What tells log records apart, needs map.key record. body, severity_text, severity_number, event_name, scope.name and scope.version are fields; attributes, scope.attributes and resource.attributes are all attributes of the record, scope or resource, and with .NAME behind them one of those; any other name is an attribute of the record, else of its scope, else of its resource.
 	LogKeys []string `mapstructure:"log_keys,omitempty"`
 	// Attribute that is the version of a log record. It is an integer, a double without a fraction, or decimal text of an integer, from -2^32 to 2^64 - 1; anything else is no version. Empty means that the version is the time of the record.
 	LogVersion string `mapstructure:"log_version"`

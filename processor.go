@@ -61,7 +61,11 @@ func (p metricsProcessor) ConsumeMetrics(ctx context.Context, md pmetric.Metrics
 }
 
 func createMetrics(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Metrics) (processor.Metrics, error) {
-	b, err := newBatcher(set, cfg.(*Config), signal.OfMetrics(), nextOf(next, next.ConsumeMetrics))
+	c := cfg.(*Config)
+	if c.ofRecords() && c.ignores() && c.Partitions > 1 && c.PartitionBy == partitionByTrace {
+		return nil, fmt.Errorf("%s; with map.ignore_attributes or map.ignore_fields, data points are spread by their identity", is("partition_by", c.PartitionBy))
+	}
+	b, err := newBatcher(set, c, signal.OfMetrics(), nextOf(next, next.ConsumeMetrics))
 	return metricsProcessor{b}, err
 }
 

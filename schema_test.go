@@ -36,11 +36,12 @@ func TestSchemaSaysWhatValidateSays(t *testing.T) {
 	for _, c := range choices {
 		s.at(c.key)["enum"] = c.values
 	}
-	for _, key := range []string{"metadata_keys", "resource_keys", "attribute_keys", "partition_attributes", "too_large_errors", "map.log_keys"} {
+	for _, key := range []string{"metadata_keys", "resource_keys", "attribute_keys", "partition_attributes", "too_large_errors", "map.log_keys", "map.ignore_attributes", "map.ignore_fields"} {
 		list := s.at(key)
 		list["type"], list["uniqueItems"] = []string{"array", "string"}, true // the Collector splits text at its commas
 		list.at("")["minLength"] = 1
 	}
+	s.at("map.ignore_fields").at("")["enum"] = ignorableFields
 	s.at("retry_on_failure")["required"] = []string{"enabled"}
 	s["dependentSchemas"] = schema{"map": schema{"properties": schema{"buffer": schema{"const": bufferMap}}, "required": []string{"buffer"}}}
 

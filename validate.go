@@ -85,6 +85,9 @@ var choices = []choiceKey{
 	{"map.key", func(c *Config) string { return c.Map.Key }, []string{mapResource, mapRecord}},
 }
 
+// ignorableFields are the values of map.ignore_fields.
+var ignorableFields = []string{ignoreSchema, ignoreDropped}
+
 // is says what value a key has, as all errors do.
 func is(key string, value any) string {
 	switch value.(type) {
@@ -169,6 +172,8 @@ func (c *Config) checkNames(f *faults) {
 		{"attribute_keys", c.AttributeKeys, strings.ToLower, "its name in the client metadata of batches, in lower case"},
 		{"partition_attributes", c.PartitionAttributes, strings.Clone, "case-sensitive"},
 		{"map.log_keys", c.Map.LogKeys, strings.Clone, "case-sensitive"},
+		{"map.ignore_attributes", c.Map.IgnoreAttributes, strings.Clone, "case-sensitive"},
+		{"map.ignore_fields", c.Map.IgnoreFields, strings.Clone, "case-sensitive"},
 	} {
 		seen := map[string]bool{}
 		for _, name := range list.names {
@@ -185,6 +190,11 @@ func (c *Config) checkNames(f *faults) {
 	for i, text := range c.Map.LogKeys {
 		if _, ok := signal.ParseLogKey(text); !ok && text != "" {
 			f.add(fmt.Sprintf("map.log_keys[%d]", i), text, "it must name an attribute behind the last dot")
+		}
+	}
+	for i, field := range c.Map.IgnoreFields {
+		if field != "" && !slices.Contains(ignorableFields, field) {
+			f.add(fmt.Sprintf("map.ignore_fields[%d]", i), field, "it must be one of %q", ignorableFields)
 		}
 	}
 	for _, name := range c.AttributeKeys {
@@ -331,6 +341,8 @@ func (c *Config) useless() (all []setting) {
 		{"map.key", c.Map.Key, initial.Map.Key, c.Buffer == bufferMap, `buffer "map"`},
 		{"map.log_keys", c.Map.LogKeys, initial.Map.LogKeys, ofRecords, records},
 		{"map.log_version", c.Map.LogVersion, initial.Map.LogVersion, ofRecords && len(c.Map.LogKeys) > 0, records + " and map.log_keys"},
+		{"map.ignore_attributes", c.Map.IgnoreAttributes, initial.Map.IgnoreAttributes, ofRecords, records},
+		{"map.ignore_fields", c.Map.IgnoreFields, initial.Map.IgnoreFields, ofRecords, records},
 		{"map.remember", c.Map.Remember, initial.Map.Remember, ofRecords, records},
 		{"map.remember_limit", c.Map.RememberLimit, initial.Map.RememberLimit, ofRecords && c.Map.Remember != 0, records + " and map.remember"},
 	} {

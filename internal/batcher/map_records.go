@@ -54,9 +54,10 @@ func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bo
 	partitions := mapPartitions(cfg)
 	m := &records[P, R]{
 		signal: sig, router: newRouter(cfg, keys, p, partitions), payloads: p, send: send,
-		keys:   signal.RecordKeys{Version: cfg.Map.LogVersion},
-		spread: anyResource && len(partitions) > 0,
+		keys: signal.RecordKeys{Version: cfg.Map.LogVersion, Ignore: cfg.Map.Ignore},
 	}
+	// By trace, what arrives twice is in one partition already.
+	m.spread = len(partitions) > 0 && (anyResource || m.keys.Ignore.Any() && cfg.PartitionBy != ByTrace)
 	for _, text := range cfg.Map.LogKeys {
 		key, _ := signal.ParseLogKey(text) // the configuration is valid
 		m.keys.Log = append(m.keys.Log, key)
@@ -147,7 +148,7 @@ func (w *recordWriter[P, R]) write(m *records[P, R], from P, parts *itemParts, o
 		}
 		key := recordKey{w.stream, id.Group, id.Record}
 		if m.spread {
-			key.stream = m.router.identity(id.Record)
+			key.stream = m.router.identity(id.Group, id.Record)
 		}
 		w.entries = append(w.entries, recordEntry[P, R]{
 			Key: key, Value: record[P, R]{one: one, other: with}, Version: entryVersion(id.Version),

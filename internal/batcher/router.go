@@ -174,9 +174,9 @@ func (o *router[P]) partition(hash uint64) string {
 	return o.partitions[hash%uint64(len(o.partitions))]
 }
 
-// identity returns the partition for what has this identity.
-func (o *router[P]) identity(text string) string {
-	return o.partition(maphash.String(o.seed, text))
+// identity returns the partition for what has this identity. It depends on texts alone, as a Name may be made anew.
+func (o *router[P]) identity(group signal.Name, text string) string {
+	return o.partition(maphash.String(o.seed, text) + 3*group.Value().Hash(o.seed))
 }
 
 // streams finds the streams of one request's resources after the other. It may be used again.

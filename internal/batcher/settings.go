@@ -3,13 +3,16 @@
 package batcher
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.uber.org/zap"
 
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -58,6 +61,7 @@ type Map struct {
 	Records       bool     // it holds the newest of the records with one identity; else equal resources, merged
 	LogKeys       []string // what log records are known by: see [signal.ParseLogKey]
 	LogVersion    string   // attribute that is the version of a log record; "": its time
+	Ignore        signal.Ignored
 	Remember      time.Duration
 	RememberLimit int
 }
@@ -107,9 +111,21 @@ func (m *Map) fields() []zap.Field {
 		return []zap.Field{
 			zap.String("buffer", "map"), zap.String("map.key", "record"),
 			zap.Strings("map.log_keys", m.LogKeys), zap.String("map.log_version", m.LogVersion),
+			zap.Strings("map.ignore_attributes", slices.Sorted(maps.Keys(m.Ignore.Attributes))), zap.Strings("map.ignore_fields", m.ignoredFields()),
 			zap.Duration("map.remember", m.Remember), zap.Int("map.remember_limit", m.RememberLimit),
 		}
 	}
+}
+
+// ignoredFields are the fields that are no part of an identity.
+func (m *Map) ignoredFields() (fields []string) {
+	if m.Ignore.Schema {
+		fields = append(fields, "schema_url")
+	}
+	if m.Ignore.Dropped {
+		fields = append(fields, "dropped_attributes_count")
+	}
+	return fields
 }
 
 // sizer is the unit of the capacities.

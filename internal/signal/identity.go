@@ -22,6 +22,8 @@ type Encoder struct {
 	walk walk
 	once bool // what is written will hardly come again
 
+	without Ignored // what is not written at the moment
+
 	orders   recent[string, string] // attributes as they stood, and in the order of their keys
 	names    recent[identity, Name]
 	outlines recent[string, *outline]
@@ -108,6 +110,10 @@ func (e *Encoder) enough() bool { return false }
 // attributes writes a map in the order of its keys. Should a key be there twice, its values stay in their order. The order of
 // maps that come again is remembered.
 func (e *Encoder) attributes(m pcommon.Map) {
+	if len(e.without.Attributes) > 0 {
+		e.otherAttributes(m)
+		return
+	}
 	e.number(uint64(m.Len()))
 	if e.once {
 		e.sort(m)
@@ -149,6 +155,26 @@ func (e *Encoder) sort(m pcommon.Map) {
 	e.walk.drop(0)
 }
 
+// otherAttributes is attributes without those that are ignored.
+func (e *Encoder) otherAttributes(m pcommon.Map) {
+	kept := 0
+	for k := range m.All() {
+		if _, ignored := e.without.Attributes[k]; !ignored {
+			kept++
+		}
+	}
+	e.number(uint64(kept))
+	e.walk.sort(m) // no walk is under way, so these are all pairs
+	for i := range m.Len() {
+		p := e.walk.pairs[i]
+		if _, ignored := e.without.Attributes[p.key]; !ignored {
+			e.text(p.key)
+			e.value(p.value)
+		}
+	}
+	e.walk.drop(0)
+}
+
 func (e *Encoder) texts(s pcommon.StringSlice) {
 	e.number(uint64(s.Len()))
 	for i := range s.Len() {
@@ -159,7 +185,7 @@ func (e *Encoder) texts(s pcommon.StringSlice) {
 // resource writes a resource: its attributes, dropped count and entity references, these as they stand, and schema URL.
 func (e *Encoder) resource(r pcommon.Resource, schema string) {
 	e.attributes(r.Attributes())
-	e.number(uint64(r.DroppedAttributesCount()))
+	e.dropped(r.DroppedAttributesCount())
 	refs := entity.ResourceEntityRefs(r)
 	e.number(uint64(refs.Len()))
 	for i := range refs.Len() {
@@ -169,15 +195,27 @@ func (e *Encoder) resource(r pcommon.Resource, schema string) {
 		e.texts(ref.IdKeys())
 		e.texts(ref.DescriptionKeys())
 	}
-	e.text(schema)
+	e.schema(schema)
 }
 
 func (e *Encoder) scope(s pcommon.InstrumentationScope, schema string) {
 	e.text(s.Name())
 	e.text(s.Version())
 	e.attributes(s.Attributes())
-	e.number(uint64(s.DroppedAttributesCount()))
-	e.text(schema)
+	e.dropped(s.DroppedAttributesCount())
+	e.schema(schema)
+}
+
+func (e *Encoder) dropped(n uint32) {
+	if !e.without.Dropped {
+		e.number(uint64(n))
+	}
+}
+
+func (e *Encoder) schema(url string) {
+	if !e.without.Schema {
+		e.text(url)
+	}
 }
 
 // series writes what tells the series of a metric from those of others, by the data model; describe the rest of its fields.

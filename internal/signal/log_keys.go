@@ -24,10 +24,20 @@ const (
 	resourceAttribute
 	bodyField
 	severityTextField
+	severityNumberField
 	eventNameField
+	scopeNameField
+	scopeVersionField
+	recordAttributes // all of them, but for those that are ignored
+	scopeAttributes
+	resourceAttributes
 )
 
-var logFields = map[string]logField{"body": bodyField, "severity_text": severityTextField, "event_name": eventNameField}
+var logFields = map[string]logField{
+	"body": bodyField, "severity_text": severityTextField, "severity_number": severityNumberField, "event_name": eventNameField,
+	"scope.name": scopeNameField, "scope.version": scopeVersionField,
+	"attributes": recordAttributes, "scope.attributes": scopeAttributes, "resource.attributes": resourceAttributes,
+}
 
 var logPrefixes = []struct {
 	prefix string
@@ -38,8 +48,8 @@ var logPrefixes = []struct {
 	{"resource.attributes.", resourceAttribute},
 }
 
-// ParseLogKey returns what text names: "body", "severity_text", "event_name"; an attribute behind "attributes.", "scope.attributes." or
-// "resource.attributes."; or else an attribute of the record, else of its scope, else of its resource. ok is false if nothing stands
+// ParseLogKey returns what text names: "body", "severity_text", "severity_number", "event_name", "scope.name", "scope.version"; all
+// attributes by "attributes", "scope.attributes" or "resource.attributes"; one of them behind the same with a dot; or else an attribute of the record, else of its scope, else of its resource. ok is false if nothing stands
 // behind a prefix.
 func ParseLogKey(text string) (key LogKey, ok bool) {
 	if field, ok := logFields[text]; ok {
@@ -54,28 +64,44 @@ func ParseLogKey(text string) (key LogKey, ok bool) {
 }
 
 // logIdentity writes the values of keys; false: the record lacks an attribute. A field without a value has an empty one.
-func (e *Encoder) logIdentity(keys []LogKey, record plog.LogRecord, scope, resource pcommon.Map) (string, bool) {
+func (e *Encoder) logIdentity(keys *RecordKeys, record plog.LogRecord, scope pcommon.InstrumentationScope, resource pcommon.Map) (string, bool) {
 	e.reset()
-	for i := range keys {
-		k := &keys[i]
+	for i := range keys.Log {
+		k := &keys.Log[i]
 		switch k.field {
 		case bodyField:
 			e.value(record.Body())
-			continue
 		case severityTextField:
 			e.text(record.SeverityText())
-			continue
+		case severityNumberField:
+			e.number(uint64(uint32(record.SeverityNumber())))
 		case eventNameField:
 			e.text(record.EventName())
-			continue
+		case scopeNameField:
+			e.text(scope.Name())
+		case scopeVersionField:
+			e.text(scope.Version())
+		case recordAttributes:
+			e.allAttributes(record.Attributes(), &keys.Ignore)
+		case scopeAttributes:
+			e.allAttributes(scope.Attributes(), &keys.Ignore)
+		case resourceAttributes:
+			e.allAttributes(resource, &keys.Ignore)
+		default:
+			v, ok := k.attribute(record.Attributes(), scope.Attributes(), resource)
+			if !ok {
+				return "", false
+			}
+			e.value(v)
 		}
-		v, ok := k.attribute(record.Attributes(), scope, resource)
-		if !ok {
-			return "", false
-		}
-		e.value(v)
 	}
 	return e.string(), true
+}
+
+func (e *Encoder) allAttributes(m pcommon.Map, ignore *Ignored) {
+	e.without.Attributes = ignore.Attributes
+	e.attributes(m)
+	e.without.Attributes = nil
 }
 
 func (k *LogKey) attribute(record, scope, resource pcommon.Map) (v pcommon.Value, ok bool) {

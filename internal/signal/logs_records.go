@@ -35,16 +35,13 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogReco
 			if resourceName == (Name{}) {
 				resource = plog.NewResourceLogs()
 				copyResource(resource, rl)
-				e.reset()
-				e.resource(rl.Resource(), rl.SchemaUrl())
-				resourceName = e.intern(Name{})
+				resourceName = e.resourceNames(rl.Resource(), rl.SchemaUrl(), &Ignored{}).whole
 			}
-			e.reset()
-			e.scope(sl.Scope(), sl.SchemaUrl())
-			a := &aboveLogs{resourceName: resourceName, scopeName: e.intern(resourceName), resource: resource, scope: plog.NewScopeLogs()}
+			scope := e.scopeNames(sl.Scope(), sl.SchemaUrl(), names{whole: resourceName}, &Ignored{}).whole
+			a := &aboveLogs{resourceName: resourceName, scopeName: scope, resource: resource, scope: plog.NewScopeLogs()}
 			copyScope(a.scope, sl)
 			for _, record := range sl.LogRecords().All() {
-				id := logID(e, record, sl.Scope().Attributes(), rl.Resource().Attributes(), keys)
+				id := logID(e, record, sl.Scope(), rl.Resource().Attributes(), &keys)
 				id.Resource = at
 				f(id, LogRecord{a, record})
 			}
@@ -52,15 +49,15 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogReco
 	}
 }
 
-func logID(e *Encoder, record plog.LogRecord, scope, resource pcommon.Map, keys RecordKeys) (id ID) {
-	name, ok := e.logIdentity(keys.Log, record, scope, resource)
+func logID(e *Encoder, record plog.LogRecord, scope pcommon.InstrumentationScope, resource pcommon.Map, keys *RecordKeys) (id ID) {
+	name, ok := e.logIdentity(keys, record, scope, resource)
 	if !ok {
 		return ID{}
 	}
 	switch {
 	case keys.Version != "":
 		number := LogKey{anyAttribute, keys.Version}
-		v, ok := number.attribute(record.Attributes(), scope, resource)
+		v, ok := number.attribute(record.Attributes(), scope.Attributes(), resource)
 		if ok {
 			id.Version, ok = version(v)
 		}

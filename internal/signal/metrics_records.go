@@ -25,9 +25,10 @@ type abovePoints struct {
 // Records implements [Records]: a point is known by the series that it belongs to, as the data model defines it, and, gauges
 // aside, by its start, so that a reset leaves both points. Its version is its time. Points of deltas, or of no temporality,
 // have no identity: each counts.
-func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, f func(ID, Point)) {
+func (Metrics) Records(e *Encoder, p pmetric.Metrics, keys RecordKeys, f func(ID, Point)) {
 	for at, rm := range p.ResourceMetrics().All() {
 		var under above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
+		var resource, scope names
 		for _, sm := range rm.ScopeMetrics().All() {
 			under.scopeName = Name{}
 			for _, m := range sm.Metrics().All() {
@@ -37,26 +38,29 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, _ RecordKeys, f func(ID, P
 				if under.resourceName == (Name{}) {
 					under.resource = pmetric.NewResourceMetrics()
 					copyResource(under.resource, rm)
-					e.reset()
-					e.resource(rm.Resource(), rm.SchemaUrl())
-					under.resourceName = e.intern(Name{})
+					resource = e.resourceNames(rm.Resource(), rm.SchemaUrl(), &keys.Ignore)
+					under.resourceName = resource.whole
 				}
 				if under.scopeName == (Name{}) {
 					under.scope = pmetric.NewScopeMetrics()
 					copyScope(under.scope, sm)
-					e.reset()
-					e.scope(sm.Scope(), sm.SchemaUrl())
-					under.scopeName = e.intern(under.resourceName)
+					scope = e.scopeNames(sm.Scope(), sm.SchemaUrl(), resource, &keys.Ignore)
+					under.scopeName = scope.whole
 				}
 				a := &abovePoints{above: under, metric: pmetric.NewMetric()}
 				copyMetric(a.metric, m)
 				e.reset()
 				e.series(m)
-				a.series = e.intern(under.scopeName)
+				a.series = e.intern(scope.whole)
+				id := a.series
+				if scope.id != scope.whole {
+					id = e.intern(scope.id)
+				}
 				e.reset()
 				e.describe(m)
 				a.description = e.intern(Name{})
-				recordsOf(e, m, at, a, f)
+				w := pointWalk{encoder: e, ignore: &keys.Ignore, resource: at, series: id, above: a, f: f}
+				w.metric(m)
 			}
 		}
 	}
@@ -69,19 +73,29 @@ type dataPoint interface {
 	Timestamp() pcommon.Timestamp
 }
 
-func recordsOf(e *Encoder, m pmetric.Metric, at int, a *abovePoints, f func(ID, Point)) {
-	number := func(p pmetric.NumberDataPoint) Point { return Point{above: a, number: p} }
+// pointWalk goes through the points of one metric.
+type pointWalk struct {
+	encoder  *Encoder
+	ignore   *Ignored
+	resource int
+	series   Name // by which points are told apart
+	above    *abovePoints
+	f        func(ID, Point)
+}
+
+func (w *pointWalk) metric(m pmetric.Metric) {
+	number := func(p pmetric.NumberDataPoint) Point { return Point{above: w.above, number: p} }
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		each(e, at, m.Gauge().DataPoints(), a.series, false, number, f)
+		each(w, m.Gauge().DataPoints(), w.series, false, number)
 	case pmetric.MetricTypeSum:
-		each(e, at, m.Sum().DataPoints(), cumulative(a.series, m.Sum()), true, number, f)
+		each(w, m.Sum().DataPoints(), cumulative(w.series, m.Sum()), true, number)
 	case pmetric.MetricTypeHistogram:
-		each(e, at, m.Histogram().DataPoints(), cumulative(a.series, m.Histogram()), true, func(p pmetric.HistogramDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(w, m.Histogram().DataPoints(), cumulative(w.series, m.Histogram()), true, func(p pmetric.HistogramDataPoint) Point { return Point{above: w.above, other: p} })
 	case pmetric.MetricTypeExponentialHistogram:
-		each(e, at, m.ExponentialHistogram().DataPoints(), cumulative(a.series, m.ExponentialHistogram()), true, func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(w, m.ExponentialHistogram().DataPoints(), cumulative(w.series, m.ExponentialHistogram()), true, func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: w.above, other: p} })
 	case pmetric.MetricTypeSummary:
-		each(e, at, m.Summary().DataPoints(), a.series, true, func(p pmetric.SummaryDataPoint) Point { return Point{above: a, other: p} }, f)
+		each(w, m.Summary().DataPoints(), w.series, true, func(p pmetric.SummaryDataPoint) Point { return Point{above: w.above, other: p} })
 	}
 }
 
@@ -99,14 +113,14 @@ func cumulative(series Name, m interface {
 func each[D dataPoint, S interface {
 	Len() int
 	At(i int) D
-}](e *Encoder, at int, points S, series Name, starts bool, point func(D) Point, f func(ID, Point)) {
+}](w *pointWalk, points S, series Name, starts bool, point func(D) Point) {
 	for i := range points.Len() {
 		p := points.At(i)
-		id := ID{Group: series, Version: uint64(p.Timestamp()), Resource: at}
+		id := ID{Group: series, Version: uint64(p.Timestamp()), Resource: w.resource}
 		if series != (Name{}) {
-			id.Record = e.point(p.Attributes(), p.StartTimestamp(), starts)
+			id.Record = w.encoder.point(p.Attributes(), w.ignore, p.StartTimestamp(), starts)
 		}
-		f(id, point(p))
+		w.f(id, point(p))
 	}
 }
 

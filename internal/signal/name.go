@@ -2,7 +2,10 @@
 
 package signal
 
-import "unique"
+import (
+	"hash/maphash"
+	"unique"
+)
 
 // Name is the identity of a resource, scope or metric, interned: two are equal if, and only if, what they stand for is the same,
 // and to compare or to hash them costs one word, whatever their size. That of a scope or metric refers to that of what it stands
@@ -16,6 +19,9 @@ type identity struct {
 	own   string // what the Encoder wrote of its own fields
 	size  int    // bytes of own and of all above it
 }
+
+// Hash returns a hash of what it is below what it stands below.
+func (i identity) Hash(seed maphash.Seed) uint64 { return maphash.String(seed, i.own) }
 
 // intern returns the Name of what was written since the last reset, below another one.
 func (e *Encoder) intern(above Name) Name {

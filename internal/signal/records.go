@@ -19,11 +19,22 @@ type ID struct {
 	Resource int    // index of its resource in the payload
 }
 
-// RecordKeys says what log records are told apart by.
+// RecordKeys says what records are told apart by.
 type RecordKeys struct {
+	Ignore  Ignored
 	Log     []LogKey // their values are the identity
 	Version string   // the attribute that is the version, as [version] reads it, of the record, else of its scope, else of its resource; "": the time
 }
+
+// Ignored is what is no part of the identity of a record. What is sent has it all the same: that of the record that stays.
+type Ignored struct {
+	Attributes map[string]struct{} // of the record, its scope and its resource
+	Schema     bool                // the schema URLs of its scope and resource
+	Dropped    bool                // how many attributes its scope and resource have lost
+}
+
+// Any reports whether anything is ignored.
+func (i *Ignored) Any() bool { return len(i.Attributes) > 0 || i.Schema || i.Dropped }
 
 // Records is what is to be known of a kind of telemetry for map.key: record. R is one record with what stands above it.
 type Records[P, R any] interface {
@@ -44,12 +55,45 @@ type above[R, S any] struct {
 	scope                   S
 }
 
-// point writes the identity of what has attributes and, if that matters, a start.
-func (e *Encoder) point(attributes pcommon.Map, start pcommon.Timestamp, starts bool) string {
+// names are those of a container: by which what is sent is grouped, and by which records are told apart.
+type names struct{ whole, id Name }
+
+// resourceNames returns the names of a resource.
+func (e *Encoder) resourceNames(r pcommon.Resource, schema string, ignore *Ignored) (n names) {
 	e.reset()
-	e.once = true
+	e.resource(r, schema)
+	n.whole = e.intern(Name{})
+	if n.id = n.whole; ignore.Any() {
+		e.without = *ignore
+		e.reset()
+		e.resource(r, schema)
+		n.id = e.intern(Name{})
+		e.without = Ignored{}
+	}
+	return n
+}
+
+// scopeNames returns the names of a scope below a resource.
+func (e *Encoder) scopeNames(s pcommon.InstrumentationScope, schema string, resource names, ignore *Ignored) (n names) {
+	e.reset()
+	e.scope(s, schema)
+	n.whole = e.intern(resource.whole)
+	if n.id = n.whole; ignore.Any() {
+		e.without = *ignore
+		e.reset()
+		e.scope(s, schema)
+		n.id = e.intern(resource.id)
+		e.without = Ignored{}
+	}
+	return n
+}
+
+// point writes the identity of what has attributes and, if that matters, a start.
+func (e *Encoder) point(attributes pcommon.Map, ignore *Ignored, start pcommon.Timestamp, starts bool) string {
+	e.reset()
+	e.once, e.without.Attributes = true, ignore.Attributes
 	e.attributes(attributes)
-	e.once = false
+	e.once, e.without.Attributes = false, nil
 	if starts {
 		e.fixed64(uint64(start))
 	}

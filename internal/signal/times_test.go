@@ -120,6 +120,7 @@ var (
 
 // anyPoint is what the test needs of a data point.
 type anyPoint interface {
+	Attributes() pcommon.Map
 	Timestamp() pcommon.Timestamp
 	SetTimestamp(pcommon.Timestamp)
 	Flags() pmetric.DataPointFlags

@@ -17,29 +17,26 @@ type aboveSpans = above[ptrace.ResourceSpans, ptrace.ScopeSpans]
 // Records implements [Records]: a span is known by its resource, scope, trace, ID and kind, as the two sides of a call that
 // Zipkin reports share the ID; its version is its end. Without a trace or an ID it has no identity: nothing says that two such
 // spans are copies of one.
-func (Traces) Records(e *Encoder, p ptrace.Traces, _ RecordKeys, f func(ID, Span)) {
+func (Traces) Records(e *Encoder, p ptrace.Traces, keys RecordKeys, f func(ID, Span)) {
 	for at, rs := range p.ResourceSpans().All() {
 		var resource ptrace.ResourceSpans
-		var resourceName Name
+		var under names
 		for _, ss := range rs.ScopeSpans().All() {
 			if ss.Spans().Len() == 0 {
 				continue
 			}
-			if resourceName == (Name{}) {
+			if under == (names{}) {
 				resource = ptrace.NewResourceSpans()
 				copyResource(resource, rs)
-				e.reset()
-				e.resource(rs.Resource(), rs.SchemaUrl())
-				resourceName = e.intern(Name{})
+				under = e.resourceNames(rs.Resource(), rs.SchemaUrl(), &keys.Ignore)
 			}
-			e.reset()
-			e.scope(ss.Scope(), ss.SchemaUrl())
-			a := &aboveSpans{resourceName: resourceName, scopeName: e.intern(resourceName), resource: resource, scope: ptrace.NewScopeSpans()}
+			scope := e.scopeNames(ss.Scope(), ss.SchemaUrl(), under, &keys.Ignore)
+			a := &aboveSpans{resourceName: under.whole, scopeName: scope.whole, resource: resource, scope: ptrace.NewScopeSpans()}
 			copyScope(a.scope, ss)
 			for _, span := range ss.Spans().All() {
 				id := ID{Version: uint64(span.EndTimestamp()), Resource: at}
 				if !span.TraceID().IsEmpty() && !span.SpanID().IsEmpty() {
-					id.Group, id.Record = a.scopeName, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind()))
+					id.Group, id.Record = scope.id, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind()))
 				}
 				f(id, Span{a, span})
 			}
