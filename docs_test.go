@@ -158,6 +158,7 @@ func names(t *testing.T) (known []string, reasons map[string][]string) {
 
 // foreign are keys, metrics and words of others.
 var foreign = strings.Fields(`
+	message_key_from_metadata_key error_backoff
 	severity_text severity_number event_name schema_url dropped_attributes_count
 	file_storage db_storage redis_storage
 	load_balancing include_metadata sending_queue memory_limiter headers_setter tail_sampling otlp_grpc
