@@ -3,6 +3,7 @@ module github.com/partitionedbuffer/partitionedbufferprocessor/e2e
 go 1.26.0
 
 require (
+	github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b
 	github.com/prometheus/client_golang v1.23.2
 	github.com/prometheus/client_model v0.6.2
 	github.com/prometheus/common v0.71.0

@@ -48,6 +48,27 @@ func TestProofWithBackendKilled(t *testing.T) {
 	}
 }
 
+// A profile says what the CPU time went on.
+func TestProfile(t *testing.T) {
+	o := proof.Options{Binary: proofBinary(t), Lasts: time.Second, Producers: 4}
+	for _, v := range proof.Variants {
+		if v.Name != "**here**, `storage`" {
+			continue
+		}
+		s, err := proof.Profile(testContext(t), proof.Case{Variant: v, Signal: proof.Traces, Compression: "gzip", Items: 10, Resources: 3}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum float64
+		for _, name := range proof.Parts() {
+			sum += s.On[name]
+		}
+		if s.Total <= 0 || sum < s.Total*0.99 || sum > s.Total*1.01 || s.On["decoding"] <= 0 || s.On["processor"] <= 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 func proofBinary(t *testing.T) string {
 	t.Helper()
 	return binary(t, "OTELCOL_PROOF", "../build/proof/otelcol-proof")

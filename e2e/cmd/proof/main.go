@@ -88,6 +88,11 @@ func (f *flags) run(ctx context.Context) (err error) {
 		fmt.Fprintf(&page, "## %s\n\n", l.title())
 		proof.WriteTable(&page, cases[i])
 	}
+	page.WriteString("## Where the CPU time goes\n\nSeconds a million items, by profiles of one more run each: the sum is more than above, as a profile costs time itself. " +
+		"What a function does for another one is counted there: allocations for decoding are decoding.\n\n")
+	if err := f.profile(ctx, &page, loads); err != nil {
+		return err
+	}
 	if err := drawBars(pictures, loads, cases); err != nil {
 		return err
 	}

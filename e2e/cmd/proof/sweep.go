@@ -50,6 +50,29 @@ func (f *flags) sweep(ctx context.Context, page io.Writer, pictures string) erro
 	)
 }
 
+// profiled are the variants whose CPU time is looked at.
+var profiled = regexp.MustCompile("^(`batch`|\\*\\*here\\*\\*(, `(buffer: map|storage|partitions: 10)`)?)$")
+
+// profile looks at where the CPU time goes.
+func (f *flags) profile(ctx context.Context, page io.Writer, loads []load) error {
+	for _, l := range loads {
+		var all []proof.Spent
+		for _, v := range proof.Variants {
+			if !profiled.MatchString(v.Name) {
+				continue
+			}
+			s, err := proof.Profile(ctx, l.of(v), f.options)
+			if err != nil {
+				return err
+			}
+			all = append(all, s)
+		}
+		fmt.Fprintf(page, "### %s\n\n", l.title())
+		proof.WriteSpent(page, all)
+	}
+	return nil
+}
+
 // vary gives the throughput of the swept variants for each value.
 func (f *flags) vary(ctx context.Context, l load, values []int, set func(*proof.Options, int)) (lines []proof.Line, err error) {
 	for _, v := range proof.Variants {

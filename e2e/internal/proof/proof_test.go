@@ -121,3 +121,24 @@ func TestSoakSeesLossesAndGrowth(t *testing.T) {
 		}
 	}
 }
+
+// What a stack is counted as.
+func TestPartOf(t *testing.T) {
+	const pdata, ours = "go.opentelemetry.io/collector/pdata/internal.", "github.com/partitionedbuffer/partitionedbufferprocessor/"
+	for want, stack := range map[string][]string{
+		"garbage collection": {"runtime.scanobject", "runtime.gcDrain", "runtime.gcBgMarkWorker"},
+		"compression":        {"github.com/klauspost/compress/flate.(*fastEncL1).Encode", "google.golang.org/grpc.compress"},
+		"encoding":           {"runtime.memmove", pdata + "(*Span).MarshalProto", "google.golang.org/grpc.encode"},
+		"decoding":           {"runtime.mallocgc", pdata + "(*Span).UnmarshalProto", "google.golang.org/grpc.(*Server).processUnaryRPC"},
+		"processor":          {"runtime.memmove", ours + "partitioned.(*Queue[...]).admit", ours + "internal/batcher.(*batcher[...]).Consume"},
+		"network and gRPC":   {"syscall.Syscall", "internal/poll.(*FD).Write", "net.(*conn).Write"},
+		"the rest":           {"runtime.findRunnable", "runtime.mcall"},
+	} {
+		if got := partOf(stack); got != want {
+			t.Errorf("%q is %q, want %q", stack, got, want)
+		}
+		if !slices.Contains(Parts(), want) {
+			t.Errorf("%q is not among %q", want, Parts())
+		}
+	}
+}

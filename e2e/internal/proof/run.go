@@ -138,7 +138,7 @@ func with(ctx context.Context, c Case, o Options, f func(*process, *sink, *loade
 	}
 	defer os.RemoveAll(dir)
 	config := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(config, []byte(c.config(s.addr)), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(c.config(s.addr, dir)), 0o600); err != nil {
 		return err
 	}
 	collector, err := otelcol.Start(ctx, otelcol.Options{Binary: o.Binary, Configs: []string{config}, Dir: dir})

@@ -41,6 +41,7 @@ var Variants = []Variant{
 	{"**here**, `partitions: 10`", "partitionedbuffer: {partitions: 10}", noQueue},
 	{"**here**, `buffer: map`", "partitionedbuffer: {buffer: map}", noQueue},
 	{"**here**, `wait_for_result`", "partitionedbuffer: {wait_for_result: true, num_consumers: 10}", noQueue},
+	{"**here**, `storage`", "partitionedbuffer: {storage: file_storage, num_consumers: 10}", noQueue},
 }
 
 // Case is what is measured.
@@ -50,15 +51,22 @@ type Case struct {
 	Compression string // of the exporter: none, gzip, zstd
 	Items       int    // of a request
 	Resources   int    // that requests are of, one each
+
+	debug string // the address of its profiles; "": none
 }
 
 func (c Case) String() string {
 	return fmt.Sprintf("%s, %s, %s, %d items a request, %d resources", c.Name, c.Signal, c.Compression, c.Items, c.Resources)
 }
 
-// config is the collector's.
-func (c Case) config(backend string) string {
+// config is the collector's. dir is for what it stores.
+func (c Case) config(backend, dir string) string {
 	processors, list := "", ""
+	extensions, started := fmt.Sprintf("file_storage: {directory: %s}", dir), "file_storage"
+	if c.debug != "" {
+		extensions += fmt.Sprintf(", pprof: {endpoint: %s}", c.debug)
+		started += ", pprof"
+	}
 	if c.Processor != "" {
 		id, _, _ := strings.Cut(c.Processor, ":")
 		processors, list = "processors: {"+c.Processor+"}\n", id
@@ -66,6 +74,7 @@ func (c Case) config(backend string) string {
 	return fmt.Sprintf(`
 receivers:
   otlp: {protocols: {grpc: {endpoint: 127.0.0.1:0, max_recv_msg_size_mib: 64}}}
+extensions: {%s}
 %sexporters:
   otlp_grpc:
     endpoint: %s
@@ -75,7 +84,8 @@ receivers:
     retry_on_failure: {enabled: false}
     sending_queue: %s
 service:
+  extensions: [%s]
   pipelines:
     %s: {receivers: [otlp], processors: [%s], exporters: [otlp_grpc]}
-`, processors, backend, c.Compression, c.Queue, c.Signal, list)
+`, extensions, processors, backend, c.Compression, c.Queue, started, c.Signal, list)
 }
