@@ -5,6 +5,7 @@
 //	Batcher    Consume, and the life cycle
 //	router     keys and parts of a payload; the client metadata of a key
 //	store      where requests wait for their batch: queue, resources or records
+//	storage    what keeps requests until they are settled, so that they survive a crash
 //	sender     merges a batch, makes its context, calls the next consumer
 //	policy     what becomes of a batch that failed: it comes again, in halves or later, or is given up
 //	payloads   the only place that takes, copies, moves or releases a payload

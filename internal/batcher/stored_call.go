@@ -45,22 +45,6 @@ type call[P any] struct {
 	payload P // the caller's, until the call is answered
 }
 
-// kept is a part of a call: what one request of the queue stands for, or several once it was cut.
-type kept[P any] struct {
-	call  *call[P]       // immutable
-	part  int            // immutable
-	entry *journal.Entry // immutable; nil: the part has no items
-
-	// Guarded by call.mu.
-
-	value   []byte // as encoded, for the caller; nil once it has its answer
-	holders int    // requests that stand for it
-	stored  bool   // the payload is in the storage alone
-	unread  bool   // it could not be read back when its batch was cut, which may be above its cap now
-	loaded  bool   // and was read back into payload
-	payload P
-}
-
 // wait returns when all of c is written or delivered, or with what went wrong. When ctx or the storage is done, c is void or abandoned.
 func (c *call[P]) wait(ctx context.Context) error {
 	select {
@@ -162,79 +146,6 @@ func (c *call[P]) written(err error) {
 	}
 }
 
-// claim says that a consumer touches the call from now on. It reports false if the call is void.
-func (k *kept[P]) claim() bool {
-	k.call.mu.Lock()
-	defer k.call.mu.Unlock()
-	k.call.mu.taken = k.call.mu.taken || !k.call.mu.void
-	return !k.call.mu.void
-}
-
-// ready prepares the part for a cut: claimed, and read back. It reports false if that cannot be.
-func (k *kept[P]) ready() bool {
-	if !k.claim() {
-		return false
-	}
-	if !k.absent() {
-		return true
-	}
-	s := k.call.storage
-	values, errs, err := s.journal.Load(context.Background(), []*journal.Entry{k.entry})
-	if err != nil {
-		k.setUnread(true)
-		return false
-	}
-	payload, err := s.decode(values[0], errs[0])
-	if err == nil {
-		k.load(payload)
-	}
-	return err == nil // else fetch finds out once more, and drops it
-}
-
-// setUnread sets unread, and returns what it was.
-func (k *kept[P]) setUnread(unread bool) (was bool) {
-	k.call.mu.Lock()
-	defer k.call.mu.Unlock()
-	was, k.unread = k.unread, unread
-	return was
-}
-
-// absent reports whether the payload has to be read back before take.
-func (k *kept[P]) absent() bool {
-	k.call.mu.Lock()
-	defer k.call.mu.Unlock()
-	return k.stored && !k.loaded
-}
-
-// load is told what was read back.
-func (k *kept[P]) load(payload P) {
-	k.call.mu.Lock()
-	defer k.call.mu.Unlock()
-	k.payload, k.loaded = payload, true
-}
-
-// take implements [source]. The part was claimed, and is not absent.
-func (k *kept[P]) take(p *payloads[P], _ int) P {
-	c := k.call
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var none P
-	if k.loaded {
-		own := k.payload
-		k.payload, k.loaded = none, false
-		return own
-	}
-	if !c.mu.moved {
-		c.moveOut(p)
-	}
-	if c.division != nil {
-		return (&part[P]{c.division, k.part}).take(p, 0)
-	}
-	own := c.mu.own
-	c.mu.own = none
-	return own
-}
-
 // moveOut moves what is in the caller's payload to payloads of our own, or copies it where others read it, or where parts refer to a
 // dictionary of the whole. mu is held.
 func (c *call[P]) moveOut(p *payloads[P]) {
@@ -252,68 +163,4 @@ func (c *call[P]) moveOut(p *payloads[P]) {
 	} else {
 		c.division.payload = own
 	}
-}
-
-// hold adds a request that stands for the part.
-func (k *kept[P]) hold() {
-	k.call.mu.Lock()
-	defer k.call.mu.Unlock()
-	k.holders++
-}
-
-// release is called once for each request that stands for the part, when that is settled: err is why it was given up. The entry goes
-// with the last one.
-func (k *kept[P]) release(err error) {
-	c := k.call
-	c.mu.Lock()
-	if err != nil && !c.mu.answered {
-		c.mu.err = errors.Join(c.mu.err, err)
-	}
-	last := false
-	if k.holders--; k.holders == 0 {
-		last = true
-		if c.mu.open--; c.mu.open == 0 && !c.mu.answered {
-			if c.mu.err != nil {
-				c.mu.err = consumererror.NewPermanent(c.mu.err) // it counts as dropped
-			}
-			c.answer()
-		}
-	}
-	c.mu.Unlock()
-	if last {
-		c.storage.journal.Delete(k.entry)
-	}
-}
-
-// releaseAll settles requests.
-func releaseAll[P any](requests []request[P], err error) {
-	for i := range requests {
-		if m := requests[i].meta; m != nil && requests[i].items > 0 { // else it was left out, and is settled
-			for _, k := range m.kept {
-				k.release(err)
-			}
-		}
-	}
-}
-
-// mergeKept returns what requests that come again as one stand for. A part that two of them stand for has one holder less.
-func mergeKept[P any](batch []request[P]) (all []*kept[P]) {
-	var seen map[*kept[P]]bool
-	for i := range batch {
-		if batch[i].items == 0 || batch[i].meta == nil {
-			continue
-		}
-		for _, k := range batch[i].meta.kept {
-			if seen == nil {
-				seen = map[*kept[P]]bool{}
-			}
-			if seen[k] {
-				k.release(nil) // others hold it
-				continue
-			}
-			seen[k] = true
-			all = append(all, k)
-		}
-	}
-	return all
 }

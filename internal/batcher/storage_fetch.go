@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batcher
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/journal"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
+)
+
+// loadPause is how long a batch waits that could not be read back.
+const loadPause = time.Second
+
+var errUnread = errors.New("a request could not be read back when the batch was cut")
+
+// fetch claims the requests of a batch, and reads back those that are in the storage alone, all with one call. Those that are void, or
+// not to be found, have no items from then on. If it fails, it may succeed later, and the batch is as it was, without void requests.
+func (s *storage[P]) fetch(ctx context.Context, requests []request[P]) error {
+	var unread error
+	var absent []*kept[P]
+	var entries []*journal.Entry
+	var of []int
+	for i := range requests {
+		k, ok := requests[i].from().(*kept[P])
+		switch {
+		case !ok:
+		case !k.claim():
+			s.volatile.Add(-int64(requests[i].items))
+			requests[i].items = 0
+			k.release(nil)
+		case k.setUnread(false):
+			unread = errUnread
+		case k.absent():
+			absent, entries, of = append(absent, k), append(entries, k.entry), append(of, i)
+		}
+	}
+	if len(absent) == 0 || unread != nil {
+		return unread
+	}
+	values, errs, err := s.journal.Load(ctx, entries)
+	if err != nil {
+		return err
+	}
+	for i, k := range absent {
+		payload, err := s.decode(values[i], errs[i])
+		if err != nil {
+			r := &requests[of[i]]
+			s.lost.Add(int64(r.items))
+			s.lostNotice.happened(r.items, func() []zap.Field { return []zap.Field{zap.Error(err)} })
+			r.items = 0
+			k.release(err)
+			continue
+		}
+		k.load(payload)
+	}
+	return nil
+}
+
+// putOff is the verdict on a batch that could not be read back: nothing of it is settled, and it comes again as it is.
+func (s *storage[P]) putOff(batch *partitioned.Batch[request[P]], err error) partitioned.Verdict[request[P]] {
+	rest := slices.Clone(withItems(batch.Items))
+	s.unreadable.happened(itemsOf(rest), func() []zap.Field { return []zap.Field{zap.Error(err)} })
+	return partitioned.Verdict[request[P]]{
+		Rest: rest, Groups: []int{len(rest)}, After: loadPause, Returned: batch.Weight.Items - itemsOf(rest),
+	}
+}
+
+func (s *storage[P]) decode(value []byte, err error) (payload P, _ error) {
+	if err != nil {
+		return payload, err
+	}
+	_, encoded, err := readStoredHead(value)
+	if err != nil {
+		return payload, err
+	}
+	return s.payloads.signal.Unmarshal(encoded)
+}
