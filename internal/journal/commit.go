@@ -78,9 +78,9 @@ func (j *Journal) take() (t transaction, wait time.Duration, over bool) {
 	return t, wait, over
 }
 
-// takePuts moves whole groups into t, until it has MaxBytes. mu is held.
+// takePuts moves whole groups into t, until it has MaxBytes, and numbers their entries. mu is held.
 func (j *Journal) takePuts(t *transaction) {
-	size, n := 0, 0
+	size, n, begins := 0, 0, false
 	for _, g := range j.mu.puts {
 		if size >= j.cfg.MaxBytes {
 			break
@@ -89,14 +89,17 @@ func (j *Journal) takePuts(t *transaction) {
 			if e.state != queued {
 				continue
 			}
-			e.state = writing
+			e.state, e.number = writing, j.mu.next
+			j.mu.next++
+			j.mu.blocks[j.block(e)]++
+			begins = begins || !j.headed[j.block(e)]
 			size += e.size
 			t.puts = append(t.puts, e)
-			if !j.headed[j.block(e)] && t.header == nil {
-				t.header, t.headed = j.header()
-			}
 		}
 		n++
+	}
+	if begins {
+		t.header, t.headed = j.header()
 	}
 	t.groups = append(t.groups, j.mu.puts[:n]...)
 	clear(j.mu.puts[:n])
@@ -111,7 +114,6 @@ func (j *Journal) refusePuts(t *transaction) {
 		for _, e := range g.entries {
 			if e.state == queued {
 				e.state, e.value = gone, nil
-				j.settle(e)
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // Entry is one value that is kept. Its fields are the Journal's.
 type Entry struct {
-	number uint64 // immutable once Append has returned
+	number uint64 // the committer's; immutable once the entry is being written
 
 	// Guarded by Journal.mu.
 

@@ -76,7 +76,7 @@ type Journal struct {
 		closing   bool
 
 		next   uint64         // number
-		blocks map[uint64]int // by number / BlockSize: entries that are stored, may be, or will be; never 0
+		blocks map[uint64]int // by number / BlockSize: entries that are stored, or may be; never 0
 		found  []uint64       // first number of each block that the header named, until Recover has read it
 		size   uint64         // of the blocks of found
 
@@ -137,12 +137,9 @@ func (j *Journal) Append(written func(error), entries ...*Entry) {
 		return
 	}
 	for _, e := range entries {
-		if e.state != fresh {
-			continue // deleted already
+		if e.state == fresh { // else it was deleted already
+			e.state = queued
 		}
-		e.state, e.number = queued, j.mu.next
-		j.mu.next++
-		j.mu.blocks[j.block(e)]++
 	}
 	j.mu.puts = append(j.mu.puts, group{entries, written})
 	j.mu.Unlock()
@@ -155,11 +152,8 @@ func (j *Journal) Delete(entries ...*Entry) {
 	defer j.mu.Unlock()
 	for _, e := range entries {
 		switch e.state {
-		case fresh:
+		case fresh, queued:
 			e.state, e.value = gone, nil
-		case queued:
-			e.state, e.value = gone, nil
-			j.settle(e)
 		case writing:
 			e.state = doomed
 		case stored:
@@ -236,7 +230,7 @@ func (j *Journal) remove(e *Entry) {
 	}
 }
 
-// settle books that an entry is not stored, and never will be. mu is held.
+// settle books that an entry is not stored any more. mu is held.
 func (j *Journal) settle(e *Entry) {
 	b := j.block(e)
 	if j.mu.blocks[b]--; j.mu.blocks[b] == 0 {

@@ -256,6 +256,34 @@ func TestCloseBeforeTheRecoveryWritesDeletesAndNothingElse(t *testing.T) {
 	require.NoError(t, j.Close(context.Background()))
 }
 
+// TestAppendBeforeTheRecovery: what is put before the numbers of earlier runs are known is behind them all the same. What Close refuses
+// then was never in a block.
+func TestAppendBeforeTheRecovery(t *testing.T) {
+	d := storagetest.NewDisk()
+	j := opened(t, d, small)
+	require.NoError(t, put(j, entryOf("a")))
+	require.NoError(t, j.Close(context.Background()))
+	for _, name := range []string{"b", "c"} {
+		client, err := d.Client("")
+		require.NoError(t, err)
+		j = New(client, small)
+		written := make(chan error, 1)
+		j.Append(func(err error) { written <- err }, entryOf(name))
+		if name == "b" {
+			require.NoError(t, j.Recover(context.Background(), func(Found) {}))
+			require.NoError(t, <-written)
+		}
+		require.NoError(t, j.Close(context.Background()))
+		if name == "c" {
+			require.ErrorIs(t, <-written, ErrClosed)
+			require.Empty(t, j.mu.blocks)
+		}
+	}
+	j, found := recovered(t, d, small)
+	require.Equal(t, []string{"a", "b"}, values(found))
+	require.NoError(t, j.Close(context.Background()))
+}
+
 func TestAppendAfterCloseIsRefused(t *testing.T) {
 	j := opened(t, storagetest.NewDisk(), small)
 	require.NoError(t, j.Close(context.Background()))
