@@ -99,6 +99,9 @@ var places = []place{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {2, 0}, {2, 1}}
 
 func placeOf(id int64) place { return places[id%int64(len(places))] }
 
+// ResourceOf gives the resource that Build puts an item in.
+func ResourceOf(id int64) int64 { return placeOf(id).resource }
+
 func (p place) resourceName() string { return fmt.Sprintf("resource-%d", p.resource) }
 func (p place) scopeName() string    { return fmt.Sprintf("scope-%d", p.scope) }
 func (p place) resourceURL() string {
