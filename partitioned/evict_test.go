@@ -279,7 +279,7 @@ func TestEmptiedKeyIsNoKey(t *testing.T) {
 		m.Put(bg, "d2", 2)
 		m.Delete("d1")
 		m.Shutdown(bg)
-		if want := [][]kv{{{"d2", 2, 0, 1}}}; !slices.EqualFunc(r.batches, want, slices.Equal) {
+		if want := [][]kv{{{"d2", 2, 0, 0}}}; !slices.EqualFunc(r.batches, want, slices.Equal) {
 			t.Errorf("sent %v, want %v", r.batches, want)
 		}
 	})

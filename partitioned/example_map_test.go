@@ -19,7 +19,7 @@ type (
 // printScores is a Process that prints what it gets.
 func printScores(_ context.Context, b partitioned.Batch[score]) partitioned.Verdict[score] {
 	for _, e := range b.Items {
-		fmt.Printf("%s is %d, version %d, written %d times\n", e.Key, e.Value, e.Version, e.Updates)
+		fmt.Printf("%s is %d, version %d, changed %d times\n", e.Key, e.Value, e.Version, e.Updates)
 	}
 	return partitioned.Verdict[score]{}
 }
@@ -45,7 +45,7 @@ func ExampleMap() {
 		QueueConfig: partitioned.QueueConfig[partitioned.Entry[string, int]]{
 			Process: func(_ context.Context, b partitioned.MapBatch[string, int]) (v partitioned.MapVerdict[string, int]) {
 				for _, e := range b.Items {
-					fmt.Println(e.Key, e.Value, "after", e.Updates, "writes")
+					fmt.Println(e.Key, e.Value)
 				}
 				return v
 			},
@@ -69,8 +69,8 @@ func ExampleMap() {
 	m.Put(ctx, "b", 3)
 	m.Shutdown(ctx)
 	// Output:
-	// b 3 after 2 writes
-	// a 2 after 1 writes
+	// b 3
+	// a 2
 }
 
 func ExampleMap_PutAll() {
@@ -82,8 +82,8 @@ func ExampleMap_PutAll() {
 	// Output:
 	// <nil>
 	// 2 0
-	// ann is 1, version 0, written 1 times
-	// bob is 2, version 0, written 1 times
+	// ann is 1, version 0, changed 0 times
+	// bob is 2, version 0, changed 0 times
 }
 
 // The newest version wins, in whatever order they come; of equal ones the first stays.
@@ -100,7 +100,7 @@ func ExampleMap_PutNewer() {
 	// Output:
 	// 2 true
 	// 3 superseded
-	// ann is 2, version 200, written 2 times
+	// ann is 2, version 200, changed 1 times
 }
 
 func ExampleMap_PutAllNewer() {
@@ -109,8 +109,8 @@ func ExampleMap_PutAllNewer() {
 	m.PutAllNewer(ctx, score{Key: "ann", Value: 1, Version: 7}, score{Key: "bob", Value: 2, Version: 8}, score{Key: "ann", Value: 3, Version: 6})
 	m.Shutdown(ctx)
 	// Output:
-	// ann is 1, version 7, written 1 times
-	// bob is 2, version 8, written 1 times
+	// ann is 1, version 7, changed 0 times
+	// bob is 2, version 8, changed 0 times
 }
 
 // With Remember, what is older than what was flushed is superseded too.
@@ -125,8 +125,8 @@ func ExampleMapQueueConfig_remember() {
 	fmt.Println(m.Stats().Superseded, "superseded,", m.Stats().Remembered, "remembered")
 	m.Shutdown(ctx)
 	// Output:
-	// ann is 1, version 500, written 1 times
-	// ann is 3, version 501, written 1 times
+	// ann is 1, version 500, changed 0 times
+	// ann is 3, version 501, changed 0 times
 	// 1 superseded, 1 remembered
 }
 
@@ -140,9 +140,9 @@ func ExampleMap_Merge() {
 	m.MergeAll(ctx, score{Key: "bob", Value: 20}, score{Key: "cy", Value: 5})
 	m.Shutdown(ctx)
 	// Output:
-	// ann is 3, version 0, written 2 times
-	// bob is 30, version 0, written 2 times
-	// cy is 5, version 0, written 1 times
+	// ann is 3, version 0, changed 1 times
+	// bob is 30, version 0, changed 1 times
+	// cy is 5, version 0, changed 0 times
 }
 
 func ExampleMap_MergeAll() {
@@ -151,7 +151,7 @@ func ExampleMap_MergeAll() {
 	m.MergeAll(ctx, score{Key: "ann", Value: 3}, score{Key: "ann", Value: 8}, score{Key: "ann", Value: 5})
 	m.Shutdown(ctx)
 	// Output:
-	// ann is 8, version 0, written 3 times
+	// ann is 8, version 0, changed 2 times
 }
 
 // Who waits hears what became of the entry that his value was folded into.
@@ -187,7 +187,7 @@ func ExampleMap_Get() {
 	m.Shutdown(ctx)
 	// Output:
 	// 1 true
-	// ann is 1, version 0, written 1 times
+	// ann is 1, version 0, changed 0 times
 	// 0 false
 }
 
@@ -201,6 +201,6 @@ func ExampleMap_Delete() {
 	m.Shutdown(ctx)
 	// Output:
 	// true false
-	// bob is 2, version 0, written 1 times
+	// bob is 2, version 0, changed 0 times
 	// false
 }

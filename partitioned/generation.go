@@ -50,7 +50,9 @@ func (g *generation[K, V]) overwrite(held, item *Entry[K, V], how write) bool {
 		g.kept(item.Key)
 	}
 	held.Value = item.Value
-	held.Updates++
+	if held.Updates++; how == put {
+		held.Updates = 0
+	}
 	return true
 }
 
@@ -58,7 +60,7 @@ func (g *generation[K, V]) first(item Entry[K, V], hash uint64, how write, at in
 	if how != newer {
 		item.Version = 0 // only PutNewer gives one
 	}
-	item.Updates = 1
+	item.Updates = 0
 	if item.Key != item.Key { //nolint:gocritic // NaN equals nothing: neither found nor remembered
 		return item, true
 	}

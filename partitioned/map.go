@@ -17,7 +17,9 @@ type Entry[K comparable, V any] struct {
 	Key     K
 	Value   V
 	Version int64 // as given to PutNewer; 0 if it never was
-	Updates int64 // how often the key was written since its last flush, what was superseded at once not counted; 1 at least
+	// Updates is how often the entry was changed since it was first written: by a PutNewer of a newer version, and by Merge. Put
+	// replaces the entry, and begins at 0 again.
+	Updates int64
 }
 
 // MapBatch is what Process receives from a Map.

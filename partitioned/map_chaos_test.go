@@ -236,7 +236,7 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 
 // checkEntry looks at one that is delivered, for the first time or again.
 func (c *mapChaos) checkEntry(e loadEntry) {
-	if e.Value.key != e.Key || e.Updates < 1 {
+	if e.Value.key != e.Key || e.Updates < 0 {
 		c.fault("%s has the value of %+v", e.Key, e)
 	}
 	switch e.Key[0] {

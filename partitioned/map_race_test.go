@@ -195,7 +195,7 @@ func TestHolesCloseUp(t *testing.T) {
 			if held := i >= 100 && i%7 == 0; ok != held || ok && v != -i {
 				t.Errorf("%d: %d, %v", i, v, ok)
 			} else if held {
-				want = append(want, kv{fmt.Sprint(i), -i, 0, 1})
+				want = append(want, kv{fmt.Sprint(i), -i, 0, 0})
 			}
 		}
 		close(hold)

@@ -41,7 +41,7 @@ func TestStaleEntryOfAPushThatOpensAStream(t *testing.T) {
 				}
 				m.PutNewer(bg, "a2", 3, 2)
 				m.Shutdown(bg)
-				if got := r.batches[len(r.batches)-1]; got[0].Key == "a2" && got[0] != (kv{"a2", 3, 2, 2}) {
+				if got := r.batches[len(r.batches)-1]; got[0].Key == "a2" && got[0] != (kv{"a2", 3, 2, 1}) {
 					t.Errorf("sent %v", r.batches)
 				}
 				st := m.Stats()
@@ -292,7 +292,7 @@ func TestNoVersionIsNotRemembered(t *testing.T) {
 		}
 		m.PutAllNewer(bg, kv{Key: "k", Value: 2, Version: -7}, kv{Key: "k", Value: 3, Version: NoVersion})
 		m.Shutdown(bg)
-		if want := [][]kv{{{"k", 1, NoVersion, 1}}, {{"k", 2, -7, 1}}}; !slices.EqualFunc(r.batches, want, slices.Equal) {
+		if want := [][]kv{{{"k", 1, NoVersion, 0}}, {{"k", 2, -7, 0}}}; !slices.EqualFunc(r.batches, want, slices.Equal) {
 			t.Errorf("sent %v, want %v", r.batches, want)
 		}
 	})
@@ -318,7 +318,7 @@ func TestAlwaysNewerReplacesWhatIsHeld(t *testing.T) {
 		put(-8, AlwaysNewer)          // -8 is older than what is remembered; none is not
 		put(-6, AlwaysNewer, -7)      // -7 is older than what is held
 		m.Shutdown(bg)
-		want := [][]kv{{{"k", 2, AlwaysNewer, 2}}, {{"k", 1, AlwaysNewer, 1}}, {{"k", 2, -7, 2}}, {{"k", 2, -7, 1}}, {{"k", 2, -6, 2}}}
+		want := [][]kv{{{"k", 2, AlwaysNewer, 1}}, {{"k", 1, AlwaysNewer, 0}}, {{"k", 2, -7, 1}}, {{"k", 2, -7, 0}}, {{"k", 2, -6, 1}}}
 		if !slices.EqualFunc(r.batches, want, slices.Equal) {
 			t.Errorf("sent %v, want %v", r.batches, want)
 		}
@@ -363,7 +363,7 @@ func TestDroppedVersionIsNotRemembered(t *testing.T) {
 				m.Flush(bg)
 				m.PutNewer(bg, "k", 3, 5) // delivered by now
 				m.Shutdown(bg)
-				if last := r.batches[len(r.batches)-1]; len(r.batches) != 2 || !slices.Equal(last, []kv{{"k", 2, 5, 1}}) {
+				if last := r.batches[len(r.batches)-1]; len(r.batches) != 2 || !slices.Equal(last, []kv{{"k", 2, 5, 0}}) {
 					t.Errorf("sent %v", r.batches)
 				}
 				if st := m.Stats(); st.Superseded != 1 {
@@ -384,10 +384,10 @@ func TestRepetitionWhileTheFirstIsInFlight(t *testing.T) {
 		stales int64
 	}{
 		"delivered":          {stales: 2},
-		"dropped":            {err: errTest, want: []kv{{"k", 2, 5, 1}}, stales: 1},
-		"delivered, newer":   {then: func(m *Map[string, int]) { m.PutNewer(bg, "k", 3, 6) }, want: []kv{{"k", 3, 6, 2}}, stales: 2},
-		"delivered, put":     {then: func(m *Map[string, int]) { m.Put(bg, "k", 3) }, want: []kv{{"k", 3, 5, 2}}, stales: 2},
-		"dropped, again":     {err: errTest, then: func(m *Map[string, int]) { m.PutNewer(bg, "k", 3, 5) }, want: []kv{{"k", 2, 5, 1}}, stales: 2},
+		"dropped":            {err: errTest, want: []kv{{"k", 2, 5, 0}}, stales: 1},
+		"delivered, newer":   {then: func(m *Map[string, int]) { m.PutNewer(bg, "k", 3, 6) }, want: []kv{{"k", 3, 6, 1}}, stales: 2},
+		"delivered, put":     {then: func(m *Map[string, int]) { m.Put(bg, "k", 3) }, want: []kv{{"k", 3, 5, 0}}, stales: 2},
+		"dropped, again":     {err: errTest, then: func(m *Map[string, int]) { m.PutNewer(bg, "k", 3, 5) }, want: []kv{{"k", 2, 5, 0}}, stales: 2},
 		"delivered, deleted": {then: func(m *Map[string, int]) { m.Delete("k") }, stales: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -456,7 +456,7 @@ func TestEvictedVersionWhileAnOlderIsInFlight(t *testing.T) {
 		m.Flush(bg)
 		m.PutNewer(bg, "k", 4, 7)
 		m.Shutdown(bg)
-		if got := fmt.Sprint(r.batches[1:]); got != "[[{k 3 6 1}] [{k 4 7 1}]]" {
+		if got := fmt.Sprint(r.batches[1:]); got != "[[{k 3 6 0}] [{k 4 7 0}]]" {
 			t.Error(got)
 		}
 		conserved(t, m.Stats())
@@ -540,7 +540,7 @@ func TestForgottenVersionDoesNotComeBack(t *testing.T) {
 			}
 		}
 		m.Shutdown(bg)
-		if got := fmt.Sprint(r.batches); got != "[[{k 0 9 1}] [{k 1 1 1}] [{k 2 2 1}]]" {
+		if got := fmt.Sprint(r.batches); got != "[[{k 0 9 0}] [{k 1 1 0}] [{k 2 2 0}]]" {
 			t.Error(got)
 		}
 	})

@@ -109,7 +109,7 @@ func TestNewMapRuns(t *testing.T) {
 	if err := m.Shutdown(bg); err != nil {
 		t.Fatal(err)
 	}
-	if want := "[[{a 2 0 2} {b 1 0 1}]]"; fmt.Sprint(got) != want {
+	if want := "[[{a 2 0 1} {b 1 0 0}]]"; fmt.Sprint(got) != want {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

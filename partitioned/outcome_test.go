@@ -137,7 +137,7 @@ func TestErrsOfAMapSayWhatIsRemembered(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if got := fmt.Sprint(r.batches); got != "[[{a 1 7 1} {b 2 7 1}] [{a 1 7 1}]]" {
+		if got := fmt.Sprint(r.batches); got != "[[{a 1 7 0} {b 2 7 0}] [{a 1 7 0}]]" {
 			t.Error(got)
 		}
 		m.Shutdown(bg)

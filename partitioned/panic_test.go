@@ -38,7 +38,7 @@ func TestPanicOfMergeCostsItsEntry(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		m.Shutdown(bg)
-		if got := fmt.Sprint(r.batches); got != "[[{a 3 0 2} {b 5 0 1}]]" {
+		if got := fmt.Sprint(r.batches); got != "[[{a 3 0 1} {b 5 0 0}]]" {
 			t.Error(got)
 		}
 		if st := m.Stats(); st.Failed != 1 || st.Returned != 1 || st.Superseded != 1 || st.Forwarded != 2 || st.Used != 0 {
