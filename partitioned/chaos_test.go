@@ -393,7 +393,8 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 		cancel()
 		accepted := err == nil || wait && (errors.Is(err, ErrAbandoned) || errors.Is(err, ErrWithdrawn) || errors.Is(err, ErrDropped) || errors.Is(err, ErrEvicted) || errors.Is(err, ErrExpired) || errors.Is(err, errChaos) || isPanic(err) || isTimeout(c, err))
 		c.mu.Lock()
-		if wait && errors.Is(err, errNamed) != c.named[id] && (err == nil || !c.named[id]) {
+		rests := slices.Contains(c.behaviour, returnsRest) || slices.Contains(c.behaviour, returnsRestLater)
+		if wait && !rests && errors.Is(err, errNamed) != c.named[id] && (err == nil || !c.named[id]) { // a Rest without From is anybody's
 			c.fault("push %d got %v, and has items that are named as failed: %v", id, err, c.named[id])
 		}
 		if c.gaveUp[id] = errors.Is(err, ErrAbandoned); errors.Is(err, ErrWithdrawn) {
