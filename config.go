@@ -201,7 +201,7 @@ func (c *Config) settings() batcher.Settings {
 	if c.Buffer == bufferMap {
 		s.Map = &batcher.Map{
 			Records: c.Map.Key == mapRecord, LogKeys: c.Map.LogKeys, LogVersion: c.Map.LogVersion,
-			Ignore:   c.Map.ignored(),
+			Ignore: c.Map.ignored(), CountAttribute: c.Map.CountAttribute, FirstTimeAttribute: c.Map.FirstTimeAttribute,
 			Remember: c.Map.Remember, RememberLimit: toInt(c.Map.RememberLimit),
 		}
 	}

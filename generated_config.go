@@ -11,6 +11,10 @@ import (
 
 // Map settings of the map. Needs buffer map.
 type Map struct {
+	// Attribute of spans and log records for how many of them one stands for, itself and those that it superseded before its flush. Needs map.key record. Empty means none.
+	CountAttribute string `mapstructure:"count_attribute"`
+	// Attribute of spans and log records for the earliest time of those that one stands for, as RFC 3339 in UTC. Needs map.key record. Empty means none.
+	FirstTimeAttribute string `mapstructure:"first_time_attribute"`
 	// Attributes of the record, its scope and its resource that are no part of its identity, needs map.key record. What is sent has those of the record that stays.
 	IgnoreAttributes []string `mapstructure:"ignore_attributes,omitempty"`
 	// Fields of scope and resource that are no part of the identity of a span or series, needs map.key record. They are schema_url and dropped_attributes_count.
@@ -32,10 +36,12 @@ type Map struct {
 // NewDefaultMap returns a new Map with default values consistent with the annotations in the schema.
 func NewDefaultMap() Map {
 	return Map{
-		Key:           "resource",
-		LogVersion:    "",
-		Remember:      0,
-		RememberLimit: 100000,
+		CountAttribute:     "",
+		FirstTimeAttribute: "",
+		Key:                "resource",
+		LogVersion:         "",
+		Remember:           0,
+		RememberLimit:      100000,
 	}
 }
 

@@ -65,6 +65,10 @@ func createMetrics(_ context.Context, set processor.Settings, cfg component.Conf
 	if c.ofRecords() && c.ignores() && c.Partitions > 1 && c.PartitionBy == partitionByTrace {
 		return nil, fmt.Errorf("%s; with map.ignore_attributes or map.ignore_fields, data points are spread by their identity", is("partition_by", c.PartitionBy))
 	}
+	if c.ofRecords() && c.Map.CountAttribute+c.Map.FirstTimeAttribute != "" {
+		return nil, fmt.Errorf("%s, %s; not for metrics, as each number would begin another series: give their pipeline a processor of its own",
+			is("map.count_attribute", c.Map.CountAttribute), is("map.first_time_attribute", c.Map.FirstTimeAttribute))
+	}
 	b, err := newBatcher(set, c, signal.OfMetrics(), nextOf(next, next.ConsumeMetrics))
 	return metricsProcessor{b}, err
 }

@@ -124,12 +124,14 @@ var neighbours = map[string]string{
 	"max_in_flight_size_mib": "write queue_size with sizer: bytes",
 	"keys":                   "write metadata_keys, resource_keys or attribute_keys; buffer: map merges equal resources",
 	// of our own, in the wrong place
-	"log_keys":          "it stands in the section map",
-	"log_version":       "it stands in the section map",
-	"ignore_attributes": "it stands in the section map",
-	"ignore_fields":     "it stands in the section map",
-	"remember":          "it stands in the section map",
-	"remember_limit":    "it stands in the section map",
+	"log_keys":             "it stands in the section map",
+	"log_version":          "it stands in the section map",
+	"ignore_attributes":    "it stands in the section map",
+	"count_attribute":      "it stands in the section map",
+	"first_time_attribute": "it stands in the section map",
+	"ignore_fields":        "it stands in the section map",
+	"remember":             "it stands in the section map",
+	"remember_limit":       "it stands in the section map",
 }
 
 // checkNeighbours says what stands here for the keys of other components.

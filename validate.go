@@ -282,6 +282,9 @@ func (c *Config) checkMap(f *faults) {
 	if c.Map.Key == mapRecord && c.PartitionBy == partitionByAttributes {
 		f.add("partition_by", c.PartitionBy, "it must be %q or %q with map.key %q: copies of a record may differ in their attributes", partitionByResource, partitionByTrace, c.Map.Key)
 	}
+	if name := c.Map.CountAttribute; name != "" && name == c.Map.FirstTimeAttribute {
+		f.add("map.first_time_attribute", name, "it must differ from map.count_attribute")
+	}
 	if c.Map.Key == mapRecord && c.WaitForResult {
 		f.add("wait_for_result", c.WaitForResult, "it must be false with map.key %q: a record that is superseded has no result", c.Map.Key)
 	}
@@ -343,6 +346,8 @@ func (c *Config) useless() (all []setting) {
 		{"map.log_version", c.Map.LogVersion, initial.Map.LogVersion, ofRecords && len(c.Map.LogKeys) > 0, records + " and map.log_keys"},
 		{"map.ignore_attributes", c.Map.IgnoreAttributes, initial.Map.IgnoreAttributes, ofRecords, records},
 		{"map.ignore_fields", c.Map.IgnoreFields, initial.Map.IgnoreFields, ofRecords, records},
+		{"map.count_attribute", c.Map.CountAttribute, initial.Map.CountAttribute, ofRecords, records},
+		{"map.first_time_attribute", c.Map.FirstTimeAttribute, initial.Map.FirstTimeAttribute, ofRecords, records},
 		{"map.remember", c.Map.Remember, initial.Map.Remember, ofRecords, records},
 		{"map.remember_limit", c.Map.RememberLimit, initial.Map.RememberLimit, ofRecords && c.Map.Remember != 0, records + " and map.remember"},
 	} {

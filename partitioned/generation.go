@@ -4,11 +4,12 @@ package partitioned
 
 // generation is the index of a Map's stream: what was written since the last swap.
 type generation[K comparable, V any] struct {
-	merge   func(held, added Entry[K, V]) V
-	hash    func(Entry[K, V]) uint64
-	memory  *memory[K] // of the partition; nil: none
-	at      table
-	retired table // that of the last swap. The consumer clears it; then it is at again
+	merge     func(held, added Entry[K, V]) V
+	supersede func(kept, gone Entry[K, V]) V // nil: nobody asks
+	hash      func(Entry[K, V]) uint64
+	memory    *memory[K] // of the partition; nil: none
+	at        table
+	retired   table // that of the last swap. The consumer clears it; then it is at again
 }
 
 func (g *generation[K, V]) position(active []entry[Entry[K, V]], item Entry[K, V], hash uint64) int {
@@ -38,10 +39,18 @@ func (g *generation[K, V]) fold(held *Entry[K, V], item Entry[K, V], how write) 
 
 // overwrite is fold for put and newer.
 func (g *generation[K, V]) overwrite(held, item *Entry[K, V], how write) bool {
-	if how == newer && item.Version != AlwaysNewer {
-		if item.Version <= held.Version { // I3
-			return false
+	older := how == newer && item.Version != AlwaysNewer && item.Version <= held.Version // I3
+	if how == newer && g.supersede != nil {
+		if older {
+			held.Value = g.supersede(*held, *item)
+		} else {
+			item.Value = g.supersede(*item, *held)
 		}
+	}
+	if older {
+		return false
+	}
+	if how == newer && item.Version != AlwaysNewer {
 		held.Version = item.Version
 		if g.memory != nil {
 			g.memory.update(item.Key, item.Version, false)

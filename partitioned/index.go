@@ -20,6 +20,8 @@ func (how write) overwrites() bool { return how == put || how == newer }
 type mapping[T any] struct {
 	newIndex func(partition int) index[T] // of a new stream; may run under the partition's lock
 	hash     func(item T) uint64          // of its key; chooses the partition where no Key does
+	// supersedes: fold with newer calls a function of the user.
+	supersedes bool
 	// depart is told of a batch before Process, and returns what is told of its verdict after it. It remembers versions. Nil:
 	// nobody is told. Both run under no lock.
 	depart func(s *stream[T], items []T) (arrive func(v Verdict[T]))

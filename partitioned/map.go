@@ -56,6 +56,11 @@ type MapQueueConfig[K comparable, V any] struct {
 	// lock, so it must be quick, and must not call the Map. If it panics, the added entry is dropped. Needed by the methods of that name.
 	Merge func(held, added Entry[K, V]) V
 
+	// Supersede returns what is held of a key after PutNewer of a key that is pending: the value of kept, which stays by the versions, and
+	// whatever kept has to carry of gone, which does not. It is called whichever of the two came first, under the partition's lock, as Merge
+	// is. What it returns must weigh what the value of kept weighs. If it panics, the added entry is dropped. Nil: the value of kept as it is.
+	Supersede func(kept, gone Entry[K, V]) V
+
 	// Remember is how long a key's version is kept after it was delivered, which is when a call of Process took it. PutNewer
 	// compares with it. Put and Merge take it up. A version that was dropped is not kept, so its repetition is processed; of a
 	// batch of which something failed, none is, unless Errs names what. While a version is with Process, or comes again, an older one is superseded, and
@@ -96,9 +101,9 @@ func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V],
 	seed := maphash.MakeSeed()
 	hash := func(e Entry[K, V]) uint64 { return maphash.Comparable(seed, e.Key) }
 	k := mapping[Entry[K, V]]{
-		hash: hash,
+		hash: hash, supersedes: cfg.Supersede != nil,
 		newIndex: func(partition int) index[Entry[K, V]] {
-			g := &generation[K, V]{merge: cfg.Merge, hash: hash}
+			g := &generation[K, V]{merge: cfg.Merge, supersede: cfg.Supersede, hash: hash}
 			if m.memory != nil {
 				g.memory = m.memory[partition]
 			}

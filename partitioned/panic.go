@@ -38,20 +38,23 @@ func panicError(in string, value any) *PanicError {
 
 // fold is index.fold. Partition's lock held.
 func (q *Queue[T]) fold(b *backlog[T], at int, item T, how write) (used bool, failed *PanicError) {
-	if how == merge {
-		return q.safeMerge(b, at, item)
+	switch {
+	case how == merge:
+		return q.safeFold("Merge", b, at, item, how)
+	case how == newer && q.supersedes:
+		return q.safeFold("Supersede", b, at, item, how)
 	}
 	return b.index.fold(&b.active[at].item, item, how), nil
 }
 
-// safeMerge is fold with Merge.
-func (q *Queue[T]) safeMerge(b *backlog[T], at int, item T) (used bool, failed *PanicError) {
+// safeFold is fold that calls a function of the user.
+func (q *Queue[T]) safeFold(name string, b *backlog[T], at int, item T, how write) (used bool, failed *PanicError) {
 	defer func() {
 		if r := recover(); r != nil {
-			failed = panicError("Merge", r)
+			failed = panicError(name, r)
 		}
 	}()
-	return b.index.fold(&b.active[at].item, item, merge), nil
+	return b.index.fold(&b.active[at].item, item, how), nil
 }
 
 // safeSplit is Split.

@@ -174,7 +174,7 @@ func TestEveryKeyWithValuesOfEveryKind(t *testing.T) {
 		"too_large_errors": {"split_on_too_large": true}, "split_on_rejected": {}, "sort_by_time": {}, "export_timeout": {}, "shutdown_timeout": {},
 		"min_interval": {}, "wait_linger": {"wait_for_result": true, "timeout": "100h"},
 		"buffer": {}, "map": {"buffer": "map"}, "map::key": {"buffer": "map"}, "map::log_keys": record, "map::log_version": record,
-		"map::ignore_attributes": record, "map::ignore_fields": record,
+		"map::ignore_attributes": record, "map::ignore_fields": record, "map::count_attribute": record, "map::first_time_attribute": record,
 		"map::remember": record, "map::remember_limit": record,
 		"retry_on_failure": {}, "retry_on_failure::enabled": {}, "retry_on_failure::initial_interval": retry, "retry_on_failure::max_interval": retry,
 		"retry_on_failure::max_elapsed_time": retry, "retry_on_failure::multiplier": retry, "retry_on_failure::randomization_factor": retry,

@@ -112,7 +112,7 @@ func newStore[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, 
 	case cfg.Map == nil:
 		return newQueue(cfg, keys, p, st, send)
 	case cfg.Map.Records && kind.Records != nil:
-		return newRecords(cfg, kind.Records, kind.AnyResource, keys, p, send)
+		return newRecords(cfg, kind, keys, p, send)
 	case !cfg.Map.Records && kind.Groups != nil:
 		return newResources(cfg, kind.Groups, keys, p, send)
 	default:

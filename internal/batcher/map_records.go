@@ -22,6 +22,7 @@ type records[P, R any] struct {
 	payloads *payloads[P]
 	send     sendFunc[P]
 	keys     signal.RecordKeys
+	notes    *notes[R]     // what is written on a record of those that it superseded; nil: nothing
 	spread   bool          // over the partitions by identity, as the versions of a record may stand below several resources
 	serial   atomic.Uint64 // of entries that are alone
 	writers  sync.Pool     // of *recordWriter[P, R]
@@ -46,18 +47,19 @@ type record[P, R any] struct {
 
 type others[P, R any] struct {
 	meta  *meta[P]    // of the request of one; of several
+	tally tally       // of one, and of what it superseded: then nobody else has these others
 	alone []R         // instead of one: what nothing supersedes, of one request
 	again *request[P] // instead of one: what comes again, or a part of it
 }
 
-func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bool, keys keyer, p *payloads[P], send sendFunc[P]) (*records[P, R], error) {
+func newRecords[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, p *payloads[P], send sendFunc[P]) (*records[P, R], error) {
 	partitions := mapPartitions(cfg)
 	m := &records[P, R]{
-		signal: sig, router: newRouter(cfg, keys, p, partitions), payloads: p, send: send,
+		signal: kind.Records, router: newRouter(cfg, keys, p, partitions), payloads: p, send: send,
 		keys: signal.RecordKeys{Version: cfg.Map.LogVersion, Ignore: cfg.Map.Ignore},
 	}
 	// By trace, what arrives twice is in one partition already.
-	m.spread = len(partitions) > 0 && (anyResource || m.keys.Ignore.Any() && cfg.PartitionBy != ByTrace)
+	m.spread = len(partitions) > 0 && (kind.AnyResource || m.keys.Ignore.Any() && cfg.PartitionBy != ByTrace)
 	for _, text := range cfg.Map.LogKeys {
 		key, _ := signal.ParseLogKey(text) // the configuration is valid
 		m.keys.Log = append(m.keys.Log, key)
@@ -75,6 +77,9 @@ func newRecords[P, R any](cfg Settings, sig signal.Records[P, R], anyResource bo
 	}
 	if mc.Remember = cfg.Map.Remember; mc.Remember > 0 {
 		mc.MaxRemembered = cfg.Map.RememberLimit
+	}
+	if m.notes = newNotes(cfg.Map, kind.Noted); m.notes != nil {
+		mc.Supersede = m.supersede
 	}
 	var err error
 	m.Map, err = partitioned.NewUnstartedMap(mc)
@@ -222,6 +227,9 @@ func (m *records[P, R]) process(ctx context.Context, batch partitioned.Batch[rec
 	var of, last *meta[P]
 	for i := range batch.Items {
 		v := &batch.Items[i].Value
+		if m.notes != nil && batch.Items[i].Key.group != (signal.Name{}) {
+			m.notes.write(v.one, v.tally(m.notes))
+		}
 		if v.other == nil {
 			all = append(all, v.one)
 			continue

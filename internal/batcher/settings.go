@@ -58,11 +58,15 @@ type Settings struct {
 
 // Map is how a map holds the pending batch.
 type Map struct {
-	Records       bool     // it holds the newest of the records with one identity; else equal resources, merged
-	LogKeys       []string // what log records are known by: see [signal.ParseLogKey]
-	LogVersion    string   // attribute that is the version of a log record; "": its time
-	Ignore        signal.Ignored
-	Remember      time.Duration
+	Records    bool     // it holds the newest of the records with one identity; else equal resources, merged
+	LogKeys    []string // what log records are known by: see [signal.ParseLogKey]
+	LogVersion string   // attribute that is the version of a log record; "": its time
+	Ignore     signal.Ignored
+	Remember   time.Duration
+
+	CountAttribute     string // for how many records one stands for; "": none
+	FirstTimeAttribute string // for the time of the first of them; "": none
+
 	RememberLimit int
 }
 
@@ -112,6 +116,7 @@ func (m *Map) fields() []zap.Field {
 			zap.String("buffer", "map"), zap.String("map.key", "record"),
 			zap.Strings("map.log_keys", m.LogKeys), zap.String("map.log_version", m.LogVersion),
 			zap.Strings("map.ignore_attributes", slices.Sorted(maps.Keys(m.Ignore.Attributes))), zap.Strings("map.ignore_fields", m.ignoredFields()),
+			zap.String("map.count_attribute", m.CountAttribute), zap.String("map.first_time_attribute", m.FirstTimeAttribute),
 			zap.Duration("map.remember", m.Remember), zap.Int("map.remember_limit", m.RememberLimit),
 		}
 	}

@@ -64,13 +64,16 @@ func logID(e *Encoder, record plog.LogRecord, scope pcommon.InstrumentationScope
 		if !ok {
 			return ID{}
 		}
-	case record.Timestamp() != 0:
-		id.Version = uint64(record.Timestamp())
 	default:
-		id.Version = uint64(record.ObservedTimestamp())
+		id.Version = uint64(logTime(record))
 	}
 	id.Group, id.Record = logGroup, name
 	return id
+}
+
+// notedLog returns the attributes and the time of a log record.
+func notedLog(r LogRecord) (pcommon.Map, pcommon.Timestamp) {
+	return r.record.Attributes(), logTime(r.record)
 }
 
 // Assemble implements [Records].

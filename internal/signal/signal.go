@@ -11,6 +11,7 @@ package signal
 import (
 	"math"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pprofile"
@@ -123,13 +124,16 @@ type Descriptor[P, R any] struct {
 	// AnyResource: the identity of a record does not contain its resource, so equal records may stand below several resources.
 	AnyResource bool
 
+	// Noted is where it can be noted what a record stands for, and its time; nil: nowhere.
+	Noted func(R) (pcommon.Map, pcommon.Timestamp)
+
 	// Dictionary: all parts of a payload refer to one dictionary. So a part has no size in bytes of its own, and Check may fail.
 	Dictionary bool
 }
 
 // OfTraces describes traces.
 func OfTraces() Descriptor[ptrace.Traces, Span] {
-	return Descriptor[ptrace.Traces, Span]{Name: "traces", Signal: Traces{}, Groups: Traces{}, Records: Traces{}}
+	return Descriptor[ptrace.Traces, Span]{Name: "traces", Signal: Traces{}, Groups: Traces{}, Records: Traces{}, Noted: notedSpan}
 }
 
 // OfMetrics describes metrics.
@@ -139,7 +143,7 @@ func OfMetrics() Descriptor[pmetric.Metrics, Point] {
 
 // OfLogs describes logs.
 func OfLogs() Descriptor[plog.Logs, LogRecord] {
-	return Descriptor[plog.Logs, LogRecord]{Name: "logs", Signal: Logs{}, Groups: Logs{}, Records: Logs{}, AnyResource: true}
+	return Descriptor[plog.Logs, LogRecord]{Name: "logs", Signal: Logs{}, Groups: Logs{}, Records: Logs{}, AnyResource: true, Noted: notedLog}
 }
 
 // OfProfiles describes profiles, whose records are never apart from their payload.

@@ -2,7 +2,10 @@
 
 package signal
 
-import "go.opentelemetry.io/collector/pdata/ptrace"
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
 
 var _ Records[ptrace.Traces, Span] = Traces{}
 
@@ -42,6 +45,11 @@ func (Traces) Records(e *Encoder, p ptrace.Traces, keys RecordKeys, f func(ID, S
 			}
 		}
 	}
+}
+
+// notedSpan returns the attributes and the start of a span.
+func notedSpan(s Span) (pcommon.Map, pcommon.Timestamp) {
+	return s.span.Attributes(), s.span.StartTimestamp()
 }
 
 // Assemble implements [Records].
