@@ -35,8 +35,8 @@ type health struct {
 		timer     *time.Timer
 		failing   error         // of the last delivery
 		waits     time.Duration // of a caller, if it is long
-		told      bool          // that something is wrong
-		reporting bool          // somebody is about to tell
+		reported  bool          // that something is wrong
+		reporting bool          // somebody is about to report
 		ended     bool
 	}
 }
@@ -124,10 +124,10 @@ func (h *health) report() {
 		if h.mu.waits > 0 {
 			err = errors.Join(err, fmt.Errorf("a caller has been waiting for capacity for %v", h.mu.waits.Round(time.Second)))
 		}
-		if h.mu.told == (err != nil) {
+		if h.mu.reported == (err != nil) {
 			return
 		}
-		h.mu.told = err != nil
+		h.mu.reported = err != nil
 		event := componentstatus.NewEvent(componentstatus.StatusOK)
 		if err != nil {
 			event = componentstatus.NewRecoverableErrorEvent(err)

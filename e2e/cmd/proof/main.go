@@ -52,7 +52,7 @@ func main() {
 	flag.StringVar(&f.resources, "resources", "50", "list: resources that requests are of")
 	flag.StringVar(&f.variants, "variants", "", "regular expression: only these")
 	flag.BoolVar(&f.sweeps, "sweeps", true, "vary the producers, the backend's latency, and kill the backend, too")
-	flag.DurationVar(&f.options.Lasts, "lasts", 1500*time.Millisecond, "each load of each round")
+	flag.DurationVar(&f.options.Lasts, "lasts", 1200*time.Millisecond, "each load of each round")
 	flag.IntVar(&f.options.Producers, "producers", 16, "senders of the closed loop")
 	flag.IntVar(&f.options.PerSecond, "rate", 20000, "items a second of the load at a fixed rate")
 	flag.Parse()

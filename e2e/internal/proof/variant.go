@@ -37,6 +37,7 @@ var Variants = []Variant{
 	{"exporter's `sending_queue.batch`", "", "{num_consumers: 10, sizer: items, queue_size: 65536, block_on_overflow: true, batch: {flush_timeout: 200ms, min_size: 8192}}"},
 	{"queuebatch", "queuebatch: {sizer: items, queue_size: 65536}", noQueue},
 	{"**here**", "partitionedbuffer: {}", noQueue},
+	{"**here**, `queue_size: 16384`", "partitionedbuffer: {queue_size: 16384}", noQueue},
 	{"**here**, `num_consumers: 10`", "partitionedbuffer: {num_consumers: 10}", noQueue},
 	{"**here**, `partitions: 10`", "partitionedbuffer: {partitions: 10}", noQueue},
 	{"**here**, `buffer: map`", "partitionedbuffer: {buffer: map}", noQueue},
