@@ -50,15 +50,27 @@ func Cases() []Case {
 	return append(cases, libraryCases()...)
 }
 
-// consumeCases have a next consumer that does nothing, so that only the batching itself is left.
+// consumeCases have a next consumer that does nothing, so that only the batching itself is left; and one that reads each item, as the
+// least that an exporter does.
 func consumeCases[T any](sig Signal[T], atMost float64) []Case {
 	var cases []Case
-	for _, producers := range []int{8, 64, 256} {
-		l := Load{Producers: producers, Calls: 30_000, Items: 10}
+	for _, l := range []Load{
+		{Producers: 8}, {Producers: 64}, {Producers: 256},
+		{Producers: 64, Reads: true},
+	} {
+		l.Calls, l.Items = 30_000, 10
+		name, targets := sig.Name, []Target{
+			{Column: "ns/op", Of: ours, Over: batch, AtMost: atMost},
+			{Column: "cpu-ns/op", Of: ours, Over: batch, AtMost: 0.5},
+			{Column: "allocs/op", Of: ours, Over: batch, AtMost: 1},
+		}
+		if l.Reads {
+			name, targets = name+"_read", nil // most of the time is the next consumer's
+		}
 		cases = append(cases, Case{
-			Group: "Consume", Name: sig.Name, Param: fmt.Sprintf("producers=%d", producers),
-			About: fmt.Sprintf("No-op next consumer, %d-item requests, %d calls a round, closed loop, default settings, drain included. "+
-				"CPU is that of the whole process. (queuebatch's default queue of 10 requests would measure its timer, see Stalls.)", l.Items, l.Calls),
+			Group: "Consume", Name: name, Param: fmt.Sprintf("producers=%d", l.Producers),
+			About: fmt.Sprintf("No-op next consumer, or for those named read, one that reads an attribute of each item; %d-item requests, %d calls a round, closed "+
+				"loop, default settings, drain included. CPU is that of the whole process. (queuebatch's default queue of 10 requests would measure its timer, see Stalls.)", l.Items, l.Calls),
 			Columns: []Column{
 				{Unit: "ns/op", Ratio: true},
 				{Unit: "cpu-ns/op", Ratio: true},
@@ -71,11 +83,7 @@ func consumeCases[T any](sig Signal[T], atMost float64) []Case {
 				{Rival: Queuebatch, Label: "queuebatch(queue_size=1000000)", Settings: Settings{"queue_size": 1_000_000}},
 				{Rival: Floor},
 			},
-			Targets: []Target{
-				{Column: "ns/op", Of: ours, Over: batch, AtMost: atMost},
-				{Column: "cpu-ns/op", Of: ours, Over: batch, AtMost: 0.5},
-				{Column: "allocs/op", Of: ours, Over: batch, AtMost: 1},
-			},
+			Targets: targets,
 			Run: func(v Variant) ([]float64, error) {
 				o, err := Closed(sig, v, l)
 				n := float64(o.Calls)

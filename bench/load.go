@@ -35,6 +35,7 @@ type Load struct {
 	Items     int               // a request
 	Resources int               // that the items of a request are spread over; 0: one
 	Delay     time.Duration     // how long the next consumer takes for a call
+	Reads     bool              // the next consumer reads each item before it returns, and else does nothing with the batch
 	Shared    bool              // producers take the next call of all, instead of having a share each: they end together
 	Contexts  []context.Context // call i gets Contexts[i%len]; empty: the background context
 }
@@ -54,6 +55,7 @@ type Outcome struct {
 // would cost more than some of the rivals.
 type sink[T any] struct {
 	delay time.Duration
+	read  func(T) int // what is done with a batch; nil: nothing
 
 	mu struct { // guards everything in it
 		sync.Mutex
@@ -64,6 +66,9 @@ type sink[T any] struct {
 func (s *sink[T]) consume(_ context.Context, data T) error {
 	if s.delay > 0 {
 		time.Sleep(s.delay)
+	}
+	if s.read != nil {
+		s.read(data)
 	}
 	s.mu.Lock()
 	s.mu.batches = append(s.mu.batches, data)
@@ -77,6 +82,9 @@ func Closed[T any](sig Signal[T], v Variant, l Load) (Outcome, error) {
 		l.Calls = v.Calls
 	}
 	out := &sink[T]{delay: l.Delay}
+	if l.Reads {
+		out.read = sig.Read
+	}
 	out.mu.batches = make([]T, 0, l.Calls)
 	subject, err := sig.Open(v.Rival, v.Settings, NormalTelemetry, out.consume)
 	if err != nil {
