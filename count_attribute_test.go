@@ -26,10 +26,9 @@ import (
 
 // counted is a log record as it was sent.
 type counted struct {
-	id, at   int64
-	stands   int64 // for so many; 0: it does not say
-	firstly  string
-	attempts int // calls that had it
+	id, at  int64
+	stands  int64 // for so many; 0: it does not say
+	firstly string
 }
 
 func counts(c *Config) {

@@ -171,11 +171,11 @@ func drawChaos(t *rapid.T) *chaos {
 	c.cfg.Dropped = c.drop
 	if c.expires {
 		c.cfg.Expired = func(t thing, _ time.Time) bool {
-			if expired, panics := c.expired(t.id); panics {
+			expired, panics := c.expired(t.id)
+			if panics {
 				panic(errChaos)
-			} else {
-				return expired
 			}
+			return expired
 		}
 	}
 	c.capacity = c.cfg.Capacity

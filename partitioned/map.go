@@ -138,7 +138,8 @@ func (c MapQueueConfig[K, V]) withDefaults() (MapQueueConfig[K, V], error) {
 		c.Partitions = defaultPartitions()
 	}
 	if c.Key == nil && c.Consumers > c.Partitions && c.Partitions > 0 {
-		return c, c.tooManyConsumers()
+		err := c.tooManyConsumers()
+		return c, err
 	}
 	if c.MaxRemembered == 0 {
 		c.MaxRemembered = 100_000

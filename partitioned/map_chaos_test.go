@@ -221,7 +221,7 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 		if e.Key[0] == 'm' {
 			c.arrived += int64(e.Value.units)
 		}
-		if v.Err == nil && how != panics && (v.Errs == nil || v.Errs[i] == nil) {
+		if v.Err == nil && how != panics && (len(v.Errs) == 0 || v.Errs[i] == nil) {
 			c.ok += int64(e.Value.units)
 			if e.Key[0] == 'n' { // what was not delivered may come again, and so may what is older
 				c.version[e.Key] = e.Value

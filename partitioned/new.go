@@ -66,7 +66,8 @@ func New[T any](process func(ctx context.Context, items []T) error, cfg Config[T
 	if err != nil {
 		return nil, err
 	}
-	return q, q.Start()
+	err = q.Start()
+	return q, err
 }
 
 // MapConfig is what NewMap needs to know. The zero value keeps the last value of each key, and makes batches of what is there
@@ -121,5 +122,6 @@ func NewMap[K comparable, V any](process func(ctx context.Context, entries []Ent
 	if err != nil {
 		return nil, err
 	}
-	return m, m.Start()
+	err = m.Start()
+	return m, err
 }

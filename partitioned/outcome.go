@@ -33,7 +33,7 @@ func (c *call[T]) errorOf(at int, err error) error {
 // failedItems is the weight, in items, of what Errs says failed, and does not come again, as From says.
 func (c *call[T]) failedItems(named []bool) (items int) {
 	for at, err := range c.errs {
-		if err == nil || named != nil && named[at] {
+		if err == nil || len(named) > 0 && named[at] {
 			continue
 		}
 		if c.weights == nil {

@@ -99,7 +99,7 @@ func TestErrsAreThoseOfTheirItems(t *testing.T) {
 				close(l.hold)
 				for i, r := range results {
 					err := r.Wait(within(time.Minute))
-					if ok := errors.Is(err, c.want[i]); !ok && (c.want[i] != errAny || err == nil) {
+					if ok := errors.Is(err, c.want[i]); !ok && (!errors.Is(c.want[i], errAny) || err == nil) {
 						t.Errorf("caller %d: %v, want %v", i, err, c.want[i])
 					}
 				}

@@ -31,7 +31,8 @@ func (c QueueConfig[T]) withDefaults() (QueueConfig[T], error) {
 		}
 	}
 	if (c.Key == nil && c.Partitions > 1 || c.OrderOnlyByPartition) && c.Consumers > c.Partitions {
-		return c, c.tooManyConsumers()
+		err := c.tooManyConsumers()
+		return c, err
 	}
 	if c.Capacity == 0 {
 		c.Capacity = maxUnits

@@ -104,7 +104,7 @@ func Profile(ctx context.Context, c Case, o Options) (s Spent, err error) {
 			l.closedLoop(ctx, o.Producers, o.Lasts)
 			return l.allArrived(ctx, sink)
 		})
-		if err = cmp.Or(<-samples, err); err != nil {
+		if err := cmp.Or(<-samples, err); err != nil {
 			return err
 		}
 		s.Total = u.cpu.Seconds() * 1e6 / u.items
