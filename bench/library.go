@@ -23,6 +23,7 @@ func libraryCases() []Case {
 	for _, producers := range []int{8, 64, 256} {
 		cases = append(cases, queueCase(producers))
 	}
+	cases = append(cases, rivalCases()...)
 	return append(cases, keyedCase(), mapCase("Put"), mapCase("PutNewer"), mapCase("Get"), memoryCase(), throughputCase())
 }
 
