@@ -37,6 +37,10 @@ const (
 	partitionByTrace      = "trace"
 	partitionByAttributes = "attributes"
 
+	pointsForward = "forward"
+	pointsNewest  = "newest"
+	pointsSum     = "sum"
+
 	ignoreSchema  = "schema_url"
 	ignoreDropped = "dropped_attributes_count"
 
@@ -201,6 +205,9 @@ func (c *Config) settings() batcher.Settings {
 	if c.Buffer == bufferMap {
 		s.Map = &batcher.Map{
 			Records: c.Map.Key == mapRecord, LogKeys: c.Map.LogKeys, LogVersion: c.Map.LogVersion,
+			Points: signal.PointKeys{
+				SumDeltas: c.Map.Deltas == pointsSum, ForwardGauges: c.Map.Gauges == pointsForward, ForwardSummaries: c.Map.Summaries == pointsForward,
+			},
 			Ignore: c.Map.ignored(), CountAttribute: c.Map.CountAttribute, FirstTimeAttribute: c.Map.FirstTimeAttribute,
 			Remember: c.Map.Remember, RememberLimit: toInt(c.Map.RememberLimit),
 		}

@@ -13,8 +13,12 @@ import (
 type Map struct {
 	// Attribute of spans and log records for how many of them one stands for, itself and those that it superseded before its flush. Needs map.key record. Empty means none.
 	CountAttribute string `mapstructure:"count_attribute"`
+	// What becomes of data points with delta temporality, with map.key record. forward sends them as they came; sum adds up those of one series until the flush.
+	Deltas string `mapstructure:"deltas"`
 	// Attribute of spans and log records for the earliest time of those that one stands for, as RFC 3339 in UTC. Needs map.key record. Empty means none.
 	FirstTimeAttribute string `mapstructure:"first_time_attribute"`
+	// What becomes of the points of gauges, with map.key record. newest keeps the newest of each series; forward sends them as they came.
+	Gauges string `mapstructure:"gauges"`
 	// Attributes of the record, its scope and its resource that are no part of its identity, needs map.key record. What is sent has those of the record that stays.
 	IgnoreAttributes []string `mapstructure:"ignore_attributes,omitempty"`
 	// Fields of scope and resource that are no part of the identity of a span or series, needs map.key record. They are schema_url and dropped_attributes_count.
@@ -29,6 +33,8 @@ type Map struct {
 	Remember time.Duration `mapstructure:"remember"`
 	// Most versions that are remembered. Beyond it those that were delivered first are forgotten.
 	RememberLimit int64 `mapstructure:"remember_limit"`
+	// What becomes of the points of summaries, with map.key record. newest keeps the newest of each series; forward sends them as they came.
+	Summaries string `mapstructure:"summaries"`
 	// prevent unkeyed literal initialization
 	_ struct{}
 }
@@ -37,11 +43,14 @@ type Map struct {
 func NewDefaultMap() Map {
 	return Map{
 		CountAttribute:     "",
+		Deltas:             "forward",
 		FirstTimeAttribute: "",
+		Gauges:             "newest",
 		Key:                "resource",
 		LogVersion:         "",
 		Remember:           0,
 		RememberLimit:      100000,
+		Summaries:          "newest",
 	}
 }
 

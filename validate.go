@@ -83,6 +83,9 @@ var choices = []choiceKey{
 	{"partition_by", func(c *Config) string { return c.PartitionBy }, []string{partitionByResource, partitionByTrace, partitionByAttributes}},
 	{"buffer", func(c *Config) string { return c.Buffer }, []string{bufferQueue, bufferMap}},
 	{"map.key", func(c *Config) string { return c.Map.Key }, []string{mapResource, mapRecord}},
+	{"map.deltas", func(c *Config) string { return c.Map.Deltas }, []string{pointsForward, pointsSum}},
+	{"map.gauges", func(c *Config) string { return c.Map.Gauges }, []string{pointsNewest, pointsForward}},
+	{"map.summaries", func(c *Config) string { return c.Map.Summaries }, []string{pointsNewest, pointsForward}},
 }
 
 // ignorableFields are the values of map.ignore_fields.
@@ -348,6 +351,9 @@ func (c *Config) useless() (all []setting) {
 		{"map.ignore_fields", c.Map.IgnoreFields, initial.Map.IgnoreFields, ofRecords, records},
 		{"map.count_attribute", c.Map.CountAttribute, initial.Map.CountAttribute, ofRecords, records},
 		{"map.first_time_attribute", c.Map.FirstTimeAttribute, initial.Map.FirstTimeAttribute, ofRecords, records},
+		{"map.deltas", c.Map.Deltas, initial.Map.Deltas, ofRecords, records},
+		{"map.gauges", c.Map.Gauges, initial.Map.Gauges, ofRecords, records},
+		{"map.summaries", c.Map.Summaries, initial.Map.Summaries, ofRecords, records},
 		{"map.remember", c.Map.Remember, initial.Map.Remember, ofRecords, records},
 		{"map.remember_limit", c.Map.RememberLimit, initial.Map.RememberLimit, ofRecords && c.Map.Remember != 0, records + " and map.remember"},
 	} {

@@ -22,10 +22,11 @@ type records[P, R any] struct {
 	payloads *payloads[P]
 	send     sendFunc[P]
 	keys     signal.RecordKeys
-	notes    *notes[R]     // what is written on a record of those that it superseded; nil: nothing
-	spread   bool          // over the partitions by identity, as the versions of a record may stand below several resources
-	serial   atomic.Uint64 // of entries that are alone
-	writers  sync.Pool     // of *recordWriter[P, R]
+	add      func(held, added R) R // what is summed; nil: nothing
+	notes    *notes[R]             // what is written on a record of those that it superseded; nil: nothing
+	spread   bool                  // over the partitions by identity, as the versions of a record may stand below several resources
+	serial   atomic.Uint64         // of entries that are alone
+	writers  sync.Pool             // of *recordWriter[P, R]
 }
 
 // recordKey is that of one record; without a group it is alone.
@@ -56,7 +57,7 @@ func newRecords[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer
 	partitions := mapPartitions(cfg)
 	m := &records[P, R]{
 		signal: kind.Records, router: newRouter(cfg, keys, p, partitions), payloads: p, send: send,
-		keys: signal.RecordKeys{Version: cfg.Map.LogVersion, Ignore: cfg.Map.Ignore},
+		keys: signal.RecordKeys{Version: cfg.Map.LogVersion, Ignore: cfg.Map.Ignore, Points: cfg.Map.Points},
 	}
 	// By trace, what arrives twice is in one partition already.
 	m.spread = len(partitions) > 0 && (kind.AnyResource || m.keys.Ignore.Any() && cfg.PartitionBy != ByTrace)
@@ -78,7 +79,10 @@ func newRecords[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer
 	if mc.Remember = cfg.Map.Remember; mc.Remember > 0 {
 		mc.MaxRemembered = cfg.Map.RememberLimit
 	}
-	if m.notes = newNotes(cfg.Map, kind.Noted); m.notes != nil {
+	if cfg.Map.Points.SumDeltas {
+		m.add = kind.Add
+	}
+	if m.notes = newNotes(cfg.Map, kind.Noted); m.notes != nil || m.add != nil {
 		mc.Supersede = m.supersede
 	}
 	var err error

@@ -58,10 +58,16 @@ func (r *record[P, R]) tally(n *notes[R]) tally {
 	return tally{1, at}
 }
 
-// supersede returns kept with the tally of both. Others of a request are shared by its records, so what has a tally has others of its own, and
+// supersede returns what stays of two records with one identity, of which kept is the newer one: their sum, or kept with the tally of both. Others of a request are shared by its records, so what has a tally has others of its own, and
 // these are used again. The partition's lock is held.
 func (m *records[P, R]) supersede(kept, gone recordEntry[P, R]) record[P, R] {
 	v := kept.Value
+	if m.add != nil {
+		v.one = m.add(gone.Value.one, v.one)
+	}
+	if m.notes == nil {
+		return v
+	}
 	sum := v.tally(m.notes).plus(gone.Value.tally(m.notes))
 	var of *meta[P]
 	if v.other != nil {

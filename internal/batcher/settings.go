@@ -62,6 +62,7 @@ type Map struct {
 	LogKeys    []string // what log records are known by: see [signal.ParseLogKey]
 	LogVersion string   // attribute that is the version of a log record; "": its time
 	Ignore     signal.Ignored
+	Points     signal.PointKeys
 	Remember   time.Duration
 
 	CountAttribute     string // for how many records one stands for; "": none
@@ -116,10 +117,20 @@ func (m *Map) fields() []zap.Field {
 			zap.String("buffer", "map"), zap.String("map.key", "record"),
 			zap.Strings("map.log_keys", m.LogKeys), zap.String("map.log_version", m.LogVersion),
 			zap.Strings("map.ignore_attributes", slices.Sorted(maps.Keys(m.Ignore.Attributes))), zap.Strings("map.ignore_fields", m.ignoredFields()),
+			zap.String("map.deltas", word(m.Points.SumDeltas, "sum", "forward")),
+			zap.String("map.gauges", word(m.Points.ForwardGauges, "forward", "newest")),
+			zap.String("map.summaries", word(m.Points.ForwardSummaries, "forward", "newest")),
 			zap.String("map.count_attribute", m.CountAttribute), zap.String("map.first_time_attribute", m.FirstTimeAttribute),
 			zap.Duration("map.remember", m.Remember), zap.Int("map.remember_limit", m.RememberLimit),
 		}
 	}
+}
+
+func word(is bool, yes, no string) string {
+	if is {
+		return yes
+	}
+	return no
 }
 
 // ignoredFields are the fields that are no part of an identity.

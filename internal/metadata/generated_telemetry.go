@@ -696,7 +696,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferItemsSuperseded, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_partitionedbuffer_items_superseded",
-		metric.WithDescription("Number of items that were accepted and replaced by a newer record with the same identity. Only with buffer map and map.key record. [Alpha]"),
+		metric.WithDescription("Number of items that were accepted and replaced by a newer record with the same identity, or added to one. Only with buffer map and map.key record. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

@@ -387,7 +387,7 @@ func AssertEqualProcessorPartitionedbufferItemsReturned(t *testing.T, tt *compon
 func AssertEqualProcessorPartitionedbufferItemsSuperseded(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_partitionedbuffer_items_superseded",
-		Description: "Number of items that were accepted and replaced by a newer record with the same identity. Only with buffer map and map.key record. [Alpha]",
+		Description: "Number of items that were accepted and replaced by a newer record with the same identity, or added to one. Only with buffer map and map.key record. [Alpha]",
 		Unit:        "{item}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

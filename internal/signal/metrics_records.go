@@ -23,8 +23,8 @@ type abovePoints struct {
 }
 
 // Records implements [Records]: a point is known by the series that it belongs to, as the data model defines it, and, gauges
-// aside, by its start, so that a reset leaves both points. Its version is its time. Points of deltas, or of no temporality,
-// have no identity: each counts.
+// aside, by its start, so that a reset leaves both points. Its version is its time. Points of no temporality have no identity: each
+// counts. So do deltas, unless they are summed: then what cannot be added, as it has other buckets, say, is another identity.
 func (Metrics) Records(e *Encoder, p pmetric.Metrics, keys RecordKeys, f func(ID, Point)) {
 	for at, rm := range p.ResourceMetrics().All() {
 		var under above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
@@ -59,7 +59,7 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, keys RecordKeys, f func(ID
 				e.reset()
 				e.describe(m)
 				a.description = e.intern(Name{})
-				w := pointWalk{encoder: e, ignore: &keys.Ignore, resource: at, series: id, above: a, f: f}
+				w := pointWalk{encoder: e, keys: &keys, resource: at, series: id, above: a, f: f}
 				w.metric(m)
 			}
 		}
@@ -76,7 +76,7 @@ type dataPoint interface {
 // pointWalk goes through the points of one metric.
 type pointWalk struct {
 	encoder  *Encoder
-	ignore   *Ignored
+	keys     *RecordKeys
 	resource int
 	series   Name // by which points are told apart
 	above    *abovePoints
@@ -87,38 +87,74 @@ func (w *pointWalk) metric(m pmetric.Metric) {
 	number := func(p pmetric.NumberDataPoint) Point { return Point{above: w.above, number: p} }
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		each(w, m.Gauge().DataPoints(), w.series, false, number)
+		each(w, m.Gauge().DataPoints(), w.newest(w.keys.Points.ForwardGauges, false), number, (*Encoder).numberDelta)
 	case pmetric.MetricTypeSum:
-		each(w, m.Sum().DataPoints(), cumulative(w.series, m.Sum()), true, number)
+		each(w, m.Sum().DataPoints(), w.by(m.Sum()), number, (*Encoder).numberDelta)
 	case pmetric.MetricTypeHistogram:
-		each(w, m.Histogram().DataPoints(), cumulative(w.series, m.Histogram()), true, func(p pmetric.HistogramDataPoint) Point { return Point{above: w.above, other: p} })
+		each(w, m.Histogram().DataPoints(), w.by(m.Histogram()), func(p pmetric.HistogramDataPoint) Point { return Point{above: w.above, other: p} },
+			(*Encoder).histogramDelta)
 	case pmetric.MetricTypeExponentialHistogram:
-		each(w, m.ExponentialHistogram().DataPoints(), cumulative(w.series, m.ExponentialHistogram()), true, func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: w.above, other: p} })
+		each(w, m.ExponentialHistogram().DataPoints(), w.by(m.ExponentialHistogram()),
+			func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: w.above, other: p} }, (*Encoder).exponentialDelta)
 	case pmetric.MetricTypeSummary:
-		each(w, m.Summary().DataPoints(), w.series, true, func(p pmetric.SummaryDataPoint) Point { return Point{above: w.above, other: p} })
+		each(w, m.Summary().DataPoints(), w.newest(w.keys.Points.ForwardSummaries, true),
+			func(p pmetric.SummaryDataPoint) Point { return Point{above: w.above, other: p} },
+			func(*Encoder, pmetric.SummaryDataPoint) bool { return false })
 	}
 }
 
-// cumulative returns the identity of a series whose newest point says all, and else none.
-func cumulative(series Name, m interface {
+// rule is how the points of a metric are told apart.
+type rule struct {
+	series Name // zero: they have no identity
+	starts bool // by their start, too
+	sums   bool // those with one identity are summed; else the newest stays
+}
+
+func (w *pointWalk) newest(forward, starts bool) rule {
+	if forward {
+		return rule{}
+	}
+	return rule{series: w.series, starts: starts}
+}
+
+// temporal is a metric with a temporality.
+type temporal interface {
 	AggregationTemporality() pmetric.AggregationTemporality
-},
-) Name {
-	if m.AggregationTemporality() == pmetric.AggregationTemporalityCumulative {
-		return series
-	}
-	return Name{}
 }
 
+// by returns the rule for a metric with a temporality. Of a cumulative one the newest point says all. Deltas each count.
+func (w *pointWalk) by(m temporal) rule {
+	switch {
+	case m.AggregationTemporality() == pmetric.AggregationTemporalityCumulative:
+		return rule{series: w.series, starts: true}
+	case isDelta(m) && w.keys.Points.SumDeltas:
+		return rule{series: w.series, sums: true}
+	default:
+		return rule{}
+	}
+}
+
+// each calls f with the points of a metric. delta writes what has to be equal for two points to be summed beside their attributes, and reports whether
+// this one can be.
 func each[D dataPoint, S interface {
 	Len() int
 	At(i int) D
-}](w *pointWalk, points S, series Name, starts bool, point func(D) Point) {
+}](w *pointWalk, points S, by rule, point func(D) Point, delta func(*Encoder, D) bool) {
 	for i := range points.Len() {
 		p := points.At(i)
-		id := ID{Group: series, Version: uint64(p.Timestamp()), Resource: w.resource}
-		if series != (Name{}) {
-			id.Record = w.encoder.point(p.Attributes(), w.ignore, p.StartTimestamp(), starts)
+		id := ID{Group: by.series, Version: uint64(p.Timestamp()), Resource: w.resource}
+		switch {
+		case by.series == (Name{}):
+		case !by.sums:
+			id.Record = w.encoder.point(p.Attributes(), &w.keys.Ignore, p.StartTimestamp(), by.starts)
+		default:
+			id.Version = 0 // each counts, whenever it comes
+			w.encoder.pointAttributes(p.Attributes(), &w.keys.Ignore)
+			if delta(w.encoder, p) {
+				id.Record = w.encoder.string()
+			} else {
+				id.Group = Name{}
+			}
 		}
 		w.f(id, point(p))
 	}

@@ -22,8 +22,16 @@ type ID struct {
 // RecordKeys says what records are told apart by.
 type RecordKeys struct {
 	Ignore  Ignored
+	Points  PointKeys
 	Log     []LogKey // their values are the identity
 	Version string   // the attribute that is the version, as [version] reads it, of the record, else of its scope, else of its resource; "": the time
+}
+
+// PointKeys says which data points have no identity, although others of their kind could supersede them, and which have one to be summed.
+type PointKeys struct {
+	SumDeltas        bool
+	ForwardGauges    bool
+	ForwardSummaries bool
 }
 
 // Ignored is what is no part of the identity of a record. What is sent has it all the same: that of the record that stays.
@@ -90,14 +98,18 @@ func (e *Encoder) scopeNames(s pcommon.InstrumentationScope, schema string, reso
 
 // point writes the identity of what has attributes and, if that matters, a start.
 func (e *Encoder) point(attributes pcommon.Map, ignore *Ignored, start pcommon.Timestamp, starts bool) string {
-	e.reset()
-	e.once, e.without.Attributes = true, ignore.Attributes
-	e.attributes(attributes)
-	e.once, e.without.Attributes = false, nil
+	e.pointAttributes(attributes, ignore)
 	if starts {
 		e.fixed64(uint64(start))
 	}
 	return e.string()
+}
+
+func (e *Encoder) pointAttributes(attributes pcommon.Map, ignore *Ignored) {
+	e.reset()
+	e.once, e.without.Attributes = true, ignore.Attributes
+	e.attributes(attributes)
+	e.once, e.without.Attributes = false, nil
 }
 
 // negatives is how many numbers below 0 are versions. An ID has room for 2^64 - 1 versions, so they are taken from the upper end:

@@ -127,6 +127,10 @@ type Descriptor[P, R any] struct {
 	// Noted is where it can be noted what a record stands for, and its time; nil: nowhere.
 	Noted func(R) (pcommon.Map, pcommon.Timestamp)
 
+	// Add returns what stays of two records with one identity of which neither is superseded: with [PointKeys.SumDeltas] the sum of deltas, which is
+	// held with added in it; else added. Nil: there are no such records.
+	Add func(held, added R) R
+
 	// Dictionary: all parts of a payload refer to one dictionary. So a part has no size in bytes of its own, and Check may fail.
 	Dictionary bool
 }
@@ -138,7 +142,7 @@ func OfTraces() Descriptor[ptrace.Traces, Span] {
 
 // OfMetrics describes metrics.
 func OfMetrics() Descriptor[pmetric.Metrics, Point] {
-	return Descriptor[pmetric.Metrics, Point]{Name: "metrics", Signal: Metrics{}, Groups: Metrics{}, Records: Metrics{}}
+	return Descriptor[pmetric.Metrics, Point]{Name: "metrics", Signal: Metrics{}, Groups: Metrics{}, Records: Metrics{}, Add: addPoint}
 }
 
 // OfLogs describes logs.
