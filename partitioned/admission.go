@@ -77,24 +77,34 @@ func (q *Queue[T]) admit(parts []part[T], items []T, m *measures, c *completion,
 func (q *Queue[T]) admitItem(p *part[T], item T, w packedWeight, c *completion) bool {
 	p.partition.mu.Lock()
 	s := p.partition.existing(p.key)
-	ok := s != nil && s.slot != slotFree
+	ok := s != nil && q.enterItem(s, p)
 	if ok {
-		p.stream = s
-		most := q.gate.capacity - 1
-		if q.shares {
-			most = q.bound(p, p.units, nil)
+		if c != nil {
+			c = s.claimant(c, p)
 		}
-		if ok = q.gate.enter(p.units, most, false) == nil; ok {
-			s.take(true)
-			if c != nil {
-				c = s.claimant(c, p)
-			}
-			s.backlog.append(item, c, w)
-			s.accept(int64(w.items), p.units)
-		}
+		s.backlog.append(item, c, w)
+		s.accept(int64(w.items), p.units)
 	}
 	p.partition.mu.Unlock()
 	return ok
+}
+
+// enterItem takes the units of a single item, for s, which is where it goes. It reports false if s has no key slot, or no room.
+// Partition's lock held.
+func (q *Queue[T]) enterItem(s *stream[T], p *part[T]) bool {
+	if s.slot == slotFree {
+		return false
+	}
+	most := q.gate.capacity - 1
+	if q.shares {
+		p.stream = s
+		most = q.bound(p, p.units, nil)
+	}
+	if q.gate.enter(p.units, most, false) != nil {
+		return false
+	}
+	s.take(true)
+	return true
 }
 
 // overwrite is admit for an item that replaces an entry of a Map which is no lighter. It needs no units, so that a Map that is

@@ -4,6 +4,7 @@ package partitioned
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 )
@@ -31,4 +32,24 @@ func TestPushAllocatesNothing(t *testing.T) {
 			nothingLeft(t, q)
 		})
 	}
+}
+
+// TestPutAllocatesNothing, neither of a key that is held nor of one that is written anew after a flush.
+func TestPutAllocatesNothing(t *testing.T) {
+	cfg := MapQueueConfig[int, int]{}
+	cfg.Process = func(context.Context, MapBatch[int, int]) (v MapVerdict[int, int]) { return v }
+	cfg.Partitions, cfg.Interval, cfg.BatchSize, cfg.Capacity, cfg.Reuse = 2, time.Hour, Weight{Items: 64}, 1<<20, true
+	m := startMap(t, cfg)
+	put := func() {
+		for i := range 1000 {
+			if err := errors.Join(m.Put(bg, i%200, i), m.PutNewer(bg, i%200, i, int64(i+1))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put()                                           // buffers grow
+	if n := testing.AllocsPerRun(20, put); n > 50 { // those of some ten batches
+		t.Errorf("%v allocations in 2000 writes", n)
+	}
+	m.Shutdown(bg)
 }

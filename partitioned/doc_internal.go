@@ -32,7 +32,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 
 	push        Weigh, hash and Key of the items, under no lock. Where do they go: parts, sorted by partition.
 	admitItem   A single item whose stream exists and has room, which is nearly every push: as admit does it, in one step. It decides
-	            nothing: in all other cases it does nothing, and admit does all.
+	            nothing: in all other cases it does nothing, and admit does all. Map.write is the same for Put and PutNewer.
 	admit       The locks of the partitions, in order. The streams: found, or opened if MaxKeys allows. Full ones: no.
 	            The units, from the gate: one compare-and-swap. From here on it is accepted. Appended to active.
 	            stream.moveOn: ready at a size or if somebody waits for the result, else timed.

@@ -85,6 +85,7 @@ type MapQueueConfig[K comparable, V any] struct {
 // All of a Queue's promises hold. All methods may be called at once.
 type Map[K comparable, V any] struct {
 	queue  Queue[Entry[K, V]]
+	seed   maphash.Seed // of the hashes of keys
 	memory []*memory[K] // by partition, whose lock guards it; nil without Remember
 
 	delivered *deliveries[K] // those of all of memory; nil without Remember
@@ -97,9 +98,8 @@ func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V],
 	if err != nil {
 		return nil, err
 	}
-	m := &Map[K, V]{merge: cfg.Merge}
-	seed := maphash.MakeSeed()
-	hash := func(e Entry[K, V]) uint64 { return maphash.Comparable(seed, e.Key) }
+	m := &Map[K, V]{merge: cfg.Merge, seed: maphash.MakeSeed()}
+	hash := func(e Entry[K, V]) uint64 { return m.hash(e.Key) }
 	k := mapping[Entry[K, V]]{
 		hash: hash, supersedes: cfg.Supersede != nil,
 		newIndex: func(partition int) index[Entry[K, V]] {
@@ -122,6 +122,8 @@ func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V],
 	}
 	return m, nil
 }
+
+func (m *Map[K, V]) hash(key K) uint64 { return maphash.Comparable(m.seed, key) }
 
 // withDefaults returns the configuration with the defaults of a Map filled in, or an error that names the field and its value.
 func (c MapQueueConfig[K, V]) withDefaults() (MapQueueConfig[K, V], error) {
@@ -154,7 +156,7 @@ func (m *Map[K, V]) Start() error { return m.queue.Start() }
 // Put makes value what is held of key, whatever its version, which the key keeps. It waits for room, and fails, as
 // [Queue.Push] does.
 func (m *Map[K, V]) Put(ctx context.Context, key K, value V) error {
-	return m.writeAll(ctx, []Entry[K, V]{{Key: key, Value: value}}, put)
+	return m.write(ctx, Entry[K, V]{Key: key, Value: value}, put)
 }
 
 // PutAll is Put for the keys and values of all entries, in order: all of them are accepted or none.
@@ -166,12 +168,54 @@ func (m *Map[K, V]) PutAll(ctx context.Context, entries ...Entry[K, V]) error {
 // counted, if it is not: of two equal versions the first stays. It returns nil in both cases. A pending key without a version
 // has version 0. Any version beats a key that is neither pending nor remembered.
 func (m *Map[K, V]) PutNewer(ctx context.Context, key K, value V, version int64) error {
-	return m.writeAll(ctx, []Entry[K, V]{{Key: key, Value: value, Version: version}}, newer)
+	return m.write(ctx, Entry[K, V]{Key: key, Value: value, Version: version}, newer)
 }
 
 // PutAllNewer is PutNewer for all entries, in order: all of them are accepted or none.
 func (m *Map[K, V]) PutAllNewer(ctx context.Context, entries ...Entry[K, V]) error {
 	return m.writeAll(ctx, entries, newer)
+}
+
+// write is Put and PutNewer: what pushItem does, in one step under the lock where there is nothing to find out. No function of the
+// user runs, nothing is remembered, and the key is held, or its stream is and has room. It decides nothing: in all other cases it leaves
+// all to push.
+func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
+	if q := &m.queue; q.gate != nil && q.cfg.Weigh == nil && m.memory == nil && !q.supersedes {
+		p := part[Entry[K, V]]{to: 1, weight: Weight{Items: 1}, units: 1}
+		hash := m.hash(e.Key)
+		q.locate(&p, nil, e, hash)
+		p.partition.mu.Lock()
+		ok := m.writeHere(&p, e, hash, how)
+		p.partition.mu.Unlock()
+		if ok {
+			return nil
+		}
+	}
+	return m.queue.push(ctx, nil, []Entry[K, V]{e}, how, nil)
+}
+
+// writeHere reports false if it has done nothing. Partition's lock held.
+func (m *Map[K, V]) writeHere(p *part[Entry[K, V]], e Entry[K, V], hash uint64, how write) bool {
+	s := p.partition.existing(p.key)
+	if s == nil {
+		return false
+	}
+	g := s.backlog.index.(*generation[K, V])
+	if at := g.find(s.backlog.active, e.Key, hash); at >= 0 {
+		if m.queue.gate.closed() {
+			return false
+		}
+		g.overwrite(&s.backlog.active[at].item, &e, how)
+		p.partition.mu.supersede(1) // one of the two
+		return true
+	}
+	if !m.queue.enterItem(s, p) {
+		return false
+	}
+	e, _ = g.first(e, hash, how, len(s.backlog.active)) // nothing is remembered that would supersede it
+	s.backlog.append(e, nil, packedWeight{items: 1})
+	s.accept(1, 1)
+	return true
 }
 
 func (m *Map[K, V]) writeAll(ctx context.Context, entries []Entry[K, V], how write) error {
@@ -271,17 +315,16 @@ type held[T any] struct {
 // locked returns where the entry of key stands, and holds the lock of its partition.
 func (m *Map[K, V]) locked(key K) held[Entry[K, V]] {
 	q := &m.queue
-	e := Entry[K, V]{Key: key}
-	hashes := [1]uint64{q.hash(e)}
+	hash := m.hash(key)
 	var to part[Entry[K, V]]
-	q.locate(&to, nil, e, hashes[0])
+	q.locate(&to, nil, Entry[K, V]{Key: key}, hash)
 	p := to.partition
 	p.mu.Lock()
 	s := p.existing(to.key)
 	if s == nil || p.mu.dead {
 		return held[Entry[K, V]]{p, nil, -1}
 	}
-	return held[Entry[K, V]]{p, s, s.backlog.index.position(s.backlog.active, e, hashes[0])}
+	return held[Entry[K, V]]{p, s, s.backlog.index.(*generation[K, V]).find(s.backlog.active, key, hash)}
 }
 
 // Len is the number of items that are pending: those that wait, and those in a call of Process.
