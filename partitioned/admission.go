@@ -212,7 +212,7 @@ func (q *Queue[T]) bound(p *part[T], push int64, w *waiter[T]) int64 {
 		divisor--
 	}
 	holds := s.reserved + p.units
-	if holds > capacity/divisor { // and no overflow below
+	if divisor > 1 && holds > capacity/divisor { // then there may be an overflow below
 		return -1
 	}
 	return capacity - push - holds*divisor

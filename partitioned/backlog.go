@@ -47,12 +47,14 @@ type segment[T any] struct {
 // It has no lock. Its owner is whoever holds the lock of the stream's partition, with one exception: while a consumer cuts
 // (state cutting), the drain belongs to that consumer, without the lock, and nobody else looks at it.
 type backlog[T any] struct {
-	// What every append touches, in one cache line with the head of the stream.
+	// What every append touches, in two cache lines with the head of the stream.
 	active     []entry[T]
 	weight     Weight // of all entries, those of the drain included
 	urgent     int32  // entries whose completion makes the stream due
 	markers    int32  // of Flush, which are urgent too
 	tombstones int32  // in active, of what was deleted or evicted
+	complete   Weight // of what makes full batches, in front of what begins the next one
+	tuned      *atomic.Pointer[tuning]
 
 	front  int32        // tombstones at the beginning of the oldest written buffer: filled[0], else active
 	at     int          // position of the first entry of active
@@ -63,10 +65,8 @@ type backlog[T any] struct {
 	// and is the one place where the data of a Map differs from that of a Queue.
 	contiguous bool
 
-	complete Weight // of what makes full batches, in front of what begins the next one
-	marks    marks
-	tuned    *atomic.Pointer[tuning]
-	splits   bool // items can be split
+	marks  marks
+	splits bool // items can be split
 
 	swaps     uint32 // so far
 	withdrawn int    // entries in filled and active that were withdrawn. They weigh nothing any more, and are skipped

@@ -79,7 +79,16 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 			}
 			r.oversized = true
 		}
-		c.take(e, weight, units, r)
+		b.Items = append(b.Items, e.item)
+		b.Weight = b.Weight.plus(weight)
+		if c.weights != nil {
+			c.weights = append(c.weights, uint32(weight.Items))
+		}
+		c.units += units
+		if e.completion != nil {
+			c.await(e.completion, weight.Items, r)
+		}
+		*e = entry[T]{} // what is delivered is not kept
 		if g == nil && b.Weight.reaches(c.until) || r.oversized {
 			return i + 1, true
 		}
@@ -99,21 +108,12 @@ func (c *call[T]) pass(w *completion, r *cutResult) {
 	}
 }
 
-// take moves an entry to c. What is delivered is not kept.
-func (c *call[T]) take(e *entry[T], w Weight, units int64, r *cutResult) {
-	c.batch.Items = append(c.batch.Items, e.item)
-	c.batch.Weight = c.batch.Weight.plus(w)
-	if c.weights != nil {
-		c.weights = append(c.weights, uint32(w.Items))
+// await books who waits for the last item of c.
+func (c *call[T]) await(w *completion, items int, r *cutResult) {
+	c.waiting = append(c.waiting, waiting{w, len(c.batch.Items) - 1, int64(items)})
+	if w.urgent() {
+		r.urgent++
 	}
-	c.units += units
-	if e.completion != nil {
-		c.waiting = append(c.waiting, waiting{e.completion, len(c.batch.Items) - 1, int64(w.Items)})
-		if e.completion.urgent() {
-			r.urgent++
-		}
-	}
-	*e = entry[T]{}
 }
 
 // unclaim leaves what is left of an entry in the drain. What its caller withdrew meanwhile is taken back when the batch is booked.

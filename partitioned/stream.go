@@ -34,18 +34,19 @@ const (
 // Only methods in this file and in flight.go write its fields, except for blocked, and the fields of stall.go and memories.go. node and waits
 // are the scheduler's and the wait list's.
 type stream[T any] struct {
-	// What a push touches comes first: with the beginning of the backlog it fills one cache line.
-	state    state
-	blocked  bool // callers wait for it, so nobody passes them. Set here, cleared by the wait list
-	apart    bool // of requeued items, beside the partition's order; immutable
-	full     bool // from the first part that its share refuses to the first that it takes again
-	stuck    bool // full, and nothing of it was forwarded since
-	stalled  bool // see Queue.stalled
-	needed   bool // somebody needs it to be flushed, until the next claim
-	lingers  bool // it is timed, for callers that gather
-	slot     keySlot
-	reserved int64 // units of the capacity that its items take, those in flight included
-	backlog  backlog[T]
+	// What a push touches comes first: with the beginning of the backlog it fills two cache lines.
+	state     state
+	blocked   bool // callers wait for it, so nobody passes them. Set here, cleared by the wait list
+	apart     bool // of requeued items, beside the partition's order; immutable
+	full      bool // from the first part that its share refuses to the first that it takes again
+	stuck     bool // full, and nothing of it was forwarded since
+	stalled   bool // see Queue.stalled
+	needed    bool // somebody needs it to be flushed, until the next claim
+	lingers   bool // it is timed, for callers that gather
+	slot      keySlot
+	reserved  int64 // units of the capacity that its items take, those in flight included
+	partition *partition[T]
+	backlog   backlog[T]
 
 	flights       []flight[T] // batches in flight; at most one where order is kept (I2)
 	excess        int64       // units of reserved that the gate does not count, as they were restored beyond the share
@@ -66,8 +67,7 @@ type stream[T any] struct {
 	node  node[T]  // guarded by the scheduler's lock
 	waits waits[T] // guarded by the wait list's lock
 
-	key       string
-	partition *partition[T]
+	key string
 }
 
 func newStream[T any](p *partition[T]) *stream[T] {
@@ -208,7 +208,7 @@ func (s *stream[T]) mark(c *completion) {
 
 // due reports whether a flush waits for nothing but a consumer.
 func (s *stream[T]) due() bool {
-	t := s.partition.common.tuned.Load()
+	t := s.backlog.tuned.Load()
 	return s.backlog.weight.reaches(t.size) || s.backlog.urgent > 0 && s.hurries(t) || s.blocked || s.needed || s.inFlush(t)
 }
 
