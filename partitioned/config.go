@@ -30,6 +30,8 @@ var (
 	ErrWithdrawn = errors.New("partitioned: taken back, as its caller gave up")
 	// ErrEvicted: accepted, and dropped to make room for a newer item, as OverflowDropOldest says. Waiting callers get it.
 	ErrEvicted = errors.New("partitioned: dropped to make room")
+	// ErrDiscarded: accepted, and dropped by Discard. Waiting callers get it.
+	ErrDiscarded = errors.New("partitioned: discarded with its key")
 	// ErrExpired: accepted, and dropped because Expired said so when its turn came. Waiting callers get it.
 	ErrExpired = errors.New("partitioned: dropped, expired")
 	// ErrStalled: accepted, and dropped because its key has stalled, as StallTimeout says. Waiting callers get it.
@@ -109,7 +111,7 @@ var errZero = errors.New("partitioned: a zero Queue or Map: New, NewMap, NewUnst
 // Batch is what one call of Process receives.
 type Batch[T any] struct {
 	Key     string    // of the stream; "" where batches are not made by key
-	Items   []T       // in the order of their acceptance. Process may keep them, and the slice too, unless Reuse is set
+	Items   []T       // in the order of their acceptance, or of Sort. Process may keep them, and the slice too, unless Reuse is set
 	Weight  Weight    // of Items
 	Reason  Reason    // why it was sent
 	Oldest  time.Time // when the first of Items came, or earlier where a Rest, OverflowDropOldest or a withdrawal moved the ends of batches
@@ -217,6 +219,11 @@ type QueueConfig[T any] struct {
 	// no item can be split.
 	Split func(item T, room Weight) (head, tail T, ok bool)
 
+	// Sort orders the items of a batch before Process gets it, as the function of [slices.SortStableFunc] does: equal items keep the
+	// order of their acceptance. What is in a batch is decided before. It runs on a consumer, under no lock. After a panic the batch
+	// stays as it was, and Panicked hears of it. Nil: a batch is in the order of acceptance.
+	Sort func(a, b T) int
+
 	// Capacity bounds what is pending, in Unit: a push is admitted while less than this is pending, whatever its own
 	// weight, so at most one push is ever above it. What waits for capacity is bounded by it once more. 0: no limit.
 	//
@@ -247,7 +254,7 @@ type QueueConfig[T any] struct {
 	// item expires.
 	Expired func(item T, now time.Time) bool
 	// Dropped is called with each item that was accepted and dropped before it was in a batch, except by Shutdown, and with the
-	// reason: ErrEvicted, ErrExpired, ErrStalled, or the PanicError of Expired. It is called before those who wait for the item
+	// reason: ErrEvicted, ErrDiscarded, ErrExpired, ErrStalled, or the PanicError of Expired. It is called before those who wait for the item
 	// are told, under no lock. A panic costs nothing but the call. Nil: nobody is told.
 	Dropped func(item T, reason error)
 

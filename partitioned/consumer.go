@@ -145,6 +145,7 @@ func (q *Queue[T]) take(s *stream[T], c *call[T]) bool {
 	}
 	s.backlog.index.clear()
 	r := q.cut(&s.backlog.drain, c) // the consumer's while the state is cutting, without the lock
+	q.sort(c)
 	ok, waits := q.book(s, c, r)
 	if ok && len(c.expired) > 0 {
 		q.reportExpired(s, c, r)

@@ -57,7 +57,7 @@
 //
 // Each may panic, and may take long: see [PanicError] for what a panic costs. None but Process may call runtime.Goexit.
 //
-// Process, Expired, Split, Dropped and the Observer may push to the queue that calls them. They must not wait for it, as it waits
+// Process, Expired, Split, Sort, Dropped and the Observer may push to the queue that calls them. They must not wait for it, as it waits
 // for them: no Flush, Shutdown, PushWait or Result.Wait, and no Push that waits for capacity. In Process that is an error
 // (ErrInProcess, ErrFull), if the call has a context that comes from Process. The others have no context, and would hang. A Map's
 // Merge and Weigh run under the lock of a partition, and must not call the Map at all. Key, and the Weigh of a Queue, run in the

@@ -11,12 +11,12 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	push, route           what is known of a push before any lock: weights, hashes, parts
 	admission             the one path of every push; shares                writes part.stream, part.freed
 	stall                 keys that have stalled                            owns progress, stream.stalledAt
-	evict, expire         OverflowDropOldest, and Expired
+	evict, discard, expire OverflowDropOldest, Discard, and Expired
 	restore               what an earlier run has kept                      owns stream.excess
 	ranking               with OverflowDropOldest, which streams hold most    owns stream.rank
 	waitlist, waiters, serve     who waits for capacity, and who is admitted next   own waits, waiter, stream.blocked
 	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
-	outcome               the errors of single items
+	outcome, sort         the errors of single items; the order of a batch
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
 	stream, flight        the state of one key's data, its transitions, its batches in flight    own stream
 	memories              keys whose last call failed                       owns memories, stream.remembered

@@ -16,11 +16,12 @@ import (
 //	Expired   it is the error of its item, which is dropped
 //	Split     the item cannot be split
 //	Weigh     of what Merge, Split or a Rest made of an item: it weighs what the item did
+//	Sort      its batch stays in the order of acceptance
 //	Dropped   the call
 //	Limiter   the call
 //	Observer  the call
 //
-// Panicked of the [Observer] hears of those of Merge, Split, Dropped, the Limiter and the Observer.
+// Panicked of the [Observer] hears of those of Merge, Split, Sort, Dropped, the Limiter and the Observer.
 type PanicError struct {
 	Func  string // that panicked: a name above, or that of a field of the Observer, as in "Observer.BatchStart"
 	Value any    // what was given to panic

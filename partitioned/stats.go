@@ -20,7 +20,7 @@ type Stats struct {
 	Returned   int64 // Process failed and the waiting caller was told, or it gave up and took them back
 	Superseded int64 // in a Map: replaced by a newer value of their key, folded into it, or deleted
 	Failed     int64 // dropped: Process failed, and nobody waited
-	Evicted    int64 // dropped: made room for newer ones
+	Evicted    int64 // dropped: made room for newer ones, or by Discard
 	Expired    int64 // dropped: Expired said so when their turn came
 	Lost       int64 // dropped: the deadline of Shutdown was over
 	Stalled    int64 // dropped: their key has stalled (StallTimeout)
