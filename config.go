@@ -187,6 +187,9 @@ func (c *Config) settings() batcher.Settings {
 	if c.keyed() {
 		s.KeyCapacity, s.StallTimeout = c.QueueSizePerKey, c.StalledKeyTimeout
 	}
+	if a := c.AdaptiveConcurrency; a.Enabled {
+		s.Adaptive = batcher.Adaptive{Initial: int(a.Initial), Min: int(a.Min)}
+	}
 	switch c.PartitionBy {
 	case partitionByTrace:
 		s.PartitionBy = batcher.ByTrace

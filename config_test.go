@@ -45,6 +45,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			Buffer:                   "queue",
 			PartitionBy:              "resource",
 			Map:                      NewDefaultMap(),
+			AdaptiveConcurrency:      NewDefaultAdaptiveConcurrency(),
 			RetryOnFailure: configretry.BackOffConfig{
 				InitialInterval: 5 * time.Second, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: 30 * time.Second, MaxElapsedTime: 5 * time.Minute,
 			},
@@ -62,6 +63,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			Buffer:                   "queue",
 			Storage:                  "file_storage/a",
 			Map:                      NewDefaultMap(),
+			AdaptiveConcurrency:      NewDefaultAdaptiveConcurrency(),
 			RetryOnFailure: configretry.BackOffConfig{
 				InitialInterval: 5 * time.Second, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: 30 * time.Second, MaxElapsedTime: 5 * time.Minute,
 			},
@@ -99,10 +101,13 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			Buffer:          "queue",
 			PartitionBy:     "resource",
 			Map:             NewDefaultMap(),
+
+			AdaptiveConcurrency: NewDefaultAdaptiveConcurrency(),
 		},
 		"partitionedbuffer/partitions": func() *Config {
 			c := NewFactory().CreateDefaultConfig().(*Config)
-			c.Partitions, c.PartitionBy, c.PartitionAttributes = 4, "attributes", []string{"session.id"}
+			c.Partitions, c.PartitionBy, c.PartitionAttributes, c.NumConsumers = 4, "attributes", []string{"session.id"}, 3
+			c.AdaptiveConcurrency = AdaptiveConcurrency{Enabled: true, Initial: 3, Min: 2}
 			return c
 		}(),
 		"partitionedbuffer/map": func() *Config {

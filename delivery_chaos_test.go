@@ -71,6 +71,9 @@ func newDeliveryChaos(seed uint64) *deliveryChaos {
 		cfg.WaitLinger = min(cfg.Timeout, pick(r, 0, ms, 50*ms, 300*ms))
 	}
 	cfg.NumConsumers = pick[int64](r, 0, 1, 3)
+	if cfg.NumConsumers > 1 {
+		cfg.AdaptiveConcurrency.Enabled = pick(r, true, false)
+	}
 	cfg.QueueSize = 2*cfg.SendBatchSize + pick[int64](r, 1, 20, 1000)
 	cfg.BlockOnOverflow = pick(r, true, true, false)
 	cfg.ExportTimeout = pick(r, 0, 0, 100*ms)
@@ -78,6 +81,7 @@ func newDeliveryChaos(seed uint64) *deliveryChaos {
 	if c.tenants = pick(r, 0, 0, 1, 5); c.tenants > 0 {
 		cfg.MetadataKeys = []string{"tenant"}
 		cfg.MetadataCardinalityLimit = pick[int64](r, 0, 3)
+		cfg.AdaptiveConcurrency.Enabled = false
 	}
 	c.cfg = cfg
 	for range 1 + r.IntN(4) {

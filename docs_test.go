@@ -133,7 +133,7 @@ func names(t *testing.T) (known []string, reasons map[string][]string) {
 	retry := confmap.New()
 	require.NoError(t, retry.Marshal(createDefaultConfig()))
 	for _, key := range retry.AllKeys() {
-		known = append(known, key[strings.LastIndex(key, "::")+2:])
+		known = append(known, strings.Split(key, "::")...)
 	}
 
 	text, err := os.ReadFile("metadata.yaml")

@@ -9,6 +9,27 @@ import (
 	"time"
 )
 
+// AdaptiveConcurrency whether the number of calls at once follows what the next consumer bears, by their latency and refusals. num_consumers is the most. Not with metadata_keys, resource_keys or attribute_keys.
+type AdaptiveConcurrency struct {
+	// Whether it is on.
+	Enabled bool `mapstructure:"enabled"`
+	// Calls at once at the start, from min to num_consumers.
+	Initial int64 `mapstructure:"initial"`
+	// Fewest calls at once.
+	Min int64 `mapstructure:"min"`
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// NewDefaultAdaptiveConcurrency returns a new AdaptiveConcurrency with default values consistent with the annotations in the schema.
+func NewDefaultAdaptiveConcurrency() AdaptiveConcurrency {
+	return AdaptiveConcurrency{
+		Enabled: false,
+		Initial: 1,
+		Min:     1,
+	}
+}
+
 // Map settings of the map. Needs buffer map.
 type Map struct {
 	// Attribute of spans and log records for how many of them one stands for, itself and those that it superseded before its flush. Needs map.key record. Empty means none.
@@ -56,6 +77,8 @@ func NewDefaultMap() Map {
 
 // Config of the partitionedbuffer processor. The first five keys are those of the batch processor.
 type Config struct {
+	// Whether the number of calls at once follows what the next consumer bears, by their latency and refusals. num_consumers is the most. Not with metadata_keys, resource_keys or attribute_keys.
+	AdaptiveConcurrency AdaptiveConcurrency `mapstructure:"adaptive_concurrency"`
 	// Attributes of spans, log records, data points or profile samples whose values are part of the key; of the record, else of its scope, else of its resource. A request with several keys is taken apart. The values join the client metadata of the batch, under the attribute's name in lower case.
 	AttributeKeys []string `mapstructure:"attribute_keys,omitempty"`
 	// Whether callers wait when there is no capacity. Otherwise they get a retryable error.
@@ -147,6 +170,7 @@ func createDefaultConfig() component.Config {
 	retryOnFailure := configretry.NewDefaultBackOffConfig()
 	retryOnFailure.Enabled = false
 	return &Config{
+		AdaptiveConcurrency:      NewDefaultAdaptiveConcurrency(),
 		BlockOnOverflow:          true,
 		Buffer:                   "queue",
 		DropOldestOnOverflow:     false,

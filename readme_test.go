@@ -80,10 +80,12 @@ func defaults(t *testing.T) map[string]any {
 	for _, list := range []string{"metadata_keys", "resource_keys", "attribute_keys", "partition_attributes", "too_large_errors", "map.log_keys", "map.ignore_attributes", "map.ignore_fields"} {
 		all[list] = "none" // left out when empty
 	}
-	for key, value := range all["map"].(map[string]any) {
-		all["map."+key] = value
+	for _, section := range []string{"map", "adaptive_concurrency"} {
+		for key, value := range all[section].(map[string]any) {
+			all[section+"."+key] = value
+		}
+		delete(all, section)
 	}
-	delete(all, "map")
 	return all
 }
 

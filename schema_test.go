@@ -43,6 +43,7 @@ func TestSchemaSaysWhatValidateSays(t *testing.T) {
 	}
 	s.at("map.ignore_fields").at("")["enum"] = ignorableFields
 	s.at("retry_on_failure")["required"] = []string{"enabled"}
+	s.at("adaptive_concurrency")["required"] = []string{"enabled"}
 	s["dependentSchemas"] = schema{"map": schema{"properties": schema{"buffer": schema{"const": bufferMap}}, "required": []string{"buffer"}}}
 
 	want, err := json.MarshalIndent(s, "", "  ")

@@ -26,6 +26,9 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	if conf.IsSet("retry_on_failure") && !conf.IsSet("retry_on_failure::enabled") {
 		f.add("retry_on_failure", conf.Get("retry_on_failure"), "it has no effect without enabled: true")
 	}
+	if conf.IsSet("adaptive_concurrency") && !conf.IsSet("adaptive_concurrency::enabled") {
+		f.add("adaptive_concurrency", conf.Get("adaptive_concurrency"), "it has no effect without enabled: true")
+	}
 	if conf.IsSet("map") && conf.Get("buffer") != bufferMap {
 		f.add("map", conf.Get("map"), "it has no effect without buffer: %s", bufferMap)
 	}

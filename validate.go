@@ -44,6 +44,8 @@ var numbers = []numberKey{
 	{"metadata_cardinality_limit", func(c *Config) int64 { return c.MetadataCardinalityLimit }, 0, maxSize},
 	{"partitions", func(c *Config) int64 { return c.Partitions }, 1, maxConsumers},
 	{"num_consumers", func(c *Config) int64 { return c.NumConsumers }, 0, maxConsumers},
+	{"adaptive_concurrency.initial", func(c *Config) int64 { return c.AdaptiveConcurrency.Initial }, 1, maxConsumers},
+	{"adaptive_concurrency.min", func(c *Config) int64 { return c.AdaptiveConcurrency.Min }, 1, maxConsumers},
 	{"queue_size", func(c *Config) int64 { return c.QueueSize }, 0, maxQueue},
 	{"queue_size_per_key", func(c *Config) int64 { return c.QueueSizePerKey }, 0, maxQueue},
 	{"map.remember_limit", func(c *Config) int64 { return c.Map.RememberLimit }, 1, maxSize},
@@ -114,6 +116,7 @@ func validateConfig(c *Config) error {
 	c.checkValues(&f)
 	c.checkNames(&f)
 	c.checkSizes(&f)
+	c.checkAdaptive(&f)
 	c.checkQueue(&f)
 	c.checkMap(&f)
 	c.checkStorage(&f)
@@ -237,6 +240,22 @@ func (c *Config) checkSizes(f *faults) {
 	}
 }
 
+// checkAdaptive checks the bounds of adaptive_concurrency, and that it has something to choose from.
+func (c *Config) checkAdaptive(f *faults) {
+	a, most := &c.AdaptiveConcurrency, int64(c.consumers())
+	switch {
+	case !a.Enabled:
+	case c.keyed():
+		f.add("adaptive_concurrency.enabled", a.Enabled, "it must be false with "+anyKeys+": their backends may differ, and each has one call at a time")
+	case most <= 1:
+		f.add("adaptive_concurrency.enabled", a.Enabled, "it has no effect: num_consumers, the most calls at once, amounts to %d. With several and one partition, order is lost", most)
+	case a.Initial > most:
+		f.add("adaptive_concurrency.initial", a.Initial, "it must be at most num_consumers, which amounts to %d", most)
+	case a.Min > a.Initial:
+		f.add("adaptive_concurrency.min", a.Min, "it must be at most adaptive_concurrency.initial, which is %d", a.Initial)
+	}
+}
+
 // checkQueue checks the capacity against what has to fit into it.
 func (c *Config) checkQueue(f *faults) {
 	if c.DropOldestOnOverflow && !c.BlockOnOverflow { // true is its default, so only Unmarshal knows of that
@@ -343,6 +362,8 @@ func (c *Config) useless() (all []setting) {
 		{"wait_timeout", c.WaitTimeout, initial.WaitTimeout, c.BlockOnOverflow && !c.DropOldestOnOverflow || c.WaitForResult, "block_on_overflow or wait_for_result: otherwise nobody waits"},
 		{"max_age", c.MaxAge, initial.MaxAge, c.Buffer != bufferMap || ofRecords, `buffer "queue" or map.key "record": a resource holds what came at different times as one`},
 		{"wait_linger", c.WaitLinger, initial.WaitLinger, c.WaitForResult && c.Timeout != 0 && triggers, "wait_for_result, and a timeout above 0 with a size that triggers: otherwise nobody gathers"},
+		{"adaptive_concurrency.initial", c.AdaptiveConcurrency.Initial, initial.AdaptiveConcurrency.Initial, c.AdaptiveConcurrency.Enabled, "adaptive_concurrency.enabled true"},
+		{"adaptive_concurrency.min", c.AdaptiveConcurrency.Min, initial.AdaptiveConcurrency.Min, c.AdaptiveConcurrency.Enabled, "adaptive_concurrency.enabled true"},
 		{"too_large_errors", c.TooLargeErrors, initial.TooLargeErrors, c.SplitOnTooLarge, "split_on_too_large"},
 		{"map.key", c.Map.Key, initial.Map.Key, c.Buffer == bufferMap, `buffer "map"`},
 		{"map.log_keys", c.Map.LogKeys, initial.Map.LogKeys, ofRecords, records},

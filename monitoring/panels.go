@@ -91,6 +91,17 @@ var rows = []row{
 			[]query{{pipeline, highest("#consumers_busy / #consumers")}},
 		},
 		{
+			"Calls at once", "Those that run, and how many may: num_consumers, or with adaptive_concurrency what the backend bears.", "short",
+			[]query{
+				{pipeline + " run", total("#batches_in_flight")},
+				{pipeline + " may", total("#consumers_limit")},
+			},
+		},
+		{
+			"Changes of the limit", "By reason, with adaptive_concurrency. Many that are refused or slow: the backend is at its limit.", "cps",
+			[]query{{pipeline + " {{reason}}", rateBy("reason", "#consumers_limit_changes")}},
+		},
+		{
 			"Callers that wait", "Now: Consume calls that wait for capacity. Average: seconds waited in each second, counted when a wait ends.", "short",
 			[]query{
 				{pipeline + " now", total("#callers_waiting")},

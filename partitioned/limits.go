@@ -117,7 +117,8 @@ func (q *Queue[T]) callEnded(c *call[T], v Verdict[T]) {
 		return
 	}
 	end := Call{Weight: c.batch.Weight, Failed: v.Err != nil || len(v.Rest) > 0, Refused: v.Refused, Pause: v.Pause}
-	if end.Made = !c.entered.IsZero(); end.Made {
+	// What was withdrawn before Process began made no call either.
+	if end.Made = !c.entered.IsZero() && v.Returned < c.batch.Weight.Items; end.Made {
 		end.Duration = time.Since(c.entered)
 	}
 	q.limits.end(end)

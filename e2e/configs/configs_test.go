@@ -173,6 +173,11 @@ func TestEveryKeyWithValuesOfEveryKind(t *testing.T) {
 		"stalled_key_timeout": keyed, "block_on_overflow": {}, "drop_oldest_on_overflow": {}, "max_age": {}, "wait_timeout": {}, "wait_for_result": {}, "split_on_too_large": {},
 		"too_large_errors": {"split_on_too_large": true}, "split_on_rejected": {}, "sort_by_time": {}, "export_timeout": {}, "shutdown_timeout": {},
 		"min_interval": {}, "wait_linger": {"wait_for_result": true, "timeout": "100h"},
+		"adaptive_concurrency": {"num_consumers": 10000}, "adaptive_concurrency::enabled": {"num_consumers": 10000},
+		"adaptive_concurrency::initial": {"num_consumers": 10000, "adaptive_concurrency::enabled": true},
+
+		"adaptive_concurrency::min": {"num_consumers": 10000, "adaptive_concurrency::enabled": true, "adaptive_concurrency::initial": 10000},
+
 		"buffer": {}, "map": {"buffer": "map"}, "map::key": {"buffer": "map"}, "map::log_keys": record, "map::log_version": record,
 		"map::ignore_attributes": record, "map::ignore_fields": record, "map::count_attribute": record,
 		"map::deltas": record, "map::gauges": record, "map::summaries": record, "map::first_time_attribute": record,

@@ -72,7 +72,7 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 		tooManyKeys: newNotice(set.Logger, zap.WarnLevel, "Requests with new keys are refused; their senders were told"),
 	}
 	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys, cfg.AttributeKeys)
-	cfg.observer = b.observer(&keys)
+	cfg.observer, cfg.limiter = b.observer(&keys), newAdaptive(cfg)
 	if cfg.stored() {
 		b.storage = newStorage(&b.cfg, set.ID, kind.Name, b.payloads, set.Logger)
 	}
@@ -80,7 +80,7 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 	if b.store, err = newStore(cfg, kind, keys, b.payloads, b.storage, s.send); err != nil {
 		return nil, err
 	}
-	return b, t.observe(set, cfg, func() snapshot { return snapshot{b.Stats(), b.figures()} })
+	return b, t.observe(set, cfg, func() snapshot { return snapshot{b.Stats(), b.figures(), cfg.limiter.changes()} })
 }
 
 // observer notes what the queue reports: callers that begin to wait, and what it dropped.

@@ -122,6 +122,9 @@ func queueConfig[T any](cfg Settings) partitioned.QueueConfig[T] {
 	if cfg.Timeout == 0 || cfg.BatchSize == (partitioned.Weight{}) {
 		qc.BatchSize = partitioned.Weight{Items: 1} // each request at once
 	}
+	if cfg.limiter != nil {
+		qc.Limiter = cfg.limiter
+	}
 	if cfg.keyed() {
 		qc.MaxKeys = cfg.MaxKeys
 		qc.KeyCapacity = cfg.KeyCapacity

@@ -19,6 +19,7 @@ import (
 type sender[P any] struct { // immutable but for asked
 	wait      bool // callers wait for the result
 	again     bool // what is sent may have to be sent again
+	adaptive  bool // the number of calls follows how they end
 	keys      keyer
 	payloads  *payloads[P]
 	policy    policy[P]
@@ -36,7 +37,8 @@ type sender[P any] struct { // immutable but for asked
 func newSender[P any](cfg Settings, keys keyer, p *payloads[P], st *storage[P], t *telemetry, h *health, log *zap.Logger, next Next[P]) *sender[P] {
 	return &sender[P]{
 		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.SplitOnRejected || cfg.Retry.Enabled || st != nil,
-		keys: keys, payloads: p, policy: newPolicy(cfg, p, st, log), telemetry: t, health: h, log: log, next: next, storage: st,
+		adaptive: cfg.Adaptive.enabled(),
+		keys:     keys, payloads: p, policy: newPolicy(cfg, p, st, log), telemetry: t, health: h, log: log, next: next, storage: st,
 		panicked:  newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
 		oversized: newNotice(log, zap.WarnLevel, "A batch is larger than send_batch_max_size_bytes or send_batch_max_size, as it cannot be divided; see items_oversized"),
 	}
@@ -104,6 +106,9 @@ func (s *sender[P]) answer(batch *partitioned.Batch[request[P]], out *outgoing[P
 	}
 	f := failed[P]{Failure: failure.Of(err), err: err, took: c.duration, bySize: c.bySize, out: out}
 	v, what := s.policy.decide(batch, &f)
+	if s.adaptive {
+		v.Refused, v.Pause = f.Overloaded(), f.Delay()
+	}
 	switch what {
 	case halved: // no failure of the next consumer
 		return v

@@ -33,6 +33,7 @@ type Settings struct {
 	Bytes        bool               // payloads are measured in encoded bytes
 
 	Consumers   int                  // concurrent calls of the next consumer
+	Adaptive    Adaptive             // how many of them, up to Consumers
 	Capacity    int64                // in Unit
 	KeyCapacity int64                // in Unit; 0: no limit but the share of each key
 	Unit        partitioned.Unit     // of the capacities
@@ -53,7 +54,9 @@ type Settings struct {
 	Storage         component.ID              // extension that requests are kept in; zero: none
 	StallTimeout    time.Duration             // when a full key no longer holds up requests with other keys; 0: never
 
-	observer *partitioned.Observer // set by New
+	// Set by New.
+	observer *partitioned.Observer
+	limiter  *adaptive // nil: Consumers calls at once
 }
 
 // Map is how a map holds the pending batch.
@@ -102,7 +105,7 @@ func (s *Settings) fields() []zap.Field {
 			zap.Duration("retry_on_failure.max_interval", s.Retry.MaxInterval),
 			zap.Duration("retry_on_failure.max_elapsed_time", s.Retry.MaxElapsedTime))
 	}
-	return append(fields, s.Map.fields()...)
+	return append(append(fields, s.Adaptive.fields()...), s.Map.fields()...)
 }
 
 // fields are the settings of the buffer, in the words of the configuration.

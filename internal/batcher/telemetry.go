@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/failure"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/limiter"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadata"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
@@ -82,6 +83,7 @@ func (t *telemetry) failedAs(errorType string, permanent bool) metric.Measuremen
 type snapshot struct {
 	partitioned.Stats
 	storage figures
+	limit   limiter.Changes
 }
 
 // observed is an instrument and what it shows of a snapshot.
@@ -159,6 +161,11 @@ func (t *telemetry) observed(cfg Settings) []observed {
 		{b.ProcessorPartitionedbufferMetadataCardinalityLimit, func(*stats) int64 { return int64(cfg.MaxKeys) }, t.attrs},
 		{b.ProcessorPartitionedbufferConsumers, func(s *stats) int64 { return s.Consumers }, t.attrs},
 		{b.ProcessorPartitionedbufferConsumersBusy, func(s *stats) int64 { return s.Busy }, t.attrs},
+		{b.ProcessorPartitionedbufferConsumersLimit, func(s *stats) int64 { return s.Limit }, t.attrs},
+		{b.ProcessorPartitionedbufferConsumersLimitChanges, func(s *stats) int64 { return s.limit.Grown }, because("grown")},
+		{b.ProcessorPartitionedbufferConsumersLimitChanges, func(s *stats) int64 { return s.limit.Refused }, because("refused")},
+		{b.ProcessorPartitionedbufferConsumersLimitChanges, func(s *stats) int64 { return s.limit.Slow }, because("slow")},
+		{b.ProcessorPartitionedbufferConsumersLimitChanges, func(s *stats) int64 { return s.limit.Restored }, because("restored")},
 		{b.ProcessorPartitionedbufferBatchesInFlight, func(s *stats) int64 { return s.Calls }, t.attrs},
 		{b.ProcessorPartitionedbufferCallersWaiting, func(s *stats) int64 { return s.Callers }, t.attrs},
 		{b.ProcessorPartitionedbufferRememberedVersions, func(s *stats) int64 { return s.Remembered }, t.attrs},

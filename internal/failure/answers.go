@@ -3,6 +3,7 @@
 package failure
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"regexp"
@@ -67,6 +68,26 @@ func rejected(err error) bool {
 	}
 	st, ok := status.FromError(err)
 	return ok && st.Code() == codes.InvalidArgument
+}
+
+// overloaded reports whether err says that the backend has too much to do, or did not answer in time.
+func overloaded(err error) bool {
+	switch {
+	case consumererror.IsPermanent(err):
+		return false
+	case errors.Is(err, context.DeadlineExceeded):
+		return true
+	}
+	switch httpStatus(err) {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	switch st, _ := status.FromError(err); st.Code() {
+	case codes.ResourceExhausted, codes.Unavailable, codes.DeadlineExceeded:
+		return true
+	default:
+		return false
+	}
 }
 
 // httpStatus returns the HTTP status of an answer, from the error if it carries one, else from the words of the exporters that

@@ -57,6 +57,9 @@ func (f Failure) Rejected() bool {
 	return !slices.ContainsFunc(f.parts, func(part error) bool { return !rejected(part) })
 }
 
+// Overloaded reports whether a consumer refused the batch because it has too much to do, or did not answer in time.
+func (f Failure) Overloaded() bool { return slices.ContainsFunc(f.parts, overloaded) }
+
 // maxDelay bounds Delay: whoever asks for more is asked again after an hour.
 const maxDelay = time.Hour
 

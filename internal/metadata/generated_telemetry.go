@@ -39,6 +39,8 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferCapacityWaitTime         metric.Float64ObservableCounter
 	ProcessorPartitionedbufferConsumers                metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferConsumersBusy            metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferConsumersLimit           metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferConsumersLimitChanges    metric.Int64ObservableCounter
 	ProcessorPartitionedbufferFullestKeyFill           metric.Float64ObservableGauge
 	ProcessorPartitionedbufferItemsAccepted            metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsDropped             metric.Int64ObservableCounter
@@ -176,6 +178,36 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferConsumersBusy
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferConsumersBusy, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferConsumersBusy)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferConsumersLimitCallback sets callback for observable ProcessorPartitionedbufferConsumersLimit metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferConsumersLimitCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferConsumersLimit, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferConsumersLimit)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferConsumersLimitChangesCallback sets callback for observable ProcessorPartitionedbufferConsumersLimitChanges metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferConsumersLimitChangesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferConsumersLimitChanges, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferConsumersLimitChanges)
 	if err != nil {
 		return err
 	}
@@ -620,6 +652,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_consumers_busy",
 		metric.WithDescription("Number of consumers that have a batch at the moment. [Alpha]"),
 		metric.WithUnit("{consumer}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferConsumersLimit, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_partitionedbuffer_consumers_limit",
+		metric.WithDescription("Number of consumers that may have a batch at the moment. It is num_consumers, or less with adaptive_concurrency. [Alpha]"),
+		metric.WithUnit("{consumer}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferConsumersLimitChanges, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_consumers_limit_changes",
+		metric.WithDescription("Number of times that adaptive_concurrency changed consumers_limit. Reasons: it was reached, and calls were fast (grown); a call was refused or timed out (refused); calls got slow (slow); to cut it did not make them faster, so it was as before again (restored). [Alpha]"),
+		metric.WithUnit("{change}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferFullestKeyFill, err = builder.meter.Float64ObservableGauge(
