@@ -321,7 +321,7 @@ func (d *drain[T]) abandon() (all []*completion) {
 
 func appendCompletions[T any](all []*completion, entries []entry[T]) []*completion {
 	for _, e := range entries {
-		if e.completion != nil && !e.completion.gone() {
+		if e.completion != nil && !e.completion.dead() {
 			all = append(all, e.completion)
 		}
 	}

@@ -275,7 +275,7 @@ func (m *backlogModel) check(t *rapid.T) {
 	see := func(some []entry[int]) {
 		entries += len(some)
 		for _, e := range some {
-			if !e.completion.gone() {
+			if !e.completion.dead() {
 				got = append(got, seen(e))
 			} else if e.completion != tombstone {
 				withdrawn++

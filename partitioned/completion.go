@@ -188,8 +188,8 @@ func (c *completion) withdraw() (left share, all bool) {
 	return left, c.mu.claimed == 0
 }
 
-// gone reports whether an entry with this completion is a tombstone, or was withdrawn. Partition's lock held.
-func (c *completion) gone() bool { return c == tombstone || c != nil && c.mu.withdrawn }
+// dead reports whether an entry with this completion is a tombstone, or was withdrawn. Partition's lock held.
+func (c *completion) dead() bool { return c == tombstone || c != nil && c.mu.withdrawn }
 
 // add registers one more entry. It is called before the ones that c has are settled.
 func (c *completion) add() {

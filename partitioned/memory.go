@@ -18,10 +18,10 @@ type memory[K comparable] struct {
 
 // pendingVersion is what is pending of a key: at most one entry of active, and one that was swapped out.
 type pendingVersion struct {
-	latest    int64 // of the entry in active, or if there is none of the other
-	swapped   int64 // of the entry that was swapped out, if both are there
-	both      bool
-	repeating bool // both have the same version: that in active is superseded if the other is delivered
+	latest     int64 // of the entry in active, or if there is none of the other
+	swapped    int64 // of the entry that was swapped out, if swappedToo
+	swappedToo bool
+	repeating  bool // both have the same version: that in active is superseded if the other is delivered
 }
 
 func newMemory[K comparable](partition int, all *deliveries[K]) *memory[K] {
@@ -40,7 +40,7 @@ func (m *memory[K]) version(key K) (version int64, ok bool) {
 // begin books a new entry of key in active.
 func (m *memory[K]) begin(key K, version int64) {
 	before, ok := m.pending[key]
-	m.pending[key] = pendingVersion{latest: version, swapped: before.latest, both: ok, repeating: ok && before.latest == version}
+	m.pending[key] = pendingVersion{latest: version, swapped: before.latest, swappedToo: ok, repeating: ok && before.latest == version}
 }
 
 // update books that the entry of key in active has another version, or with keep another value of the same version.
@@ -62,7 +62,7 @@ func (m *memory[K]) leave(key K, deleted bool) {
 	if !ok {
 		return
 	}
-	if p.both {
+	if p.swappedToo {
 		m.pending[key] = pendingVersion{latest: p.swapped}
 	} else {
 		delete(m.pending, key)
@@ -76,7 +76,7 @@ func (m *memory[K]) leave(key K, deleted bool) {
 // that one is superseded.
 func (m *memory[K]) settle(key K, held, ok bool) (superseded bool) {
 	p, known := m.pending[key]
-	if !known || held && !p.both {
+	if !known || held && !p.swappedToo {
 		return false
 	}
 	version := p.latest

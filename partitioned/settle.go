@@ -15,14 +15,14 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		c.arrive(v)
 	}
 	back := q.requeue(c, v)
-	told := v.Err
+	callersErr := v.Err
 	if c.errs = v.Errs; back.all(c) {
-		told, c.errs = nil, nil // of the batch, nothing failed: whoever waits, waits for the Rest
+		callersErr, c.errs = nil, nil // of the batch, nothing failed: whoever waits, waits for the Rest
 	}
 	if c.errs != nil {
 		v.Taken = c.batch.Weight.Items - back.weight.Items - v.Returned - c.failedItems(back.named)
 	}
-	awaited := c.awaited(told, back.named)
+	awaited := c.awaited(callersErr, back.named)
 	p := s.partition
 	p.mu.Lock()
 	if p.mu.dead {
@@ -58,7 +58,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	if waits { // before those who wait are told: they may push again at once, and stand behind who waits already
 		q.roomOf(s)
 	}
-	c.complete(told, back.named)
+	c.complete(callersErr, back.named)
 }
 
 // settleLate is settle after the deadline of Shutdown, which has counted the batch as dropped, and told who waits.

@@ -112,7 +112,7 @@ func (q *Queue[T]) pause(after time.Duration) time.Duration {
 
 // drop counts what is left as lost, tells who waits for it, and returns its number of items.
 func (q *Queue[T]) drop() (items int64) {
-	var told []*completion
+	var unsettled []*completion
 	var lost []int64 // by partition
 	for _, p := range q.partitions {
 		p.mu.Lock()
@@ -120,11 +120,11 @@ func (q *Queue[T]) drop() (items int64) {
 		n := p.mu.lose()
 		lost = append(lost, n)
 		items += n
-		p.all(func(s *stream[T]) { told = append(told, s.abandon()...) })
+		p.all(func(s *stream[T]) { unsettled = append(unsettled, s.abandon()...) })
 		p.forgetAll()
 		p.mu.Unlock()
 	}
-	completeAll(told, ErrDropped)
+	completeAll(unsettled, ErrDropped)
 	if q.started() {
 		for i, n := range lost {
 			q.cfg.Observer.stopped(q.cfg.Name, i, n)

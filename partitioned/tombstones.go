@@ -125,7 +125,7 @@ type evicted struct {
 func evictFirst[T any](entries []entry[T]) (e entry[T], r evicted) {
 	for i := range entries {
 		c := entries[i].completion
-		if c.gone() {
+		if c.dead() {
 			if c != tombstone {
 				r.withdrawn++
 			}
@@ -142,7 +142,7 @@ func evictFirst[T any](entries []entry[T]) (e entry[T], r evicted) {
 	}
 	to := r.at
 	for i := r.at - 1; i >= 0; i-- {
-		if c := entries[i].completion; !c.gone() {
+		if c := entries[i].completion; !c.dead() {
 			entries[to] = entries[i]
 			to--
 		}
@@ -167,7 +167,7 @@ func (b *backlog[T]) compact() {
 	kept := b.active[:0]
 	marked := b.marks.from(b.at)
 	for at, e := range b.active {
-		if e.completion.gone() {
+		if e.completion.dead() {
 			if e.completion != tombstone {
 				b.withdrawn--
 			}
@@ -230,7 +230,7 @@ func (b *backlog[T]) sweep(cutting bool) {
 func alive[T any](segments []segment[T]) (n int) {
 	for _, s := range segments {
 		for i := range s.entries {
-			if !s.entries[i].completion.gone() {
+			if !s.entries[i].completion.dead() {
 				n++
 			}
 		}
@@ -247,7 +247,7 @@ func (p *buffers[T]) sweep(segments []segment[T], at int, m remap) []segment[T] 
 		from := segments[i].at
 		for j := range segments[i].entries {
 			e := &segments[i].entries[j]
-			if e.completion.gone() {
+			if e.completion.dead() {
 				continue
 			}
 			for n == len(segments[to].entries) {
