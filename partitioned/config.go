@@ -146,8 +146,8 @@ type Verdict[T any] struct {
 	// alone. They are for the Limiter, whatever becomes of the items.
 	Refused bool
 	Pause   time.Duration
-	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer. While Shutdown
-	// drains, it is at most a quarter of the time that is left; without a deadline, at most a second.
+	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer, so a Process that
+	// returns all of its Items as Rest, with an After, pauses their key, and no other. While Shutdown drains, it is at most a quarter of the time that is left; without a deadline, at most a second.
 	After time.Duration
 }
 
@@ -166,7 +166,8 @@ type QueueConfig[T any] struct {
 	// itself is an error (ErrInProcess) and not a deadlock. A panic costs its batch (PanicError). Required.
 	Process func(ctx context.Context, batch Batch[T]) Verdict[T]
 
-	// Key returns what an item is batched and ordered by. It runs in Push, before any lock. Nil: all items are of one kind.
+	// Key returns what an item is batched and ordered by. It runs in Push, before any lock. A key of another type needs a string
+	// of its own, as strconv.Itoa makes of a number. Nil: all items are of one kind.
 	// They stay in order with one partition and one consumer, and with several partitions in each of them. Pushes then
 	// spread over the partitions, unless PushKey says where to.
 	Key func(item T) string

@@ -176,5 +176,23 @@ stream finds dead when it takes the lock: claim and book give up, settle changes
 	sync.Mutex for partitions  with 64 producers five sixths of a push is sleeping and waking (BenchmarkLock)
 	a timer per stream         a stream that always reaches its size pays two timer operations a batch
 	Weigh on eviction and cut  foreign code under the lock, and wrong accounts if the weight changes meanwhile
+	keys of any type           a third type parameter, below
 	parts that own their items escape analysis moves the slice of every push to the heap (see admit)
+
+Keys of any comparable type. The key of a Queue is a string. Any other needs a type parameter on all that has a key: Queue, QueueConfig,
+Config, Batch, Verdict, Observer, BatchInfo and what is below them. Every user pays for it, whether with a Key or not, and Go does not
+infer a parameter that no argument has:
+
+	partitioned.New(insert, partitioned.Config[Row]{Size: 100})                      // today
+	partitioned.New(insert, partitioned.Config[Row, struct{}]{Size: 100})            // a key that nobody has
+	func(ctx context.Context, b partitioned.Batch[Row, TenantID]) partitioned.Verdict[Row]
+
+Who has another key makes a string of it where the items are known. That costs an allocation for each push at most, and none if the
+item already has the string:
+
+	Key: func(r Row) string { return r.Tenant.String() }             // or strconv.FormatInt(r.ID, 36)
+	Key: func(r Row) string { return r.Region + "\x00" + r.Shard }   // two fields; no two pairs make one string
+
+A key as an any would box on every push, and an observer of metrics and a log line want a string in the end. A Map has keys of any
+comparable type, because there the key is the data.
 */
