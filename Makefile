@@ -173,6 +173,10 @@ soak-short: $(PROOF) ## soak for three minutes
 bench: ## run the benchmarks, see bench/
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: adaptive
+adaptive: ## run adaptive_concurrency against a backend on the loopback interface, and draw docs/adaptive-concurrency.svg
+	cd e2e && $(GO) run ./cmd/adaptive -picture ../docs/adaptive-concurrency.svg
+
 .PHONY: dashboard
 dashboard: ## write monitoring/dashboard.json
 	@mkdir -p $(BUILD)

@@ -14,6 +14,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// MeanWork is how long a call takes on average, if it shares with nobody, unless Work says otherwise.
+const MeanWork = 40 * time.Millisecond
+
 const (
 	refusal = 10 * time.Millisecond // how long a call takes that is refused
 	network = time.Millisecond      // on average, there and back each: so whose call comes next is left to chance, as it is anywhere
