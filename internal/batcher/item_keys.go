@@ -5,6 +5,8 @@ package batcher
 import (
 	"hash/maphash"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
@@ -47,6 +49,8 @@ type itemKeys[P any] struct {
 	inherited []byte // above, and all of inherits: the key of such an item
 	plain     bool   // the item before was one, of the same scope
 	own       []byte // the key of an item with a value of its own
+	text      string // that value, of the item before, if it is the only attribute and text; of the payload, so not kept
+	again     bool   // text is set, and own is the key of the item before
 
 	first   []byte    // of compare
 	several bool      // of compare
@@ -68,7 +72,7 @@ func (o *router[P]) newWalk(client []byte) *itemKeys[P] {
 func (w *itemKeys[P]) walk(payload P, use func(*itemKeys[P]) bool) error {
 	w.use, w.err, w.resource, w.scope, w.count = use, nil, -1, -1, 0
 	w.router.signal.Each(payload, &w.item, w.seen)
-	w.item = signal.Item{} // nothing of the payload is kept
+	w.item, w.text = signal.Item{}, "" // nothing of the payload is kept
 	return w.err
 }
 
@@ -115,7 +119,7 @@ func (w *itemKeys[P]) enter(it *signal.Item) bool {
 			return false
 		}
 	}
-	w.scope, w.plain = it.Scope, false
+	w.scope, w.plain, w.again = it.Scope, false, false
 	w.inherits, w.ends = w.inherits[:0], w.ends[:0]
 	for i := range o.items {
 		v, ok := it.Inherited(o.items[i].attribute)
@@ -131,6 +135,17 @@ func (w *itemKeys[P]) enter(it *signal.Item) bool {
 // ownKey makes the key of an item of its values, its own before those that it inherits.
 func (w *itemKeys[P]) ownKey(it *signal.Item) bool {
 	items, own, begin := w.router.items, false, 0
+	if len(items) == 1 { // mostly, and mostly with the value of the item before
+		v, ok := it.Own(items[0].attribute)
+		text := ok && v.Type() == pcommon.ValueTypeStr
+		if text && w.again && v.Str() == w.text {
+			w.same = true
+			return true
+		}
+		if w.again = text && w.router.by != ByAttributes; w.again {
+			w.text = v.Str()
+		}
+	}
 	for i := range items {
 		if v, ok := it.Own(items[i].attribute); ok {
 			if !own {
