@@ -191,7 +191,7 @@ Who has another key makes a string of it where the items are known. That costs a
 item already has the string:
 
 	Key: func(r Row) string { return r.Tenant.String() }             // or strconv.FormatInt(r.ID, 36)
-	Key: func(r Row) string { return r.Region + "\x00" + r.Shard }   // two fields; no two pairs make one string
+	Key: func(r Row) string { return r.Region + "\x00" + r.Shard }   // two fields, of which none has a zero byte
 
 A key as an any would box on every push, and an observer of metrics and a log line want a string in the end. A Map has keys of any
 comparable type, because there the key is the data.

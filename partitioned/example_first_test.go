@@ -15,16 +15,13 @@ import (
 
 type row struct{ name string }
 
-func insert(_ context.Context, rows []row) error {
-	fmt.Println("insert", rows)
-	return nil
-}
-
 // first is the first program of the README.
 func first(ctx context.Context) error {
-	q, err := partitioned.New(func(ctx context.Context, rows []row) error {
-		return insert(ctx, rows) // the slice is yours to keep
-	}, partitioned.Config[row]{Size: 100, Interval: time.Second})
+	insert := func(_ context.Context, rows []row) error { // the slice is yours to keep
+		fmt.Println("insert", rows)
+		return nil
+	}
+	q, err := partitioned.New(insert, partitioned.Config[row]{Size: 100, Interval: time.Second})
 	if err != nil {
 		return err
 	}
