@@ -17,6 +17,8 @@ func BenchmarkStalls(b *testing.B) { benchmarkGroup(b, "Stalls") }
 
 func BenchmarkTenants(b *testing.B) { benchmarkGroup(b, "Tenants") }
 
+func BenchmarkStored(b *testing.B) { benchmarkGroup(b, "Stored") }
+
 func BenchmarkMaps(b *testing.B) { benchmarkGroup(b, "Maps") }
 
 // benchmarkGroup makes an iteration of a whole round. A round measures itself, preparation aside, so the benchmark's own

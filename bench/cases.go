@@ -47,6 +47,7 @@ func Cases() []Case {
 	cases = append(cases, slowCase(5*time.Millisecond, 100), slowCase(50*time.Millisecond, 20), latencyCase(), stallsCase(), waitCase(), tenantsCase(),
 		isolationCase(), liveCase(), successionCase(), resourceCase(), decodedCase(), recordCase(), bytesCase())
 	cases = append(cases, splitCases()...)
+	cases = append(cases, storedCases()...)
 	return append(cases, libraryCases()...)
 }
 
