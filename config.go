@@ -181,6 +181,7 @@ func (c *Config) settings() batcher.Settings {
 	}
 	if c.Storage != "" {
 		_ = s.Storage.UnmarshalText([]byte(c.Storage)) // Validate has done it once
+		s.MemorySize = c.MemorySize
 	}
 	s.BatchSize, s.MaxBatchSize = c.batchSize()
 	s.Capacity = c.capacity()

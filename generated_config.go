@@ -93,6 +93,8 @@ type Config struct {
 	Map Map `mapstructure:"map"`
 	// Items that came longer ago when their turn comes to be sent are dropped and counted. 0 means never. Not with map.key resource.
 	MaxAge time.Duration `mapstructure:"max_age"`
+	// With storage, most encoded bytes of what waits in it that are in memory too. The rest is read back when its turn comes.
+	MemorySize int64 `mapstructure:"memory_size"`
 	// Most keys that may have something pending at a time. A request with one more gets a retryable error. 0 means no limit.
 	MetadataCardinalityLimit int64 `mapstructure:"metadata_cardinality_limit"`
 	// Client metadata whose values are the key. Each key is batched by itself. Names are case-insensitive.
@@ -177,6 +179,7 @@ func createDefaultConfig() component.Config {
 		ExportTimeout:            0,
 		Map:                      NewDefaultMap(),
 		MaxAge:                   0,
+		MemorySize:               67108864,
 		MetadataCardinalityLimit: 1000,
 		MinInterval:              0,
 		NumConsumers:             0,

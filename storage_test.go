@@ -497,6 +497,73 @@ func TestStorageWithOtherKeysToday(t *testing.T) {
 	})
 }
 
+// TestStorageSpills: beyond memory_size payloads are in the storage alone, those of the stream that holds most first, and are read back when their
+// turn comes, in their order.
+func TestStorageSpills(t *testing.T) {
+	for name, set := range map[string]func(*Config){
+		"metadata_keys": func(c *Config) { c.MetadataKeys = []string{"tenant"} },
+		"cut":           func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize, c.MetadataKeys = 7, 7, []string{"tenant"} },
+		"partitions":    func(c *Config) { c.Partitions = 3 }, // a request has parts in several
+	} {
+		for _, k := range kinds {
+			t.Run(name+" "+k.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d := storagetest.NewDisk()
+					var up atomic.Bool
+					p := k.stored(t, d, func(c *Config) {
+						c.SendBatchSize = 50
+						set(c)
+						c.MemorySize = 10_000
+						c.RetryOnFailure.MaxInterval = time.Second
+						c.RetryOnFailure.InitialInterval = time.Second
+					}, func(context.Context, int) error {
+						if !up.Load() {
+							return errDown
+						}
+						return nil
+					})
+					require.NoError(t, p.pushAll(from("tenant", "small"), 2, 10_000, 20_000, 30_000))
+					for i := range 200 {
+						require.NoError(t, p.pushAll(from("tenant", "large"), 5, 30*i, 30*i+10, 30*i+20))
+						require.LessOrEqual(t, p.metric(t, "storage_memory", ""), int64(10_000))
+					}
+					time.Sleep(time.Second)
+					require.Greater(t, p.metric(t, "storage_bytes", ""), int64(50_000))
+					require.Greater(t, p.metric(t, "storage_memory", ""), int64(5_000))
+					var reads atomic.Int64
+					d.SetFault(onlyReads(func() storagetest.Fault { reads.Add(1); return storagetest.None }))
+					up.Store(true)
+					time.Sleep(time.Minute)
+					require.Positive(t, reads.Load())
+					require.Len(t, p.items(), 6+200*15)
+					require.Zero(t, p.metric(t, "storage_memory", ""))
+					if name != "partitions" {
+						p.requireOrder(t, k, 200)
+					}
+					require.Empty(t, storedKeys(d))
+					p.stop(t)
+				})
+			})
+		}
+	}
+}
+
+// requireOrder asks that the items of pushes of three times five, 30 apart, arrived in their order.
+func (p *pipeline) requireOrder(t *testing.T, k anyKind, pushes int) {
+	t.Helper()
+	at := map[string]int{}
+	for i, item := range p.items() {
+		at[item] = i
+	}
+	last := -1
+	for i := range 3 * pushes {
+		for _, item := range k.list(10*i, 5) {
+			require.Greater(t, at[item], last, "%s", item)
+			last = at[item]
+		}
+	}
+}
+
 // TestStorageChaos accepts, fails, delivers and crashes at random: what was accepted and not delivered before is delivered by a later run.
 func TestStorageChaos(t *testing.T) {
 	for seed := range 8 {
@@ -516,6 +583,7 @@ func storageChaos(t *testing.T, seed int) {
 		p := k.stored(t, d, func(c *Config) {
 			c.MetadataKeys = []string{"tenant"}
 			c.QueueSize, c.SendBatchSize, c.SendBatchMaxSize = 200, 20, 20
+			c.MemorySize = int64(seed%2) * 2000
 			c.WaitTimeout = time.Second
 			c.ShutdownTimeout = 10 * time.Second
 		}, func(context.Context, int) error {

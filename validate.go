@@ -48,6 +48,7 @@ var numbers = []numberKey{
 	{"adaptive_concurrency.min", func(c *Config) int64 { return c.AdaptiveConcurrency.Min }, 1, maxConsumers},
 	{"queue_size", func(c *Config) int64 { return c.QueueSize }, 0, maxQueue},
 	{"queue_size_per_key", func(c *Config) int64 { return c.QueueSizePerKey }, 0, maxQueue},
+	{"memory_size", func(c *Config) int64 { return c.MemorySize }, 0, maxQueue},
 	{"map.remember_limit", func(c *Config) int64 { return c.Map.RememberLimit }, 1, maxSize},
 }
 
@@ -365,6 +366,7 @@ func (c *Config) useless() (all []setting) {
 		{"adaptive_concurrency.initial", c.AdaptiveConcurrency.Initial, initial.AdaptiveConcurrency.Initial, c.AdaptiveConcurrency.Enabled, "adaptive_concurrency.enabled true"},
 		{"adaptive_concurrency.min", c.AdaptiveConcurrency.Min, initial.AdaptiveConcurrency.Min, c.AdaptiveConcurrency.Enabled, "adaptive_concurrency.enabled true"},
 		{"too_large_errors", c.TooLargeErrors, initial.TooLargeErrors, c.SplitOnTooLarge, "split_on_too_large"},
+		{"memory_size", c.MemorySize, initial.MemorySize, c.Storage != "", "storage"},
 		{"map.key", c.Map.Key, initial.Map.Key, c.Buffer == bufferMap, `buffer "map"`},
 		{"map.log_keys", c.Map.LogKeys, initial.Map.LogKeys, ofRecords, records},
 		{"map.log_version", c.Map.LogVersion, initial.Map.LogVersion, ofRecords && len(c.Map.LogKeys) > 0, records + " and map.log_keys"},

@@ -52,6 +52,7 @@ type Settings struct {
 	TooLargeErrors  []*regexp.Regexp          // answers that mean it, beside the known ones
 	ShutdownTimeout time.Duration             // bound of the drain
 	Storage         component.ID              // extension that requests are kept in; zero: none
+	MemorySize      int64                     // with a storage: bytes of what it has that are in memory too
 	StallTimeout    time.Duration             // when a full key no longer holds up requests with other keys; 0: never
 
 	// Set by New.
@@ -98,7 +99,7 @@ func (s *Settings) fields() []zap.Field {
 		zap.Bool("split_on_too_large", s.SplitOnTooLarge), zap.Stringers("too_large_errors", s.TooLargeErrors),
 		zap.Bool("split_on_rejected", s.SplitOnRejected),
 		zap.Bool("sort_by_time", s.SortByTime),
-		zap.Stringer("storage", s.Storage), zap.Duration("shutdown_timeout", s.ShutdownTimeout),
+		zap.Stringer("storage", s.Storage), zap.Int64("memory_size", s.MemorySize), zap.Duration("shutdown_timeout", s.ShutdownTimeout),
 	}
 	if s.Retry.Enabled {
 		fields = append(fields, zap.Duration("retry_on_failure.initial_interval", s.Retry.InitialInterval),

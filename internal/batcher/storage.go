@@ -27,6 +27,7 @@ type storage[P any] struct {
 
 	failing, unreadable, lostNotice *notice
 
+	memory  *memory[P]
 	journal *journal.Journal // set by start
 	ready   chan struct{}    // closed when what earlier runs left is in the queue
 	closed  chan struct{}    // closed when the journal is
@@ -47,7 +48,7 @@ type storage[P any] struct {
 
 func newStorage[P any](cfg *Settings, id component.ID, signalName string, p *payloads[P], log *zap.Logger) *storage[P] {
 	return &storage[P]{
-		cfg: cfg, id: id, signal: signalName, payloads: p, log: log,
+		cfg: cfg, id: id, signal: signalName, payloads: p, log: log, memory: newMemory[P](cfg.MemorySize),
 		failing:    newNotice(log, zap.ErrorLevel, "The storage fails"),
 		unreadable: newNotice(log, zap.ErrorLevel, "A batch could not be read back from the storage, and is tried again"),
 		lostNotice: newNotice(log, zap.ErrorLevel, "Something in the storage is not what was written, and is dropped; see items_dropped"),
@@ -126,7 +127,7 @@ func (s *storage[P]) call(ctx context.Context, r request[P]) (*call[P], []reques
 			at = p.n
 		}
 		k := &c.parts[at]
-		k.call, k.part, k.holders = c, at, 1
+		k.call, k.part, k.key, k.holders = c, at, m.key, 1
 		m.source, m.kept = k, []*kept[P]{k}
 		heads[at] = storedHead{items: requests[i].items, size: m.size, arrived: m.arrived, span: trace.SpanContextFromContext(ctx)}
 		heads[at].metadata = s.queue.router.metadataOf(client.FromContext(ctx).Metadata.Get)
@@ -148,10 +149,11 @@ type figures struct {
 	journal                        journal.Stats
 	recovered, refused, lost, kept int64 // items
 	damages                        int64 // entries
+	memory                         int64 // bytes
 }
 
 func (s *storage[P]) figures() figures {
-	f := figures{recovered: s.recovered.Load(), refused: s.refused.Load(), lost: s.lost.Load(), kept: s.kept.Load(), damages: s.damages.Load()}
+	f := figures{recovered: s.recovered.Load(), refused: s.refused.Load(), lost: s.lost.Load(), kept: s.kept.Load(), damages: s.damages.Load(), memory: s.memory.used()}
 	if s.started.Load() {
 		f.journal = s.journal.Stats()
 	}

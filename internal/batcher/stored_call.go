@@ -127,23 +127,33 @@ func (c *call[P]) restore(err error) error {
 
 // written is told by the journal that the entries are written, or why not.
 func (c *call[P]) written(err error) {
+	if c.conclude(err) {
+		for _, k := range c.storage.memory.add(c.parts) {
+			k.spill()
+		}
+	}
+}
+
+// conclude answers the caller, unless it has its answer or waits for what becomes of the delivery. It reports whether the entries stand for
+// the call from now on.
+func (c *call[P]) conclude(err error) (stored bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mu.answered {
-		return
-	}
-	if err == nil {
+	switch {
+	case c.mu.answered:
+		return false
+	case err == nil:
 		if c.mu.err != nil { // a part was given up before
 			c.mu.err = consumererror.NewPermanent(c.mu.err)
 		}
 		c.answer()
-		return
-	}
-	if !c.mu.taken { // else the caller gets what becomes of the delivery
+		return true
+	case !c.mu.taken: // else the caller gets what becomes of the delivery
 		c.mu.err = c.storage.failed(err)
 		c.voidUnlessTaken()
 		c.answer()
 	}
+	return false
 }
 
 // moveOut moves what is in the caller's payload to payloads of our own, or copies it where others read it, or where parts refer to a

@@ -16,23 +16,52 @@ type kept[P any] struct {
 	call  *call[P]       // immutable
 	part  int            // immutable
 	entry *journal.Entry // immutable; nil: the part has no items
+	key   string         // of its stream; immutable
+
+	residence residence // guarded by memory.mu
 
 	// Guarded by call.mu.
 
 	value   []byte // as encoded, for the caller; nil once it has its answer
 	holders int    // requests that stand for it
+	claimed bool   // a consumer touches it
 	stored  bool   // the payload is in the storage alone
 	unread  bool   // it could not be read back when its batch was cut, which may be above its cap now
 	loaded  bool   // and was read back into payload
 	payload P
 }
 
+// size is what the part takes in the storage.
+func (k *kept[P]) size() int64 { return int64(k.entry.Size()) }
+
 // claim says that a consumer touches the call from now on. It reports false if the call is void.
 func (k *kept[P]) claim() bool {
 	k.call.mu.Lock()
-	defer k.call.mu.Unlock()
-	k.call.mu.taken = k.call.mu.taken || !k.call.mu.void
-	return !k.call.mu.void
+	ok := !k.call.mu.void
+	k.claimed = ok
+	k.call.mu.taken = k.call.mu.taken || ok
+	k.call.mu.Unlock()
+	k.call.storage.memory.remove(k)
+	return ok
+}
+
+// spill drops the payload, which is in the storage too, unless a consumer touches it.
+func (k *kept[P]) spill() {
+	c := k.call
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k.claimed || k.stored || k.holders == 0 {
+		return
+	}
+	k.stored = true
+	p := c.storage.payloads
+	if c.division == nil {
+		var none P
+		p.release(c.payload)
+		c.payload, c.mu.moved = none, true
+		return
+	}
+	p.release(k.separate(p))
 }
 
 // ready prepares the part for a cut: claimed, and read back. It reports false if that cannot be.
@@ -83,18 +112,25 @@ func (k *kept[P]) take(p *payloads[P], _ int) P {
 	c := k.call
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var none P
 	if k.loaded {
+		var none P
 		own := k.payload
 		k.payload, k.loaded = none, false
 		return own
 	}
+	return k.separate(p)
+}
+
+// separate returns what was accepted of the part, apart from the rest of the call. call.mu is held.
+func (k *kept[P]) separate(p *payloads[P]) P {
+	c := k.call
 	if !c.mu.moved {
 		c.moveOut(p)
 	}
 	if c.division != nil {
 		return (&part[P]{c.division, k.part}).take(p, 0)
 	}
+	var none P
 	own := c.mu.own
 	c.mu.own = none
 	return own
@@ -127,6 +163,7 @@ func (k *kept[P]) release(err error) {
 	}
 	c.mu.Unlock()
 	if last {
+		c.storage.memory.remove(k)
 		c.storage.journal.Delete(k.entry)
 	}
 }

@@ -151,6 +151,7 @@ func (t *telemetry) observed(cfg Settings) []observed {
 
 		{b.ProcessorPartitionedbufferStorageEntries, func(s *stats) int64 { return s.storage.journal.Entries }, t.attrs},
 		{b.ProcessorPartitionedbufferStorageBytes, func(s *stats) int64 { return s.storage.journal.Bytes }, t.attrs},
+		{b.ProcessorPartitionedbufferStorageMemory, func(s *stats) int64 { return s.storage.memory }, t.attrs},
 		{b.ProcessorPartitionedbufferStorageTransactions, func(s *stats) int64 { return s.storage.journal.Transactions }, t.attrs},
 		{b.ProcessorPartitionedbufferStorageRequests, func(s *stats) int64 { return s.storage.journal.Written }, t.attrs},
 		{b.ProcessorPartitionedbufferStorageErrors, func(s *stats) int64 { return s.storage.journal.Errors }, t.attrs},

@@ -66,6 +66,7 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferStorageBytes             metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferStorageEntries           metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferStorageErrors            metric.Int64ObservableCounter
+	ProcessorPartitionedbufferStorageMemory            metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferStorageRequests          metric.Int64ObservableCounter
 	ProcessorPartitionedbufferStorageTransactions      metric.Int64ObservableCounter
 	ProcessorPartitionedbufferTimeoutTriggerSend       metric.Int64Counter
@@ -517,6 +518,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageErrors
 	return nil
 }
 
+// RegisterProcessorPartitionedbufferStorageMemoryCallback sets callback for observable ProcessorPartitionedbufferStorageMemory metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageMemoryCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferStorageMemory, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferStorageMemory)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorPartitionedbufferStorageRequestsCallback sets callback for observable ProcessorPartitionedbufferStorageRequests metric.
 func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageRequestsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -815,6 +831,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_storage_errors",
 		metric.WithDescription("Number of calls of the storage that failed. [Alpha]"),
 		metric.WithUnit("{call}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferStorageMemory, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_partitionedbuffer_storage_memory",
+		metric.WithDescription("Number of bytes of what waits in the storage that are in memory too, as encoded. At most memory_size. [Alpha]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferStorageRequests, err = builder.meter.Int64ObservableCounter(
