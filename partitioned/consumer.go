@@ -232,6 +232,7 @@ func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) (ok, waits bool) 
 		c.alone = c.began.Sub(q.progress.other(s.key)) <= q.cfg.StallTimeout/2
 	}
 	p.mu.cut(int64(c.batch.Weight.Items), int64(r.grown.Items), c.batch.Reason, r.oversized)
+	q.inFlight.Add(int64(c.batch.Weight.Items))
 	q.gate.leave(-r.units)
 	if r.late.entries > 0 {
 		q.takeBack(s, r.of, r.late)

@@ -123,6 +123,7 @@ A goroutine waits for nothing while it holds one of them: the channels served, d
 	partition.mu.*             partition.mu; the accounts by their methods
 	gate.word                  atomic
 	common.stuck, .excess, keys.n   atomic; changed under a partition's lock, keys.n with MaxKeys under that of keys too
+	Queue.inFlight             atomic; changed by book and settle, as the accounts are under the partition's lock. For Len only
 	waitList.mu.*              waitList.mu
 	progress, memories, limits each its own lock
 	call.*                     its consumer. Shutdown reads waiting and flushes under partition.mu while the call is one of the

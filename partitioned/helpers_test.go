@@ -150,6 +150,9 @@ func nothingLeft[T any](t testing.TB, q *Queue[T]) {
 	if st.Queued != 0 || st.InFlight != 0 || st.Used != 0 || st.Keys != 0 || st.Calls != 0 || st.Callers != 0 {
 		t.Errorf("something is left: %+v", st)
 	}
+	if queued, inFlight := q.Len(); queued != 0 || inFlight != 0 {
+		t.Errorf("something is left: Len is %d and %d", queued, inFlight)
+	}
 }
 
 func within(d time.Duration) context.Context {

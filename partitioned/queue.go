@@ -32,6 +32,7 @@ type Queue[T any] struct {
 	keys      keyCount     // of which something is pending
 	stuck     atomic.Int64 // see common
 	excess    atomic.Int64 // see common
+	inFlight  atomic.Int64 // items, for Len. The accounts have them by partition
 	memories  memories[T]
 	progress  progress
 	turn      atomic.Uint32 // of the partitions, where items have no key
@@ -52,6 +53,7 @@ type Queue[T any] struct {
 	}
 	config  QueueConfig[T] // as given, and then updated. Guarded by life
 	closing atomic.Bool
+	over    atomic.Bool // the end of Shutdown: what was pending counts as lost
 
 	lastCall time.Time     // when Shutdown lets no call begin any more; zero: when its ctx is done. Written before closing is set
 	ended    chan struct{} // Shutdown is done

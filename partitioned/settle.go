@@ -52,6 +52,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	}
 	p.mu.Unlock()
 
+	q.inFlight.Add(-int64(c.batch.Weight.Items))
 	waits := q.gate.leave(units)
 	out.Err = v.Err
 	q.reportEnd(p, c, out)

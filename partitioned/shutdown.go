@@ -114,6 +114,7 @@ func (q *Queue[T]) pause(after time.Duration) time.Duration {
 func (q *Queue[T]) drop() (items int64) {
 	var unsettled []*completion
 	var lost []int64 // by partition
+	q.over.Store(true)
 	for _, p := range q.partitions {
 		p.mu.Lock()
 		p.mu.dead = true

@@ -181,8 +181,27 @@ func (q *Queue[T]) fill(s *stream[T], used int64) (holds, may int64) {
 	return holds, max(min(may, q.cfg.KeyCapacity), holds)
 }
 
-// Len is the number of items that are pending: those that wait, and those in a call of Process.
+// Len is the number of items that are pending: those that wait, and those in a call of Process. It allocates nothing, and takes no
+// lock where Capacity counts items, as it does by default. Items that were just settled may count as
+// waiting for a moment, unless somebody waits for them.
 func (q *Queue[T]) Len() (queued, inFlight int) {
-	st := q.Stats()
-	return int(st.Queued), int(st.InFlight)
+	if q.gate == nil || q.over.Load() {
+		return 0, 0
+	}
+	if q.cfg.Unit != UnitItems {
+		return q.lenByPartition()
+	}
+	flying := q.inFlight.Load()
+	return int(max(q.gate.used()+q.excess.Load()-flying, 0)), int(flying)
+}
+
+// lenByPartition is Len where the gate counts something else.
+func (q *Queue[T]) lenByPartition() (queued, inFlight int) {
+	for _, p := range q.partitions {
+		p.mu.Lock()
+		queued += int(p.mu.queued)
+		inFlight += int(p.mu.settled.inFlight)
+		p.mu.Unlock()
+	}
+	return queued, inFlight
 }
