@@ -42,6 +42,8 @@ func TestSchemaSaysWhatValidateSays(t *testing.T) {
 		list.at("")["minLength"] = 1
 	}
 	s.at("map.ignore_fields").at("")["enum"] = ignorableFields
+	field := "(" + strings.Join(ignorableFields, "|") + ")"
+	s.at("map.ignore_fields")["pattern"] = "^(" + field + "(," + field + ")*)?$" // of the text that is split
 	s.at("retry_on_failure")["required"] = []string{"enabled"}
 	s.at("adaptive_concurrency")["required"] = []string{"enabled"}
 	s["dependentSchemas"] = schema{"map": schema{"properties": schema{"buffer": schema{"const": bufferMap}}, "required": []string{"buffer"}}}
