@@ -291,7 +291,7 @@ func TestLogDeduplicationExample(t *testing.T) {
 				record.Attributes().PutStr("str", "attr str")
 				record.Body().SetStr("Body of the log")
 				record.SetSeverityText("info")
-				record.SetTimestamp(pcommon.Timestamp(1728069266547395000 + round))
+				record.SetTimestamp(1728069266547395000 + pcommon.Timestamp(round))
 				change(r, s, record)
 				record.Attributes().PutStr("name", name)
 				require.NoError(t, send(context.Background(), p, ld))
