@@ -3,6 +3,7 @@
 package partitioned
 
 import (
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -116,7 +117,7 @@ func (m *backlogModel) withdraw(t *rapid.T) {
 	if left != want || all != (c.mu.claimed == 0) {
 		t.Fatalf("%+v was left (all: %v), want %+v", left, all, want)
 	}
-	m.b.withdraw(left, c.swaps != m.b.swaps)
+	m.b.withdraw(c, left)
 	m.b.compact()
 	m.b.sweep(m.cutting)
 	if d := &m.b.drain; !m.cutting && d.withdrawn > max(64, d.entries/2+1) {
@@ -417,7 +418,7 @@ func TestAgeOfWhatComesBackBeforeEvictedEntries(t *testing.T) {
 		time.Sleep(time.Second)
 		b.append(4, nil, one)
 		left, _ := c.withdraw()
-		b.withdraw(left, false)
+		b.withdraw(c, left)
 		b.sweep(false)
 		consume(1)
 		b.settleCut(Weight{Items: 1}, 0, 0)
@@ -425,4 +426,48 @@ func TestAgeOfWhatComesBackBeforeEvictedEntries(t *testing.T) {
 			t.Errorf("I6: it came 2s ago, and counts as %v old", age)
 		}
 	})
+}
+
+// wrongBacklogs looks at every entry that no consumer has, and returns what the streams of q count wrongly of them; "": all is right.
+func wrongBacklogs[T any](q *Queue[T]) (wrong string) {
+	for _, p := range q.partitions {
+		p.mu.Lock()
+		if !p.mu.dead {
+			p.all(func(s *stream[T]) { wrong += s.wrongBacklog() })
+		}
+		p.mu.Unlock()
+	}
+	return wrong
+}
+
+func (s *stream[T]) wrongBacklog() string {
+	b := &s.backlog
+	if s.state == cutting {
+		return "" // the drain is the consumer's
+	}
+	var weight Weight
+	var urgent, markers int32
+	for i, segment := range slices.Concat(b.drain.segments, b.filled, []segment[T]{{entries: b.active}}) {
+		entries := segment.entries
+		if i == 0 && len(b.drain.segments) > 0 {
+			entries = entries[b.drain.cursor:]
+		}
+		for _, e := range entries {
+			if e.completion.dead() {
+				continue
+			}
+			weight = weight.plus(e.weight.unpack())
+			if e.completion.urgent() {
+				urgent++
+			}
+			if e.completion != nil && e.completion.flush {
+				markers++
+			}
+		}
+	}
+	if weight == b.weight && urgent == b.urgent && markers == b.markers {
+		return ""
+	}
+	return fmt.Sprintf("stream %q holds %+v, %d urgent entries and %d markers, and counts %+v, %d and %d\n",
+		s.key, weight, urgent, markers, b.weight, b.urgent, b.markers)
 }

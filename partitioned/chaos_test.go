@@ -465,7 +465,7 @@ func (c *chaos) run() {
 			case <-time.After(7 * time.Millisecond):
 			}
 			c.check(q.Stats())
-			c.checkRanking(wrongRanking(q))
+			c.checkBooks(wrongRanking(q) + wrongBacklogs(q))
 		}
 	})
 	if c.updates {

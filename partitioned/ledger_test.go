@@ -43,8 +43,8 @@ func (l *ledger) check(st Stats) {
 	}
 }
 
-// checkRanking takes what a look at all streams found wrong in the rankings.
-func (l *ledger) checkRanking(wrong string) {
+// checkBooks takes what a look at all streams found wrong in what is counted of them.
+func (l *ledger) checkBooks(wrong string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if wrong != "" {

@@ -363,7 +363,7 @@ func (c *mapChaos) run() {
 	}
 	every(7*time.Millisecond, func() {
 		c.check(m.Stats())
-		c.checkRanking(wrongRanking(&m.queue))
+		c.checkBooks(wrongRanking(&m.queue) + wrongBacklogs(&m.queue))
 	})
 	if c.flushes {
 		every(100*time.Millisecond, func() {

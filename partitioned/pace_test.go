@@ -249,6 +249,42 @@ func TestOnlyCallersLinger(t *testing.T) {
 	}
 }
 
+// TestCallersLingerAfterAFlushThatGaveUp: its marker makes the stream due no more, wherever it stood.
+func TestCallersLingerAfterAFlushThatGaveUp(t *testing.T) {
+	for where, patience := range map[string]time.Duration{"written": time.Second, "in the drain": 7 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &recorder{}
+			l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+				if len(b.Items) == 2 {
+					time.Sleep(5 * time.Second)
+				}
+				return v
+			}
+			size := Weight{Items: 2}
+			q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Minute, Linger: 10 * time.Second, BatchSize: size, MaxBatchSize: size})
+			q.Push(bg, parcel{}, parcel{})
+			synctest.Wait()
+			q.Push(bg, parcel{}, parcel{}, parcel{}, parcel{})
+			if err := q.Flush(within(patience)); err == nil {
+				t.Errorf("%s: the Flush did not give up", where)
+			}
+			if wrong := wrongBacklogs(q); wrong != "" {
+				t.Errorf("%s: %s", where, wrong)
+			}
+			time.Sleep(2 * time.Minute)
+			begin := time.Now()
+			if err := q.PushWait(bg, parcel{}); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(begin); took != 10*time.Second {
+				t.Errorf("%s: a caller gathered for %v", where, took)
+			}
+			q.Shutdown(bg)
+			nothingLeft(t, q)
+		})
+	}
+}
+
 // TestHalvesDoNotLinger: their callers have waited already.
 func TestHalvesDoNotLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -188,12 +188,15 @@ func (b *backlog[T]) compact() {
 	}
 }
 
-// withdraw books that entries were withdrawn. They stay where they are.
-func (b *backlog[T]) withdraw(left share, drained bool) {
+// withdraw books that entries of c were withdrawn. They stay where they are.
+func (b *backlog[T]) withdraw(c *completion, left share) {
 	b.weight = b.weight.minus(left.weight)
 	b.complete = b.complete.clamp(b.weight)
 	b.urgent -= int32(left.entries)
-	if drained {
+	if c.flush {
+		b.markers -= int32(left.entries)
+	}
+	if c.swaps != b.swaps { // they are in the drain
 		b.drain.weight = b.drain.weight.minus(left.weight)
 		b.drain.withdrawn += left.entries
 	} else {

@@ -57,14 +57,14 @@ func (q *Queue[T]) withdrawPart(s *stream[T], c *completion) (all bool) {
 func (q *Queue[T]) takeBack(s *stream[T], c *completion, left share) (waiting bool) {
 	s.partition.mu.withdraw(int64(left.weight.Items))
 	units := s.uncount(left.units) // before s may be forgotten
-	s.withdraw(left, c.swaps != s.backlog.swaps)
+	s.withdraw(c, left)
 	return q.gate.leave(units)
 }
 
-// withdraw books that entries were withdrawn, which stand in the drain or in what was written.
-func (s *stream[T]) withdraw(left share, drained bool) {
+// withdraw books that entries of c were withdrawn, which stand in the drain or in what was written.
+func (s *stream[T]) withdraw(c *completion, left share) {
 	s.reserve(-left.units)
-	s.backlog.withdraw(left, drained)
+	s.backlog.withdraw(c, left)
 	s.tidy()
 }
 
