@@ -57,12 +57,14 @@ func (p *payloads[P]) release(payload P) {
 
 // discard lets go of a request that is never sent.
 func (p *payloads[P]) discard(r request[P]) {
-	if k, ok := r.from().(*kept[P]); ok && k.absent() {
+	if !p.pooled || r.lease() != nil {
 		return
 	}
-	if p.pooled && r.lease() == nil {
-		p.release(p.take(&r))
+	if k, ok := r.from().(*kept[P]); ok {
+		k.discard(p)
+		return
 	}
+	p.release(p.take(&r))
 }
 
 // measure returns what payload weighs in bytes, and whether it can be neither merged nor cut.

@@ -106,7 +106,7 @@ func (s *storage[P]) call(ctx context.Context, r request[P]) (*call[P], []reques
 			return nil, nil, err
 		}
 	}
-	c := &call[P]{storage: s, items: r.items, payload: r.payload, done: make(chan struct{})}
+	c := &call[P]{storage: s, payload: r.payload, done: make(chan struct{})}
 	n := 1
 	if requests != nil {
 		c.division = requests[0].meta.source.(*part[P]).division
@@ -127,12 +127,12 @@ func (s *storage[P]) call(ctx context.Context, r request[P]) (*call[P], []reques
 			at = p.n
 		}
 		k := &c.parts[at]
-		k.call, k.part, k.key, k.holders = c, at, m.key, 1
+		k.call, k.part, k.key, k.items, k.holders, k.counted = c, at, m.key, requests[i].items, 1, true
 		m.source, m.kept = k, []*kept[P]{k}
 		heads[at] = storedHead{items: requests[i].items, size: m.size, arrived: m.arrived, span: trace.SpanContextFromContext(ctx)}
 		heads[at].metadata = s.queue.router.metadataOf(client.FromContext(ctx).Metadata.Get)
 	}
-	c.mu.open = len(requests)
+	c.mu.open, c.mu.held = len(requests), true
 	if err := s.encode(c, heads); err != nil {
 		return nil, nil, err
 	}

@@ -31,7 +31,6 @@ func (s *storage[P]) fetch(ctx context.Context, requests []request[P]) error {
 		switch {
 		case !ok:
 		case !k.claim():
-			s.volatile.Add(-int64(requests[i].items))
 			requests[i].items = 0
 			k.release(nil)
 		case k.setUnread(false):

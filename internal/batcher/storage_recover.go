@@ -72,7 +72,7 @@ func (s *storage[P]) restore(ctx context.Context, f journal.Found) {
 		s.damaged(f.Entry, f.Key, err)
 		return
 	}
-	c := &call[P]{storage: s, parts: make([]kept[P], 1), items: h.items}
+	c := &call[P]{storage: s, parts: make([]kept[P], 1)}
 	c.mu.taken, c.mu.answered, c.mu.open = true, true, 1
 	k := &c.parts[0]
 	k.call, k.entry, k.stored, k.holders = c, f.Entry, true, 1

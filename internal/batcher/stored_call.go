@@ -28,7 +28,6 @@ type call[P any] struct {
 	storage  *storage[P]  // immutable, as are the next four, but for the fields of parts
 	division *division[P] // how the payload is taken apart; nil: there is one part
 	parts    []kept[P]
-	items    int
 	done     chan struct{} // closed when Consume may return; nil: nobody waits
 
 	mu struct { // guards everything in it, and the fields of a part that say so. A leaf
@@ -39,6 +38,7 @@ type call[P any] struct {
 		open     int   // parts that are not settled
 		err      error // of the caller
 		moved    bool  // what was in the payload is ours, in own or the division
+		held     bool  // we hold a reference of payload
 		emptied  bool  // so the payload is empty now, as it was not copied
 		own      P     // if there is one part, until that is taken
 	}
@@ -81,7 +81,7 @@ func (c *call[P]) voidUnlessTaken() {
 		return
 	}
 	c.mu.void = true
-	c.storage.payloads.release(c.payload)
+	c.letGo()
 	for i := range c.parts {
 		if e := c.parts[i].entry; e != nil {
 			c.storage.journal.Delete(e)
@@ -92,15 +92,20 @@ func (c *call[P]) voidUnlessTaken() {
 // answer lets the caller go. mu is held.
 func (c *call[P]) answer() {
 	c.mu.answered = true
-	if !c.mu.void {
-		c.storage.volatile.Add(-int64(c.items))
-	}
 	if c.mu.err == nil {
 		for i := range c.parts {
 			c.parts[i].value = nil
 		}
 	}
 	close(c.done)
+}
+
+// letGo gives back the reference of the caller's payload, once. mu is held.
+func (c *call[P]) letGo() {
+	if c.mu.held {
+		c.mu.held = false
+		c.storage.payloads.release(c.payload)
+	}
 }
 
 // restore puts what was encoded back into the caller's payload, which nobody else touches.
@@ -139,6 +144,11 @@ func (c *call[P]) written(err error) {
 func (c *call[P]) conclude(err error) (stored bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err == nil && !c.mu.void {
+		for i := range c.parts {
+			c.parts[i].uncount()
+		}
+	}
 	switch {
 	case c.mu.answered:
 		return false
@@ -167,7 +177,7 @@ func (c *call[P]) moveOut(p *payloads[P]) {
 		p.signal.Merge(own, c.payload)
 		c.mu.emptied = true
 	}
-	p.release(c.payload)
+	c.letGo()
 	if c.mu.moved = true; c.division == nil {
 		c.mu.own = own
 	} else {

@@ -17,6 +17,7 @@ type kept[P any] struct {
 	part  int            // immutable
 	entry *journal.Entry // immutable; nil: the part has no items
 	key   string         // of its stream; immutable
+	items int            // immutable
 
 	residence residence // guarded by memory.mu
 
@@ -25,6 +26,7 @@ type kept[P any] struct {
 	value   []byte // as encoded, for the caller; nil once it has its answer
 	holders int    // requests that stand for it
 	claimed bool   // a consumer touches it
+	counted bool   // in storage.volatile
 	stored  bool   // the payload is in the storage alone
 	unread  bool   // it could not be read back when its batch was cut, which may be above its cap now
 	loaded  bool   // and was read back into payload
@@ -34,14 +36,19 @@ type kept[P any] struct {
 // size is what the part takes in the storage.
 func (k *kept[P]) size() int64 { return int64(k.entry.Size()) }
 
-// claim says that a consumer touches the call from now on. It reports false if the call is void.
+// claim says that a consumer touches the call from now on, and moves its payload out: a caller that gives up later has to find what is in
+// its payload, or that it is empty, and nobody may change that behind its back. It reports false if the call is void.
 func (k *kept[P]) claim() bool {
-	k.call.mu.Lock()
-	ok := !k.call.mu.void
+	c := k.call
+	c.mu.Lock()
+	ok := !c.mu.void
 	k.claimed = ok
-	k.call.mu.taken = k.call.mu.taken || ok
-	k.call.mu.Unlock()
-	k.call.storage.memory.remove(k)
+	c.mu.taken = c.mu.taken || ok
+	if ok && !k.stored && !c.mu.moved {
+		c.moveOut(c.storage.payloads)
+	}
+	c.mu.Unlock()
+	c.storage.memory.remove(k)
 	return ok
 }
 
@@ -57,7 +64,7 @@ func (k *kept[P]) spill() {
 	p := c.storage.payloads
 	if c.division == nil {
 		var none P
-		p.release(c.payload)
+		c.letGo()
 		c.payload, c.mu.moved = none, true
 		return
 	}
@@ -136,6 +143,15 @@ func (k *kept[P]) separate(p *payloads[P]) P {
 	return own
 }
 
+// discard lets go of the payload of a part that is never sent. While it was not moved out of the caller's, it is not ours.
+func (k *kept[P]) discard(p *payloads[P]) {
+	k.call.mu.Lock()
+	defer k.call.mu.Unlock()
+	if !k.stored && k.call.mu.moved {
+		p.release(k.separate(p))
+	}
+}
+
 // hold adds a request that stands for the part.
 func (k *kept[P]) hold() {
 	k.call.mu.Lock()
@@ -154,7 +170,11 @@ func (k *kept[P]) release(err error) {
 	last := false
 	if k.holders--; k.holders == 0 {
 		last = true
-		if c.mu.open--; c.mu.open == 0 && !c.mu.answered {
+		k.uncount()
+		if c.mu.open--; c.mu.open == 0 {
+			c.letGo()
+		}
+		if c.mu.open == 0 && !c.mu.answered {
 			if c.mu.err != nil {
 				c.mu.err = consumererror.NewPermanent(c.mu.err) // it counts as dropped
 			}
@@ -165,6 +185,14 @@ func (k *kept[P]) release(err error) {
 	if last {
 		c.storage.memory.remove(k)
 		c.storage.journal.Delete(k.entry)
+	}
+}
+
+// uncount takes the part out of what only memory has. call.mu is held.
+func (k *kept[P]) uncount() {
+	if k.counted {
+		k.counted = false
+		k.call.storage.volatile.Add(-int64(k.items))
 	}
 }
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/storagetest"
+)
+
+// A caller that gives up, or whose data cannot be written, has its payload as it was, and keeps it: nobody changes it later.
+
+func sets(ops []*storage.Operation) bool {
+	return slices.ContainsFunc(ops, func(op *storage.Operation) bool { return op.Type == storage.Set })
+}
+
+// TestStorageCallerGivesUpWhileItsBatchIsRead: a batch has a request of now, and one of an earlier run that cannot be read for a while.
+func TestStorageCallerGivesUpWhileItsBatchIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := storagetest.NewDisk()
+		p := anyLogs.stored(t, d, nil, down)
+		require.NoError(t, p.push(context.Background(), 0, 10))
+		p.stop(t)
+
+		p = anyLogs.stored(t, d, func(c *Config) { c.Timeout = time.Second }, nil)
+		synctest.Wait() // recovered
+		d.SetFault(func(ops []*storage.Operation) storagetest.Fault {
+			if sets(ops) {
+				return storagetest.Hang
+			}
+			return storagetest.Fail
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+		defer cancel()
+		payload, want := logs.payload(10, 10), logs.items(logs.payload(10, 10))
+		require.Error(t, send(ctx, p, payload))
+		require.Equal(t, want, logs.items(payload))
+		d.SetFault(nil)
+		d.Release()
+		time.Sleep(10 * time.Second)
+		require.Equal(t, want, logs.items(payload), "it was changed after the caller had it back")
+		p.stop(t)
+	})
+}
+
+// TestStorageVoidRequestsThatTheQueueDrops were withdrawn by their caller, and then expire or give way to newer ones: their payload is not
+// released once more, and what is left at shutdown is counted as what it is.
+func TestStorageVoidRequestsThatTheQueueDrops(t *testing.T) {
+	for name, set := range map[string]func(*Config){
+		"expired": func(c *Config) { c.Timeout, c.MaxAge = 10*time.Second, 5*time.Second },
+		"evicted": func(c *Config) {
+			c.Timeout, c.SendBatchSize, c.QueueSize, c.DropOldestOnOverflow = time.Hour, 20, 30, true
+		},
+	} {
+		for _, pooled := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s pooled=%t", name, pooled), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					usePooling(t, pooled)
+					d := storagetest.NewDisk()
+					p := anyLogs.stored(t, d, set, down)
+					synctest.Wait()
+					d.SetFault(func([]*storage.Operation) storagetest.Fault { return storagetest.Hang })
+					ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+					defer cancel()
+					payload, want := logs.payload(0, 10), logs.items(logs.payload(0, 10))
+					require.Error(t, send(ctx, p, payload))
+					d.SetFault(nil)
+					d.Release()
+					time.Sleep(10 * time.Second)
+					for i := range 5 {
+						require.NoError(t, p.push(context.Background(), 10*i+10, 10))
+					}
+					require.Equal(t, want, logs.items(payload))
+					if pooled {
+						require.False(t, logs.freed(payload))
+					}
+					p.stop(t)
+					require.EqualValues(t, 10*len(storedKeys(d)), p.metric(t, "items_kept", ""))
+				})
+			})
+		}
+	}
+}
