@@ -117,6 +117,7 @@ func validateConfig(c *Config) error {
 	c.checkValues(&f)
 	c.checkNames(&f)
 	c.checkSizes(&f)
+	c.checkPace(&f)
 	c.checkAdaptive(&f)
 	c.checkQueue(&f)
 	c.checkMap(&f)
@@ -224,12 +225,6 @@ func (c *Config) checkSizes(f *faults) {
 			f.add("send_batch_max_"+unit.name, unit.most, "it must be 0 (no limit) or at least send_batch_%s, which is %d", unit.name, unit.trigger)
 		}
 	}
-	if c.WaitLinger > c.Timeout && c.Timeout > 0 {
-		f.add("wait_linger", c.WaitLinger, "it must be at most timeout, which is %v: a batch is due then anyway", c.Timeout)
-	}
-	if c.keyed() && c.StalledKeyTimeout > 0 && c.MinInterval >= c.StalledKeyTimeout {
-		f.add("min_interval", c.MinInterval, "it must be below stalled_key_timeout, which is %v: a key that waits for its next batch would count as stalled", c.StalledKeyTimeout)
-	}
 	switch {
 	case c.Partitions > 1 && c.keyed():
 		f.add("partitions", c.Partitions, "it must be 1 with "+anyKeys+": each combination of their values has its own order")
@@ -238,6 +233,27 @@ func (c *Config) checkSizes(f *faults) {
 	}
 	if c.Partitions > 1 && !c.keyed() && c.NumConsumers > c.Partitions {
 		f.add("num_consumers", c.NumConsumers, "it must be at most partitions, which is %d: each sends one batch at a time", c.Partitions)
+	}
+}
+
+// checkPace checks what puts batches off against what does not wait for so long.
+func (c *Config) checkPace(f *faults) {
+	if c.WaitLinger > c.Timeout && c.Timeout > 0 {
+		f.add("wait_linger", c.WaitLinger, "it must be at most timeout, which is %v: a batch is due then anyway", c.Timeout)
+	}
+	if c.keyed() && c.StalledKeyTimeout > 0 && c.MinInterval >= c.StalledKeyTimeout {
+		f.add("min_interval", c.MinInterval, "it must be below stalled_key_timeout, which is %v: a key that waits for its next batch would count as stalled", c.StalledKeyTimeout)
+	}
+	if c.WaitForResult && c.WaitTimeout > 0 {
+		if c.WaitLinger >= c.WaitTimeout {
+			f.add("wait_linger", c.WaitLinger, "it must be below wait_timeout, which is %v: callers would give up before their batch is due", c.WaitTimeout)
+		}
+		if c.MinInterval >= c.WaitTimeout {
+			f.add("min_interval", c.MinInterval, "it must be below wait_timeout, which is %v, with wait_for_result: callers would give up before the next batch", c.WaitTimeout)
+		}
+	}
+	if c.MaxAge > 0 && c.MinInterval >= c.MaxAge {
+		f.add("max_age", c.MaxAge, "it must be above min_interval, which is %v: items would expire before the next batch", c.MinInterval)
 	}
 }
 
