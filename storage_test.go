@@ -564,6 +564,33 @@ func (p *pipeline) requireOrder(t *testing.T, k anyKind, pushes int) {
 	}
 }
 
+// TestStorageThatCannotBeRoutedToday: an entry that has no key under this configuration is left for one under which it has.
+func TestStorageThatCannotBeRoutedToday(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := storagetest.NewDisk()
+		p := anyLogs.stored(t, d, nil, down)
+		payload := logs.payload(0, 10)
+		for _, r := range payload.ResourceLogs().All() {
+			r.Resource().Attributes().PutStr("long", strings.Repeat("x", 20_000))
+		}
+		require.NoError(t, send(context.Background(), p, payload))
+		require.NoError(t, p.push(context.Background(), 10, 10))
+		p.stop(t)
+		p = anyLogs.stored(t, d, func(c *Config) { c.ResourceKeys = []string{"long"} }, nil)
+		time.Sleep(time.Minute)
+		require.Len(t, p.items(), 10)
+		require.Zero(t, p.metric(t, "items_dropped", "storage"))
+		require.Len(t, p.log.FilterMessageSnippet("cannot be routed").All(), 1)
+		p.stop(t)
+		require.Len(t, storedKeys(d), 1)
+		p = anyLogs.stored(t, d, nil, nil)
+		time.Sleep(time.Minute)
+		require.Len(t, p.items(), 10)
+		p.stop(t)
+		require.Empty(t, storedKeys(d))
+	})
+}
+
 // TestStorageChaos accepts, fails, delivers and crashes at random: what was accepted and not delivered before is delivered by a later run.
 func TestStorageChaos(t *testing.T) {
 	for seed := range 8 {

@@ -90,8 +90,11 @@ func (s *storage[P]) restore(ctx context.Context, f journal.Found) {
 	requests := []request[P]{r}
 	if !s.queue.router.single() {
 		ctx = client.NewContext(ctx, client.Info{Metadata: client.NewMetadata(h.metadata)})
-		if requests, err = s.reroute(ctx, r, encoded); err != nil {
+		if requests, err = s.reroute(ctx, r, encoded); errors.Is(err, errStoredPayload) {
 			s.damaged(f.Entry, f.Key, err)
+			return
+		} else if err != nil { // another configuration may have a key for it
+			s.log.Error("A request in the storage cannot be routed, and is left there", zap.String("key", f.Key), zap.Int("items", h.items), zap.Error(err))
 			return
 		}
 	}
@@ -100,12 +103,14 @@ func (s *storage[P]) restore(ctx context.Context, f journal.Found) {
 	}
 }
 
+var errStoredPayload = errors.New("the payload cannot be decoded")
+
 // reroute returns the request with its key, or one for each key if it has several today. Then they share the entry.
 func (s *storage[P]) reroute(ctx context.Context, r request[P], encoded []byte) ([]request[P], error) {
 	if s.queue.router.byResource() {
 		payload, err := s.payloads.signal.Unmarshal(encoded)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errStoredPayload, err)
 		}
 		r.payload = payload
 	}
