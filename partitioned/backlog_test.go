@@ -3,6 +3,7 @@
 package partitioned
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -329,6 +330,9 @@ func (m *backlogModel) check(t *rapid.T) {
 	if i := slices.IndexFunc(m.model, func(e modelEntry) bool { return e.id != 0 }); i >= 0 && m.b.oldest().After(m.came[m.model[i].id]) {
 		t.Fatalf("I6: %d came %v ago, it says %v", m.model[i].id, time.Since(m.came[m.model[i].id]), time.Since(m.b.oldest()))
 	}
+	if known := m.b.marks.all[m.b.marks.first:]; !slices.IsSortedFunc(known, func(a, b mark) int { return cmp.Compare(a.pos, b.pos) }) {
+		t.Fatalf("I6: marks are out of order: %v", known)
+	}
 	if m.b.empty() != (len(m.model) == 0) {
 		t.Fatalf("empty: %v, with %d", m.b.empty(), len(m.model))
 	}
@@ -386,6 +390,32 @@ func TestBacklogIsASlice(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestMarksOfWhatIsGoneMoveAlong: a sweep left the marks of withdrawn entries where the next entry would come. The next sweep moved that
+// place, and not the marks. What came then was marked before them.
+func TestMarksOfWhatIsGoneMoveAlong(t *testing.T) {
+	one := packedWeight{items: 1}
+	b := newBacklog()
+	push := func(n int) *completion {
+		c := newCompletion(n)
+		c.stream, c.swaps = b, b.swaps
+		for range n {
+			b.append(1, c, one)
+			c.mu.left = c.mu.left.plus(one.unpack(), 0)
+		}
+		return c
+	}
+	first, second := push(65), push(70)
+	for _, c := range []*completion{second, first} {
+		left, _ := c.withdraw()
+		b.withdraw(c, left)
+		b.sweep(false)
+	}
+	push(30)
+	if known := b.marks.all; !slices.IsSortedFunc(known, func(a, b mark) int { return cmp.Compare(a.pos, b.pos) }) {
+		t.Errorf("I6: marks are out of order: %v", known)
 	}
 }
 

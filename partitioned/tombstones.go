@@ -179,7 +179,7 @@ func (b *backlog[T]) compact() {
 		}
 		kept = append(kept, e)
 	}
-	marked.kept(b.at+len(b.active)-1, b.at+len(kept))
+	marked.kept(math.MaxInt, b.at+len(kept)) // of an earlier sweep, too, where the next entry was to come
 	clear(b.active[len(kept):])
 	b.active = kept
 	b.tombstones = 0
@@ -212,13 +212,15 @@ func (b *backlog[T]) sweep(cutting bool) {
 		d.skipConsumed()
 		d.entries, d.withdrawn = alive(d.segments), 0
 		end := b.writtenStart()
-		d.segments = d.buffers.sweep(d.segments, end-d.entries, b.marks.from(math.MinInt))
+		marked := b.marks.from(math.MinInt)
+		d.segments = d.buffers.sweep(d.segments, end-d.entries, &marked)
 	}
 	if b.contiguous || b.withdrawn < few || b.withdrawn < (len(b.filled)*bufferSize+len(b.active))/2 {
 		return
 	}
 	start := b.writtenStart()
-	kept := b.drain.buffers.sweep(append(b.filled, segment[T]{b.active, b.at}), start, b.marks.from(start))
+	marked := b.marks.from(start)
+	kept := b.drain.buffers.sweep(append(b.filled, segment[T]{b.active, b.at}), start, &marked)
 	b.active, b.at = nil, start
 	if n := len(kept); n > 0 {
 		b.active, b.at = kept[n-1].entries, kept[n-1].at
@@ -227,6 +229,7 @@ func (b *backlog[T]) sweep(cutting bool) {
 	}
 	b.filled = kept
 	b.withdrawn, b.tombstones, b.front = 0, 0, 0
+	marked.kept(math.MaxInt, b.at+len(b.active)) // of an earlier sweep, where the next entry was to come
 }
 
 // alive returns the number of entries that are neither tombstones nor withdrawn.
@@ -243,7 +246,7 @@ func alive[T any](segments []segment[T]) (n int) {
 
 // sweep moves the live entries of segments together, in order, to positions from at on, and the marks of m with them. It returns
 // the segments that hold some. The others are used again.
-func (p *buffers[T]) sweep(segments []segment[T], at int, m remap) []segment[T] {
+func (p *buffers[T]) sweep(segments []segment[T], at int, m *remap) []segment[T] {
 	to, n := 0, 0 // where the next entry goes: never behind where it comes from
 	end := at
 	for i := range segments {
