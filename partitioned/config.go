@@ -192,7 +192,7 @@ type QueueConfig[T any] struct {
 	Interval time.Duration
 	// MinInterval is the least time between the beginnings of two batches of a stream, for what counts calls. It puts off whatever
 	// makes a stream due, except for Shutdown, and a batch takes all that is there then, up to MaxBatchSize. What comes again as
-	// a Rest keeps it too. Streams of keys without data are remembered for so long, MaxKeys of them. 0: none.
+	// a Rest keeps it too. Streams of keys without data are remembered for so long, MaxKeys of them beside those that failed. 0: none.
 	MinInterval time.Duration
 	// Linger is how long the items of callers that wait for their results gather, counted from the oldest item of the stream, before
 	// they make it due. It is never longer than Interval. 0: they make it due at once.

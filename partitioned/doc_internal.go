@@ -19,7 +19,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	outcome, sort         the errors of single items; the order of a batch
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
 	stream, flight        the state of one key's data, its transitions, its batches in flight    own stream
-	memories              keys whose last call failed                       owns memories, stream.remembered
+	memories              keys whose last call failed, or that keep to MinInterval   owns memories, stream.remembered
 	limits                how many consumers may be at work; asks the Limiter    owns limits
 	scheduler, heap       which stream a free consumer takes                owns node
 	backlog, tombstones, marks   the data of one stream, and its age        own backlog, drain, marks
@@ -67,7 +67,7 @@ whether other keys work.
 
 Failing keys. Streams whose last call failed stand in a list of their own in the scheduler, and get at most half of the consumers.
 So that a key does not come back as a healthy one with each item, its stream is kept for a minute after a failed call (memories),
-also when it holds nothing. At most MaxKeys are kept.
+also when it holds nothing. At most MaxKeys are kept, and as many for their MinInterval, so that neither crowds out the other.
 
 # Invariants
 
@@ -120,6 +120,7 @@ A goroutine waits for nothing while it holds one of them: the channels served, d
 	  .blocked                 partition.mu; written by waitlist.go, which also holds waitList.mu
 	  .waits                   waitList.mu
 	  .node                    scheduler.mu
+	  .reminder                memories.mu
 	partition.mu.*             partition.mu; the accounts by their methods
 	gate.word                  atomic
 	common.stuck, .excess, keys.n   atomic; changed under a partition's lock, keys.n with MaxKeys under that of keys too

@@ -285,6 +285,52 @@ func TestCallersLingerAfterAFlushThatGaveUp(t *testing.T) {
 	}
 }
 
+// TestPaceAndFailuresAreRememberedBeside is about the two kinds of memories: with as many failing keys as MaxKeys, as many healthy ones keep to MinInterval, and
+// keys that were healthy leave the failing ones their places (I8).
+func TestPaceAndFailuresAreRememberedBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{}
+		l.answer = func(b Batch[parcel]) (v Verdict[parcel]) {
+			if b.Key[0] == 'f' {
+				v.Err = errTest
+			}
+			return v
+		}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Key: parcelKey, Interval: 10 * time.Millisecond, BatchSize: Weight{Items: 100}, MinInterval: time.Second, MaxKeys: 3,
+		})
+		kept := func() (failed, paced int) {
+			q.memories.mu.Lock()
+			defer q.memories.mu.Unlock()
+			return len(q.memories.mu.failed.all), len(q.memories.mu.paced.all)
+		}
+		for round := range 30 { // 4 s each: 14 fit into the minute of a failing key
+			key := fmt.Sprint("ok", round)
+			before := l.calls()
+			for range 4 {
+				q.Push(bg, parcel{key: key})
+				time.Sleep(100 * time.Millisecond)
+			}
+			if n := l.calls() - before; n != 1 {
+				t.Errorf("round %d: %d calls in 0.4 s, with MinInterval 1s", round, n)
+			}
+			for i := range 3 {
+				q.Push(bg, parcel{key: fmt.Sprint("f", i)})
+				time.Sleep(1200 * time.Millisecond)
+			}
+			if failed, paced := kept(); failed != 3 || paced > 3 {
+				t.Errorf("round %d: %d failing keys are remembered, and %d paces", round, failed, paced)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		if failed, paced := kept(); failed+paced > 0 {
+			t.Errorf("in the end %d and %d are remembered", failed, paced)
+		}
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
+
 // TestHalvesDoNotLinger: their callers have waited already.
 func TestHalvesDoNotLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

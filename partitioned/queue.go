@@ -85,6 +85,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.scheduler.mu.timed, q.scheduler.mu.parked = byDeadline[T](), byDeadline[T]()
 	q.keys.max = int64(cfg.MaxKeys)
 	q.memories.max = cfg.MaxKeys
+	q.memories.mu.failed, q.memories.mu.paced = byEnd[T](), byEnd[T]()
 	q.shares = q.byKey() || cfg.Partitions > 1
 	q.scheduler.several = q.shares
 	q.scheduler.byKey = q.byKey()

@@ -62,6 +62,7 @@ type stream[T any] struct {
 	failedFrom  time.Time // when the last call that failed had begun; kept with StallTimeout
 	failedAlone bool      // the last call failed, and had begun while another key worked
 	remembered  bool      // in memories
+	reminder    reminder  // guarded by the lock of memories
 
 	rank  rank     // written by ranking.go
 	node  node[T]  // guarded by the scheduler's lock
@@ -71,7 +72,7 @@ type stream[T any] struct {
 }
 
 func newStream[T any](p *partition[T]) *stream[T] {
-	s := &stream[T]{partition: p, node: node[T]{heapIndex: -1}, rank: rank{droppable: -1, timed: -1}}
+	s := &stream[T]{partition: p, node: node[T]{heapIndex: -1}, reminder: reminder{heapIndex: -1}, rank: rank{droppable: -1, timed: -1}}
 	s.backlog.index = noIndex[T]{}
 	if p == nil {
 		return s
