@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/storagetest"
 )
@@ -88,4 +89,34 @@ func TestStorageVoidRequestsThatTheQueueDrops(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestStorageCountersOnlyGrow: what is lost in the storage counts before the queue knows, and so does what is restored. Meanwhile
+// items_returned fell below zero, and the incoming items rose and fell again.
+func TestStorageCountersOnlyGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := storagetest.NewDisk()
+		p := anyLogs.stored(t, d, nil, down)
+		for i := range 2 {
+			require.NoError(t, p.push(context.Background(), 10*i, 10))
+		}
+		p.stop(t)
+		d.SetFault(nil)
+		release := make(chan struct{})
+		p = anyLogs.stored(t, d, func(c *Config) { c.Timeout = time.Second }, func(context.Context, int) error { <-release; return nil })
+		time.Sleep(time.Millisecond)
+		d.Alter(storedKeys(d)[0], func([]byte) []byte { return nil })
+		time.Sleep(2 * time.Second) // one of two is lost, the other is in a call
+		require.Zero(t, p.metric(t, "items_returned", ""))
+		require.Zero(t, p.metric(t, "items_dropped", "storage"))
+		incoming, ok := p.collect(t)["incoming_items"].Data.(metricdata.Sum[int64])
+		require.True(t, ok)
+		require.Len(t, incoming.DataPoints, 1)
+		require.Zero(t, incoming.DataPoints[0].Value)
+		close(release)
+		time.Sleep(time.Second)
+		require.Zero(t, p.metric(t, "items_returned", ""))
+		require.EqualValues(t, 10, p.metric(t, "items_dropped", "storage"))
+		p.stop(t)
+	})
 }

@@ -80,7 +80,7 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 	if b.store, err = newStore(cfg, kind, keys, b.payloads, b.storage, s.send); err != nil {
 		return nil, err
 	}
-	return b, t.observe(set, cfg, func() snapshot { return snapshot{b.Stats(), b.figures(), cfg.limiter.changes()} })
+	return b, t.observe(set, cfg, func() snapshot { return snapshot{Stats: b.Stats(), storage: b.figures(), limit: cfg.limiter.changes()} })
 }
 
 // observer notes what the queue reports: callers that begin to wait, and what it dropped.

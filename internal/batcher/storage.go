@@ -36,14 +36,15 @@ type storage[P any] struct {
 	over    chan struct{} // closed when the recovery has ended
 	name    storageName   // in the registry
 
-	started   atomic.Bool
-	closing   atomic.Bool
-	volatile  atomic.Int64 // items of calls that are neither written nor delivered, and of void ones that are still in the queue
-	refused   atomic.Int64 // items, because the storage failed
-	recovered atomic.Int64 // items
-	lost      atomic.Int64 // items that could not be read back when their turn came
-	damages   atomic.Int64 // entries that could not be read at the start. Each counts as one item
-	kept      atomic.Int64 // items, at shutdown
+	started    atomic.Bool
+	closing    atomic.Bool
+	volatile   atomic.Int64 // items of calls that are neither written nor delivered, and of void ones that are still in the queue
+	refused    atomic.Int64 // items, because the storage failed
+	recovering atomic.Int64 // items, from before the queue has them on
+	recovered  atomic.Int64 // items
+	lost       atomic.Int64 // items that could not be read back when their turn came
+	damages    atomic.Int64 // entries that could not be read at the start. Each counts as one item
+	kept       atomic.Int64 // items, at shutdown
 }
 
 func newStorage[P any](cfg *Settings, id component.ID, signalName string, p *payloads[P], log *zap.Logger) *storage[P] {
@@ -146,14 +147,14 @@ func (s *storage[P]) failed(err error) error {
 
 // figures are what there is to know of a storage.
 type figures struct {
-	journal                        journal.Stats
-	recovered, refused, lost, kept int64 // items
-	damages                        int64 // entries
-	memory                         int64 // bytes
+	journal                                    journal.Stats
+	recovering, recovered, refused, lost, kept int64 // items
+	damages                                    int64 // entries
+	memory                                     int64 // bytes
 }
 
 func (s *storage[P]) figures() figures {
-	f := figures{recovered: s.recovered.Load(), refused: s.refused.Load(), lost: s.lost.Load(), kept: s.kept.Load(), damages: s.damages.Load(), memory: s.memory.used()}
+	f := figures{recovering: s.recovering.Load(), recovered: s.recovered.Load(), refused: s.refused.Load(), lost: s.lost.Load(), kept: s.kept.Load(), damages: s.damages.Load(), memory: s.memory.used()}
 	if s.started.Load() {
 		f.journal = s.journal.Stats()
 	}

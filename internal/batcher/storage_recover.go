@@ -98,9 +98,12 @@ func (s *storage[P]) restore(ctx context.Context, f journal.Found) {
 			return
 		}
 	}
-	if s.queue.Restore(requests...) == nil { // else Shutdown has begun, and the entry stays
-		s.recovered.Add(int64(h.items))
+	s.recovering.Add(int64(h.items))
+	if s.queue.Restore(requests...) != nil { // Shutdown has begun, and the entry stays
+		s.recovering.Add(-int64(h.items))
+		return
 	}
+	s.recovered.Add(int64(h.items))
 }
 
 var errStoredPayload = errors.New("the payload cannot be decoded")

@@ -29,7 +29,8 @@ type telemetry struct {
 	attrs    metric.MeasurementOption
 	bytes    bool // somebody looks at the encoded size of batches
 
-	stats atomic.Pointer[func() snapshot] // what is observed; nil: nothing yet
+	stats              atomic.Pointer[func() snapshot] // what is observed; nil: nothing yet
+	incoming, returned most
 }
 
 func newTelemetry(set processor.Settings, signalName string) (*telemetry, error) {
@@ -79,11 +80,39 @@ func (t *telemetry) failedAs(errorType string, permanent bool) metric.Measuremen
 	return t.with(attribute.String("error.type", errorType), attribute.Bool("error.permanent", permanent))
 }
 
-// snapshot is what one scrape shows.
+// snapshot is what one scrape shows. The storage's figures are read after Stats.
 type snapshot struct {
 	partitioned.Stats
 	storage figures
 	limit   limiter.Changes
+
+	// What the queue counts together, taken apart: never less than in the snapshot before.
+
+	incoming int64 // items that were accepted, and not restored
+	returned int64 // items that were returned to their callers, and not lost in the storage
+}
+
+// most only grows.
+type most struct{ n atomic.Int64 }
+
+// of returns n, or what it returned before if that is more.
+func (m *most) of(n int64) int64 {
+	for {
+		last := m.n.Load()
+		if n <= last {
+			return last
+		}
+		if m.n.CompareAndSwap(last, n) {
+			return n
+		}
+	}
+}
+
+// takeApart tells what the storage brought, or lost, from what callers did. The storage counts it before the queue does, so each difference
+// is too small meanwhile, and never too large.
+func (t *telemetry) takeApart(s *snapshot) {
+	s.incoming = t.incoming.of(s.Accepted - s.storage.recovering)
+	s.returned = t.returned.of(s.Returned - s.storage.lost)
 }
 
 // observed is an instrument and what it shows of a snapshot.
@@ -105,6 +134,7 @@ func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() s
 	}
 	_, err := metadata.Meter(set.TelemetrySettings).RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		now := (*t.stats.Load())()
+		t.takeApart(&now)
 		for i := range all {
 			o.ObserveInt64(all[i].instrument, all[i].value(&now), all[i].attrs)
 		}
@@ -125,16 +155,16 @@ func (t *telemetry) observed(cfg Settings) []observed {
 	b := t.builder
 	because := func(reason string) metric.MeasurementOption { return t.with(attribute.String("reason", reason)) }
 	return []observed{
-		{b.ProcessorIncomingItems, func(s *stats) int64 { return s.Accepted - s.storage.recovered }, t.attrs},
+		{b.ProcessorIncomingItems, func(s *stats) int64 { return s.incoming }, t.attrs},
 		{b.ProcessorOutgoingItems, func(s *stats) int64 { return s.Forwarded }, t.attrs},
 
 		{b.ProcessorPartitionedbufferItemsAccepted, func(s *stats) int64 { return s.Accepted + s.storage.damages }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsForwarded, func(s *stats) int64 { return s.Forwarded }, t.attrs},
-		{b.ProcessorPartitionedbufferItemsReturned, func(s *stats) int64 { return s.Returned - s.storage.lost }, t.attrs},
+		{b.ProcessorPartitionedbufferItemsReturned, func(s *stats) int64 { return s.returned }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsSuperseded, func(s *stats) int64 { return s.Superseded }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Failed }, because("error")},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Lost - s.storage.kept }, because("shutdown")},
-		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.storage.lost + s.storage.damages }, because("storage")},
+		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Returned - s.returned + s.storage.damages }, because("storage")},
 		{b.ProcessorPartitionedbufferItemsKept, func(s *stats) int64 { return s.storage.kept }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsRecovered, func(s *stats) int64 { return s.storage.recovered }, t.attrs},
 		{b.ProcessorPartitionedbufferItemsDropped, func(s *stats) int64 { return s.Stalled }, because("stalled")},
