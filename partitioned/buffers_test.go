@@ -193,12 +193,13 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 		}
 	}
 	fill()
-	// A collection may empty the pool, and the race detector makes it forget: one run of five without allocations does.
+	// A collection may empty the pool, and the race detector makes it forget a quarter: one run without allocations does.
+	const most = 9 // buffers would be 10 more
 	least := 1e9
-	for range 5 {
+	for i := 0; i < 200 && least > most; i++ {
 		least = min(least, testing.AllocsPerRun(1, fill))
 	}
-	if least > 9 { // buffers would be 10 more
+	if least > most {
 		t.Errorf("%v allocations", least)
 	}
 	q.Shutdown(bg)
