@@ -9,18 +9,22 @@ import "errors"
 //
 // It holds the locks of all partitions, so nobody else enters: what it finds out stays true until it has pushed. That is the
 // price of OverflowDropOldest, and paid only without capacity.
+//
+// The units are taken before anything is dropped. So a Shutdown that closes the gate refuses the push, or finds it accepted, and
+// nothing is dropped for a push that gets an error. For the same reason it is decided once which parts are of stalled keys, and
+// that MaxKeys allows the push: streams that are emptied for it would change both.
 func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *completion) error {
 	var gone []victim[T]
 	for _, p := range q.partitions {
 		p.mu.Lock()
 	}
 	_, err := q.enter(parts, nil)
-	for errors.Is(err, errNoCapacity) && q.canEvictFor(parts) {
-		n := len(gone)
-		if gone = q.evictFor(parts, gone); len(gone) == n {
-			break
+	if errors.Is(err, errNoCapacity) && q.canEvictFor(parts) {
+		push := q.need(parts, nil).units
+		if err = q.gate.enter(push, maxUnits, true); err == nil {
+			gone = q.evictFor(parts, push)
+			q.takeAll(parts)
 		}
-		_, err = q.enter(parts, nil)
 	}
 	if err == nil {
 		for i := range parts {
@@ -37,6 +41,26 @@ func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *comp
 		q.cfg.Observer.evicted(q.cfg.Name, e.partition, int(e.weight.items))
 	}
 	return err
+}
+
+// takeAll books that the gate has taken the units of parts. Streams that were emptied and forgotten are opened again, and have their
+// key slots again. Locks of all partitions held.
+func (q *Queue[T]) takeAll(parts []part[T]) {
+	for i := range parts {
+		p := &parts[i]
+		if p.stream = p.partition.existing(p.key); p.stream == nil {
+			p.stream, _ = p.partition.open(p.key) // it is not dead: the gate was open under its lock
+		}
+		p.held = p.stream.reserved
+		if p.dropped {
+			continue
+		}
+		if p.stream.slot == slotFree {
+			q.keys.add()
+		}
+		p.stream.take(true)
+		p.held += p.units
+	}
 }
 
 // dropped tells of an entry that was dropped, and returns its completion. last: that of the entry before, as the error is reported
@@ -61,22 +85,30 @@ type victim[T any] struct {
 	partition int
 }
 
-// evictFor drops items until parts may enter, or nothing is left to drop, and appends them to gone. It looks at each part and each
-// partition a constant number of times, however many items that takes. Partitions' locks held.
-func (q *Queue[T]) evictFor(parts []part[T], gone []victim[T]) []victim[T] {
-	most := q.gate.capacity - 1 // units that may be taken when parts enter
+// evictFor drops items until the shares and the capacity allow parts, and returns them. push is the units of parts, which the gate has
+// taken already. It looks at each part and each partition a constant number of times, however many items that takes. Locks of all
+// partitions held.
+func (q *Queue[T]) evictFor(parts []part[T], push int64) (gone []victim[T]) {
+	stays := func() int64 { return q.gate.used() - push }
+	var limits []*part[T] // whose shares still refuse the push with all of their own dropped
 	if q.shares {
-		gone = q.evictForShares(parts, gone)
-		most = q.need(parts, nil).most
+		limits = q.evictForShares(parts, push, &gone)
+	}
+	most := func() int64 { // units that may stay
+		most := q.gate.capacity - 1
+		for _, p := range limits {
+			most = min(most, q.bound(p, push, nil))
+		}
+		return most
 	}
 	for i := range parts {
-		for s := parts[i].stream; q.gate.used() > most && q.evict(s, &gone); {
+		for s := parts[i].stream; stays() > most() && q.evict(s, &gone); {
 		}
 	}
-	if q.gate.used() <= most {
+	if stays() <= most() {
 		return gone
 	}
-	for t := q.tops(); q.gate.used() > most && t.top() != nil; {
+	for t := q.tops(); stays() > most() && t.top() != nil; {
 		p := t.top()
 		if !q.evict(p.ranking.droppable.top(), &gone) {
 			break
@@ -90,28 +122,66 @@ func (q *Queue[T]) evictFor(parts []part[T], gone []victim[T]) []victim[T] {
 	return gone
 }
 
-// evictForShares drops of the streams whose share refuses a part.
-func (q *Queue[T]) evictForShares(parts []part[T], gone []victim[T]) []victim[T] {
-	push := q.need(parts, nil).units
-	for i := range parts {
-		p := &parts[i]
-		for q.refuses(p, push, nil) && q.evict(p.stream, &gone) {
-		}
-		if p.stream.reserved == 0 {
-			p.stream.setFull(false)
-		}
-	}
-	return gone
+// refusal is a part whose share refuses a push, in a heap. It has a copy: a pointer would make the parts of every push escape.
+type refusal[T any] struct {
+	part[T]
+	place int
 }
 
-// evict drops the oldest item of s that no consumer has, and appends it to gone. It reports false if there is none. Partition's lock
-// held.
+// evictForShares drops of the streams whose share refuses a part, each time of the one that is the furthest beyond it: what is dropped
+// of one makes room for the others too. Of the streams of which nothing is left to drop, and which still refuse, it returns those
+// whose shares allow least: one that is stuck and one that is not, as to be stuck is the one other thing that a share depends on.
+func (q *Queue[T]) evictForShares(parts []part[T], push int64, gone *[]victim[T]) (limits []*part[T]) {
+	holds := func(p *part[T]) int64 { return p.stream.reserved + p.units }
+	most := heap[refusal[T]]{
+		before: func(a, b *refusal[T]) bool { return holds(&a.part) > holds(&b.part) },
+		place:  func(r *refusal[T]) *int { return &r.place },
+	}
+	refuses := func(p *part[T]) bool {
+		return q.bound(p, push, nil) < min(q.gate.used()-push, q.gate.capacity-1)
+	}
+	for i := range parts {
+		if refuses(&parts[i]) {
+			most.push(&refusal[T]{part: parts[i]})
+		}
+	}
+	var of [2]*part[T] // stuck or not
+	for r := most.top(); r != nil; r = most.top() {
+		switch { // a share that allows the push goes on to allow it: dropping makes room
+		case !refuses(&r.part):
+			most.remove(r)
+		case q.evict(r.stream, gone):
+			most.fix(r)
+		default:
+			most.remove(r)
+			at := 0
+			if r.stream.stuck {
+				at = 1
+			}
+			if of[at] == nil || holds(&r.part) > holds(of[at]) {
+				of[at] = &r.part
+			}
+		}
+	}
+	for _, p := range of {
+		if p != nil {
+			limits = append(limits, p)
+		}
+	}
+	return limits
+}
+
+// evict drops the oldest item of s that no consumer has, and appends it to gone. It reports false if there is none. A stream that
+// holds nothing any more is not full. Partition's lock held.
 func (q *Queue[T]) evict(s *stream[T], gone *[]victim[T]) bool {
 	e, ok := s.evict()
 	if ok {
 		s.partition.mu.evict(int64(e.weight.items))
 		q.remove(s, e)
 		*gone = append(*gone, victim[T]{e, s.partition.number})
+		if s.reserved == 0 {
+			s.setFull(false)
+		}
 	}
 	return ok
 }
@@ -127,21 +197,26 @@ func (q *Queue[T]) remove(s *stream[T], e entry[T]) {
 
 // canEvictFor reports whether parts would be admitted if all were dropped that may be. Partitions' locks held.
 func (q *Queue[T]) canEvictFor(parts []part[T]) bool {
-	var kept, push int64
+	var kept int64
 	for _, p := range q.partitions {
 		kept += p.ranking.kept
 	}
 	if kept >= q.gate.capacity {
 		return false
 	}
-	stuck := q.stuck.Load()
+	if !q.shares {
+		return true
+	}
+	push, stuck := q.need(parts, nil).units, q.stuck.Load()
 	for i := range parts {
-		push += parts[i].units
 		if s := parts[i].stream; s.stuck && s.reserved == s.evictable() {
 			stuck-- // with nothing in it
 		}
 	}
 	for i := range parts {
+		if parts[i].dropped {
+			continue
+		}
 		s := parts[i].stream
 		held := s.reserved - s.evictable()
 		if held >= q.cfg.KeyCapacity {
@@ -151,7 +226,7 @@ func (q *Queue[T]) canEvictFor(parts []part[T]) bool {
 		if s.stuck {
 			divisor--
 		}
-		if held > 0 && q.shares && held+parts[i].units > (q.gate.capacity-kept-push)/divisor {
+		if held > 0 && held+parts[i].units > (q.gate.capacity-kept-push)/divisor {
 			return false
 		}
 	}

@@ -501,3 +501,49 @@ func TestWholeSendsAllThatIsHeld(t *testing.T) {
 		})
 	}
 }
+
+// TestEmptiedForItsOwnPushKeepsItsKeySlot, though more keys than MaxKeys are pending: it was open when the push came.
+func TestEmptiedForItsOwnPushKeepsItsKeySlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Key: parcelKey, Consumers: 1, Interval: time.Hour, BatchSize: Weight{Items: 9}, MaxKeys: 1,
+			Capacity: 6, Overflow: OverflowDropOldest,
+		})
+		if err := q.Push(bg, slices.Repeat([]parcel{{key: "z"}}, 9)...); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // in flight, and keeps the only consumer
+		if err := q.Restore(parcel{key: "a"}, parcel{key: "a"}, parcel{key: "b"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Push(bg, parcel{key: "a"}); !errors.Is(err, ErrFull) || q.Stats().Evicted != 0 {
+			t.Errorf("z alone is the capacity: %v, %+v", err, q.Stats())
+		}
+		close(l.hold)
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{hold: make(chan struct{})}
+		q := start(t, QueueConfig[parcel]{
+			Process: l.process, Key: parcelKey, Consumers: 1, Interval: time.Hour, BatchSize: Weight{Items: 1}, MaxKeys: 1,
+			Capacity: 6, Overflow: OverflowDropOldest,
+		})
+		if err := q.Push(bg, parcel{key: "z"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // in flight, and keeps the only consumer
+		if err := q.Restore(parcel{key: "a"}, parcel{key: "a"}, parcel{key: "b"}, parcel{key: "b"}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := q.Push(bg, parcel{key: "a"}); err != nil {
+				t.Errorf("%v, and dropped %d", err, q.Stats().Evicted)
+			}
+		}
+		close(l.hold)
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
