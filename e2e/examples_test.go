@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ func TestExamples(t *testing.T) {
 			}
 			backend := startBackend(t, nil)
 			configs := []string{path, otelcol.AnyPort}
-			exporters := otlpExporters(t, path)
+			exporters, signals := readExample(t, path)
 			for _, id := range exporters {
 				configs = append(configs, fmt.Sprintf("yaml:{exporters: {%s: {endpoint: %s}}}", id, backend.Addr))
 			}
@@ -43,7 +44,7 @@ func TestExamples(t *testing.T) {
 			client := dial(t, c)
 			ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant", "acme")
 			var ledger otlpio.Ledger
-			for _, s := range otlpio.Stable {
+			for _, s := range signals {
 				ids := ledger.Next(100)
 				if err := client.Send(ctx, otlpio.Build(s, ids)); err != nil {
 					t.Fatal(err)
@@ -55,7 +56,7 @@ func TestExamples(t *testing.T) {
 			}
 			arrived := backend.Batches()
 			if len(exporters) == 0 { // into files, as examples/quickstart.yaml
-				for _, s := range otlpio.Stable {
+				for _, s := range signals {
 					batches, err := otlpio.ReadFile(filepath.Join(dir, "build", "quickstart", string(s)+".jsonl"))
 					if err != nil {
 						t.Fatal(err)
@@ -97,8 +98,8 @@ func TestExamplesStartWithoutBackend(t *testing.T) {
 	}
 }
 
-// otlpExporters gives the IDs of the exporters in a config that send OTLP over gRPC.
-func otlpExporters(t *testing.T, path string) []string {
+// readExample gives the IDs of the exporters in a config that send OTLP over gRPC, and the signals that it has pipelines for.
+func readExample(t *testing.T, path string) (exporters []string, signals []otlpio.Signal) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -106,15 +107,26 @@ func otlpExporters(t *testing.T, path string) []string {
 	}
 	var config struct {
 		Exporters map[string]any `yaml:"exporters"`
+		Service   struct {
+			Pipelines map[string]any `yaml:"pipelines"`
+		} `yaml:"service"`
 	}
 	if err := yaml.Unmarshal(text, &config); err != nil {
 		t.Fatal(err)
 	}
-	var ids []string
 	for id := range config.Exporters {
 		if typ, _, _ := strings.Cut(id, "/"); typ == "otlp" || typ == "otlp_grpc" {
-			ids = append(ids, id)
+			exporters = append(exporters, id)
 		}
 	}
-	return ids
+	for id := range config.Service.Pipelines {
+		signal, _, _ := strings.Cut(id, "/")
+		if s := otlpio.Signal(signal); !slices.Contains(signals, s) {
+			signals = append(signals, s)
+		}
+	}
+	if len(signals) == 0 {
+		t.Fatalf("%s has no pipelines", path)
+	}
+	return exporters, signals
 }
