@@ -18,7 +18,7 @@ func observed(values []float64, scale int32, threshold float64) pmetric.Exponent
 	p.SetScale(scale)
 	p.SetZeroThreshold(threshold)
 	p.SetCount(uint64(len(values)))
-	positive, negative := map[int]uint64{}, map[int]uint64{}
+	positive, negative := map[int64]uint64{}, map[int64]uint64{}
 	for _, v := range values {
 		p.SetSum(p.Sum() + v)
 		switch {
@@ -35,8 +35,8 @@ func observed(values []float64, scale int32, threshold float64) pmetric.Exponent
 	return p
 }
 
-func fill(to pmetric.ExponentialHistogramDataPointBuckets, counts map[int]uint64) {
-	first, last := math.MaxInt, math.MinInt
+func fill(to pmetric.ExponentialHistogramDataPointBuckets, counts map[int64]uint64) {
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
 	for i := range counts {
 		first, last = min(first, i), max(last, i)
 	}
@@ -50,11 +50,11 @@ func fill(to pmetric.ExponentialHistogramDataPointBuckets, counts map[int]uint64
 }
 
 // inside lists what is in buckets, by index.
-func inside(b pmetric.ExponentialHistogramDataPointBuckets) map[int]uint64 {
-	counts := map[int]uint64{}
+func inside(b pmetric.ExponentialHistogramDataPointBuckets) map[int64]uint64 {
+	counts := map[int64]uint64{}
 	for i := range b.BucketCounts().Len() {
 		if n := b.BucketCounts().At(i); n > 0 {
-			counts[int(b.Offset())+i] = n
+			counts[int64(b.Offset())+int64(i)] = n
 		}
 	}
 	return counts
@@ -63,8 +63,8 @@ func inside(b pmetric.ExponentialHistogramDataPointBuckets) map[int]uint64 {
 // TestBucketBoundaries: a power of two is the upper end of its bucket.
 func TestBucketBoundaries(t *testing.T) {
 	for scale := int32(minScale); scale <= maxScale; scale++ {
-		require.Equal(t, -1, bucketOf(1, scale))
-		require.Equal(t, 0, bucketOf(math.Nextafter(1, 2), scale))
+		require.EqualValues(t, -1, bucketOf(1, scale))
+		require.EqualValues(t, 0, bucketOf(math.Nextafter(1, 2), scale))
 		for _, v := range []float64{math.SmallestNonzeroFloat64, 1e-300, 0.1, 2, 3, 1e10, math.MaxFloat64} {
 			i := bucketOf(v, scale)
 			require.Less(t, boundary(i, scale), v)

@@ -29,12 +29,15 @@ func addable(p pmetric.ExponentialHistogramDataPoint) bool {
 
 // buckets are those of one side, from that with index first on, none of them 0 at either end.
 type buckets struct {
-	first  int
+	first  int64 // the difference of two is more than 32 bits hold
 	counts []uint64
 }
 
+// end is the index behind the last one.
+func (s buckets) end() int64 { return s.first + int64(len(s.counts)) }
+
 func bucketsOf(b pmetric.ExponentialHistogramDataPointBuckets) buckets {
-	s := buckets{int(b.Offset()), b.BucketCounts().AsRaw()}
+	s := buckets{int64(b.Offset()), b.BucketCounts().AsRaw()}
 	for len(s.counts) > 0 && s.counts[0] == 0 {
 		s.first, s.counts = s.first+1, s.counts[1:]
 	}
@@ -50,15 +53,15 @@ func (s buckets) lowered(by int) buckets {
 		return s
 	}
 	first := s.first >> by
-	to := buckets{first, make([]uint64, (s.first+len(s.counts)-1)>>by-first+1)}
+	to := buckets{first, make([]uint64, (s.end()-1)>>by-first+1)}
 	for i, n := range s.counts {
-		to.counts[(s.first+i)>>by-first] += n
+		to.counts[(s.first+int64(i))>>by-first] += n
 	}
 	return to
 }
 
 // without returns s without its buckets up to index last, and what these count.
-func (s buckets) without(last int) (rest buckets, count uint64) {
+func (s buckets) without(last int64) (rest buckets, count uint64) {
 	for len(s.counts) > 0 && s.first <= last {
 		count += s.counts[0]
 		s.first, s.counts = s.first+1, s.counts[1:]
@@ -75,10 +78,10 @@ func (s buckets) plus(o buckets) buckets {
 		return o
 	}
 	first := min(s.first, o.first)
-	sum := buckets{first, make([]uint64, max(s.first+len(s.counts), o.first+len(o.counts))-first)}
+	sum := buckets{first, make([]uint64, max(s.end(), o.end())-first)}
 	copy(sum.counts[s.first-first:], s.counts)
 	for i, n := range o.counts {
-		sum.counts[o.first-first+i] += n
+		sum.counts[o.first-first+int64(i)] += n
 	}
 	return sum
 }
@@ -88,7 +91,7 @@ func excess(s, o buckets) (by int) {
 	if len(s.counts) == 0 || len(o.counts) == 0 {
 		return 0 // each has what its SDK allowed
 	}
-	first, last := min(s.first, o.first), max(s.first+len(s.counts), o.first+len(o.counts))-1
+	first, last := min(s.first, o.first), max(s.end(), o.end())-1
 	for last>>by-first>>by >= maxBuckets {
 		by++
 	}
@@ -158,19 +161,19 @@ func (s sides) widened(threshold float64, scale int32) (wide sides, zeros uint64
 }
 
 // at is the count of bucket i.
-func (s buckets) at(i int) uint64 {
-	if i < s.first || i >= s.first+len(s.counts) {
+func (s buckets) at(i int64) uint64 {
+	if i < s.first || i >= s.end() {
 		return 0
 	}
 	return s.counts[i-s.first]
 }
 
 // boundary is the greatest number below bucket i.
-func boundary(i int, scale int32) float64 { return math.Exp2(math.Ldexp(float64(i), -int(scale))) }
+func boundary(i int64, scale int32) float64 { return math.Exp2(math.Ldexp(float64(i), -int(scale))) }
 
 // bucketOf is the bucket of a number above 0.
-func bucketOf(v float64, scale int32) int {
-	i := int(math.Ceil(math.Ldexp(math.Log2(v), int(scale)))) - 1
+func bucketOf(v float64, scale int32) int64 {
+	i := int64(math.Ceil(math.Ldexp(math.Log2(v), int(scale)))) - 1
 	for boundary(i, scale) >= v { // what is rounded is off by one at most
 		i--
 	}

@@ -186,7 +186,7 @@ func start(s *server, adaptive bool) (*pipeline, error) {
 	if p.Logs, err = factory.CreateLogs(context.Background(), set, cfg, next); err != nil {
 		return nil, err
 	}
-	if err = p.Start(context.Background(), componenttest.NewNopHost()); err != nil {
+	if err := p.Start(context.Background(), componenttest.NewNopHost()); err != nil {
 		return nil, err
 	}
 	p.senders.Go(func() {
