@@ -171,6 +171,9 @@ func TestCountsAddUp(t *testing.T) {
 			accepted := map[int64]int64{}
 			for i, records := range requests {
 				if err := send(context.Background(), p, countedLogs(records...)); err != nil {
+					if small { // a call has all that could make room
+						continue
+					}
 					problem = err.Error()
 					return
 				}

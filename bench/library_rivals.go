@@ -125,7 +125,7 @@ func waitRival(name string) (contender, error) {
 			do: func(int) {
 				caller, _ := callers.Get().(chan error)
 				ch <- caller
-				<-caller
+				_ = <-caller
 				callers.Put(caller)
 			},
 			end: func() { close(ch); <-done },

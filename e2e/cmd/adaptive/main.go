@@ -145,7 +145,7 @@ func serve(b *backendtest.Backend) (*server, error) {
 func (s *server) close() {
 	s.client.CloseIdleConnections()
 	_ = s.Close()
-	<-s.served
+	_ = <-s.served
 }
 
 // send is the next consumer: one call of the backend.
