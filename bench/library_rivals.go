@@ -125,7 +125,9 @@ func waitRival(name string) (contender, error) {
 			do: func(int) {
 				caller, _ := callers.Get().(chan error)
 				ch <- caller
-				_ = <-caller
+				if err := <-caller; err != nil {
+					panic(err) // nobody answers so
+				}
 				callers.Put(caller)
 			},
 			end: func() { close(ch); <-done },

@@ -145,7 +145,9 @@ func serve(b *backendtest.Backend) (*server, error) {
 func (s *server) close() {
 	s.client.CloseIdleConnections()
 	_ = s.Close()
-	_ = <-s.served
+	if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
+		fmt.Fprintln(os.Stderr, "adaptive:", err)
+	}
 }
 
 // send is the next consumer: one call of the backend.
