@@ -207,15 +207,22 @@ func (q *Queue[T]) bound(p *part[T], push int64, w *waiter[T]) int64 {
 	case s.reserved == 0:
 		return capacity - 1
 	}
-	divisor := 1 + q.stuck.Load()
-	if s.stuck {
-		divisor--
-	}
+	divisor := q.divisor(s)
 	holds := s.reserved + p.units
 	if divisor > 1 && holds > capacity/divisor { // then there may be an overflow below
 		return -1
 	}
 	return capacity - push - holds*divisor
+}
+
+// divisor is by what the free capacity is divided for the share of s: 1 + the number of other streams that are stuck. Partition's lock
+// held.
+func (q *Queue[T]) divisor(s *stream[T]) int64 {
+	n := 1 + q.stuck.Load()
+	if s.stuck {
+		n--
+	}
+	return n
 }
 
 // refuses reports whether the share of a part refuses a push of so many units. Partition's lock held.

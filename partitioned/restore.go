@@ -57,10 +57,7 @@ func (q *Queue[T]) restore(p *part[T]) {
 
 // allowance returns how many units more the share of s allows, as in bound; it may be negative. Partition's lock held.
 func (q *Queue[T]) allowance(s *stream[T]) int64 {
-	divisor := 1 + q.stuck.Load()
-	if s.stuck {
-		divisor--
-	}
+	divisor := q.divisor(s)
 	counted := s.reserved - s.excess
 	free := q.gate.capacity - q.gate.used()
 	return min((free-min(counted, free)*divisor)/(1+divisor), q.cfg.KeyCapacity-counted)

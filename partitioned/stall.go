@@ -94,11 +94,7 @@ func (s *stream[T]) hadChance(now time.Time, timeout time.Duration, waits bool) 
 
 // share returns how many units s may hold at most now. Partition's lock held.
 func (q *Queue[T]) share(s *stream[T]) int64 {
-	divisor := 1 + q.stuck.Load()
-	if s.stuck {
-		divisor--
-	}
-	return min(max(q.gate.capacity-q.gate.used(), 0)/divisor, q.cfg.KeyCapacity)
+	return min(max(q.gate.capacity-q.gate.used(), 0)/q.divisor(s), q.cfg.KeyCapacity)
 }
 
 // dropStalled marks the parts whose keys have stalled, if another part has a key that works. A push of stalled keys alone waits
