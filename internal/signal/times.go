@@ -21,15 +21,23 @@ type ByTime[P any] interface {
 	SortByTime(p P)
 }
 
+// order is what is done to a slice that is not in the order of its time.
+type order bool
+
+const (
+	lookOnly order = false // nothing
+	putRight order = true  // it is sorted
+)
+
 // SortedByTime implements [ByTime].
-func (Traces) SortedByTime(p ptrace.Traces) bool { return eachSpans(p, sortedSpans) }
+func (Traces) SortedByTime(p ptrace.Traces) bool { return orderSpans(p, lookOnly) }
 
 // SortByTime implements [ByTime].
-func (Traces) SortByTime(p ptrace.Traces) { eachSpans(p, sortSpans) }
+func (Traces) SortByTime(p ptrace.Traces) { orderSpans(p, putRight) }
 
-func sortedSpans(s ptrace.SpanSlice) bool { return sortedBy(s, ptrace.Span.StartTimestamp) }
-
-func sortSpans(s ptrace.SpanSlice) bool { return sortBy(s, ptrace.Span.StartTimestamp) }
+func orderSpans(p ptrace.Traces, o order) bool {
+	return eachSpans(p, func(s ptrace.SpanSlice) bool { return inOrder(s, ptrace.Span.StartTimestamp, o) })
+}
 
 // eachSpans calls f with the spans of each scope until it reports false, and reports what it said last.
 func eachSpans(p ptrace.Traces, f func(ptrace.SpanSlice) bool) bool {
@@ -44,14 +52,14 @@ func eachSpans(p ptrace.Traces, f func(ptrace.SpanSlice) bool) bool {
 }
 
 // SortedByTime implements [ByTime].
-func (Logs) SortedByTime(p plog.Logs) bool { return eachRecords(p, sortedRecords) }
+func (Logs) SortedByTime(p plog.Logs) bool { return orderRecords(p, lookOnly) }
 
 // SortByTime implements [ByTime].
-func (Logs) SortByTime(p plog.Logs) { eachRecords(p, sortRecords) }
+func (Logs) SortByTime(p plog.Logs) { orderRecords(p, putRight) }
 
-func sortedRecords(s plog.LogRecordSlice) bool { return sortedBy(s, logTime) }
-
-func sortRecords(s plog.LogRecordSlice) bool { return sortBy(s, logTime) }
+func orderRecords(p plog.Logs, o order) bool {
+	return eachRecords(p, func(s plog.LogRecordSlice) bool { return inOrder(s, logTime, o) })
+}
 
 // logTime is when a log record happened or, if that is not known, when it was observed.
 func logTime(record plog.LogRecord) pcommon.Timestamp {
@@ -73,43 +81,28 @@ func eachRecords(p plog.Logs, f func(plog.LogRecordSlice) bool) bool {
 }
 
 // SortedByTime implements [ByTime].
-func (Metrics) SortedByTime(p pmetric.Metrics) bool { return eachMetric(p, sortedPoints) }
+func (Metrics) SortedByTime(p pmetric.Metrics) bool { return orderPoints(p, lookOnly) }
 
 // SortByTime implements [ByTime].
-func (Metrics) SortByTime(p pmetric.Metrics) { eachMetric(p, sortPoints) }
+func (Metrics) SortByTime(p pmetric.Metrics) { orderPoints(p, putRight) }
 
-func sortedPoints(m pmetric.Metric) bool {
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		return sortedBy(m.Gauge().DataPoints(), pmetric.NumberDataPoint.Timestamp)
-	case pmetric.MetricTypeSum:
-		return sortedBy(m.Sum().DataPoints(), pmetric.NumberDataPoint.Timestamp)
-	case pmetric.MetricTypeHistogram:
-		return sortedBy(m.Histogram().DataPoints(), pmetric.HistogramDataPoint.Timestamp)
-	case pmetric.MetricTypeExponentialHistogram:
-		return sortedBy(m.ExponentialHistogram().DataPoints(), pmetric.ExponentialHistogramDataPoint.Timestamp)
-	case pmetric.MetricTypeSummary:
-		return sortedBy(m.Summary().DataPoints(), pmetric.SummaryDataPoint.Timestamp)
-	default:
-		return true
-	}
-}
-
-func sortPoints(m pmetric.Metric) bool {
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		return sortBy(m.Gauge().DataPoints(), pmetric.NumberDataPoint.Timestamp)
-	case pmetric.MetricTypeSum:
-		return sortBy(m.Sum().DataPoints(), pmetric.NumberDataPoint.Timestamp)
-	case pmetric.MetricTypeHistogram:
-		return sortBy(m.Histogram().DataPoints(), pmetric.HistogramDataPoint.Timestamp)
-	case pmetric.MetricTypeExponentialHistogram:
-		return sortBy(m.ExponentialHistogram().DataPoints(), pmetric.ExponentialHistogramDataPoint.Timestamp)
-	case pmetric.MetricTypeSummary:
-		return sortBy(m.Summary().DataPoints(), pmetric.SummaryDataPoint.Timestamp)
-	default:
-		return true
-	}
+func orderPoints(p pmetric.Metrics, o order) bool {
+	return eachMetric(p, func(m pmetric.Metric) bool {
+		switch m.Type() {
+		case pmetric.MetricTypeGauge:
+			return inOrder(m.Gauge().DataPoints(), pmetric.NumberDataPoint.Timestamp, o)
+		case pmetric.MetricTypeSum:
+			return inOrder(m.Sum().DataPoints(), pmetric.NumberDataPoint.Timestamp, o)
+		case pmetric.MetricTypeHistogram:
+			return inOrder(m.Histogram().DataPoints(), pmetric.HistogramDataPoint.Timestamp, o)
+		case pmetric.MetricTypeExponentialHistogram:
+			return inOrder(m.ExponentialHistogram().DataPoints(), pmetric.ExponentialHistogramDataPoint.Timestamp, o)
+		case pmetric.MetricTypeSummary:
+			return inOrder(m.Summary().DataPoints(), pmetric.SummaryDataPoint.Timestamp, o)
+		default:
+			return true
+		}
+	})
 }
 
 func eachMetric(p pmetric.Metrics, f func(pmetric.Metric) bool) bool {
@@ -126,14 +119,14 @@ func eachMetric(p pmetric.Metrics, f func(pmetric.Metric) bool) bool {
 }
 
 // SortedByTime implements [ByTime].
-func (Profiles) SortedByTime(p pprofile.Profiles) bool { return eachProfiles(p, sortedProfiles) }
+func (Profiles) SortedByTime(p pprofile.Profiles) bool { return orderProfiles(p, lookOnly) }
 
 // SortByTime implements [ByTime].
-func (Profiles) SortByTime(p pprofile.Profiles) { eachProfiles(p, sortProfiles) }
+func (Profiles) SortByTime(p pprofile.Profiles) { orderProfiles(p, putRight) }
 
-func sortedProfiles(s pprofile.ProfilesSlice) bool { return sortedBy(s, pprofile.Profile.Time) }
-
-func sortProfiles(s pprofile.ProfilesSlice) bool { return sortBy(s, pprofile.Profile.Time) }
+func orderProfiles(p pprofile.Profiles, o order) bool {
+	return eachProfiles(p, func(s pprofile.ProfilesSlice) bool { return inOrder(s, pprofile.Profile.Time, o) })
+}
 
 func eachProfiles(p pprofile.Profiles, f func(pprofile.ProfilesSlice) bool) bool {
 	for _, r := range p.ResourceProfiles().All() {
@@ -146,29 +139,22 @@ func eachProfiles(p pprofile.Profiles, f func(pprofile.ProfilesSlice) bool) bool
 	return true
 }
 
-func sortedBy[E any, S interface {
+// inOrder reports whether s is in the order of its time, or is now, as it was sorted.
+func inOrder[E any, S interface {
 	Len() int
 	At(i int) E
-}](s S, at func(E) pcommon.Timestamp) bool {
+	Sort(less func(a, b E) bool)
+}](s S, at func(E) pcommon.Timestamp, o order) bool {
 	var last pcommon.Timestamp
 	for i := range s.Len() {
 		t := at(s.At(i))
 		if t < last {
-			return false
+			if o == putRight {
+				s.Sort(func(a, b E) bool { return at(a) < at(b) }) // it is stable
+			}
+			return o == putRight
 		}
 		last = t
-	}
-	return true
-}
-
-// sortBy sorts s, and reports true.
-func sortBy[E any, S interface {
-	Len() int
-	At(i int) E
-	Sort(less func(a, b E) bool)
-}](s S, at func(E) pcommon.Timestamp) bool {
-	if !sortedBy(s, at) {
-		s.Sort(func(a, b E) bool { return at(a) < at(b) }) // it is stable
 	}
 	return true
 }
