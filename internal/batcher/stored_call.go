@@ -37,10 +37,10 @@ type call[P any] struct {
 		answered bool  // done is closed, or its caller gave up
 		open     int   // parts that are not settled
 		err      error // of the caller
-		moved    bool  // what was in the payload is ours, in own or the division
+		moved    bool  // what was in the payload is ours, in detached or the division
 		held     bool  // we hold a reference of payload
 		emptied  bool  // so the payload is empty now, as it was not copied
-		own      P     // if there is one part, until that is taken
+		detached P     // if there is one part, until that is taken
 	}
 	payload P // the caller's, until the call is answered
 }
@@ -81,7 +81,7 @@ func (c *call[P]) voidUnlessTaken() {
 		return
 	}
 	c.mu.void = true
-	c.letGo()
+	c.releaseLent()
 	for i := range c.parts {
 		if e := c.parts[i].entry; e != nil {
 			c.storage.journal.Delete(e)
@@ -100,8 +100,8 @@ func (c *call[P]) answer() {
 	close(c.done)
 }
 
-// letGo gives back the reference of the caller's payload, once. mu is held.
-func (c *call[P]) letGo() {
+// releaseLent gives back the reference of the caller's payload, once. mu is held.
+func (c *call[P]) releaseLent() {
 	if c.mu.held {
 		c.mu.held = false
 		c.storage.payloads.release(c.payload)
@@ -177,9 +177,9 @@ func (c *call[P]) moveOut(p *payloads[P]) {
 		p.signal.Merge(own, c.payload)
 		c.mu.emptied = true
 	}
-	c.letGo()
+	c.releaseLent()
 	if c.mu.moved = true; c.division == nil {
-		c.mu.own = own
+		c.mu.detached = own
 	} else {
 		c.division.payload = own
 	}

@@ -64,7 +64,7 @@ func (k *kept[P]) spill() {
 	p := c.storage.payloads
 	if c.division == nil {
 		var none P
-		c.letGo()
+		c.releaseLent()
 		c.payload, c.mu.moved = none, true
 		return
 	}
@@ -138,8 +138,8 @@ func (k *kept[P]) separate(p *payloads[P]) P {
 		return (&part[P]{c.division, k.part}).take(p, 0)
 	}
 	var none P
-	own := c.mu.own
-	c.mu.own = none
+	own := c.mu.detached
+	c.mu.detached = none
 	return own
 }
 
@@ -167,14 +167,15 @@ func (k *kept[P]) release(err error) {
 	if err != nil && !c.mu.answered {
 		c.mu.err = errors.Join(c.mu.err, err)
 	}
-	last := false
-	if k.holders--; k.holders == 0 {
-		last = true
+	k.holders--
+	last := k.holders == 0
+	if last {
 		k.uncount()
-		if c.mu.open--; c.mu.open == 0 {
-			c.letGo()
-		}
-		if c.mu.open == 0 && !c.mu.answered {
+		c.mu.open--
+	}
+	if last && c.mu.open == 0 {
+		c.releaseLent()
+		if !c.mu.answered {
 			if c.mu.err != nil {
 				c.mu.err = consumererror.NewPermanent(c.mu.err) // it counts as dropped
 			}
