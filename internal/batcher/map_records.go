@@ -48,7 +48,7 @@ type record[P, R any] struct {
 
 type others[P, R any] struct {
 	meta  *meta[P]    // of the request of one; of several
-	tally tally       // of one, and of what it superseded: then nobody else has these others
+	tally tally       // of one and of what it superseded; with a count, no other record shares these others
 	alone []R         // instead of one: what nothing supersedes, of one request
 	again *request[P] // instead of one: what comes again, or a part of it
 }

@@ -58,8 +58,9 @@ func (r *record[P, R]) tally(n *notes[R]) tally {
 	return tally{1, at}
 }
 
-// supersede returns what stays of two records with one identity, of which kept is the newer one: their sum, or kept with the tally of both. Others of a request are shared by its records, so what has a tally has others of its own, and
-// these are used again. The partition's lock is held.
+// supersede returns what stays of two records with one identity, of which kept is the newer one: their sum, or kept with the tally of both.
+// The records of a request share their others. So a record with a tally gets others for itself, and passes them on to the record that
+// supersedes it. The partition's lock is held.
 func (m *records[P, R]) supersede(kept, gone recordEntry[P, R]) record[P, R] {
 	v := kept.Value
 	if m.add != nil {

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// memory bounds what is in memory of what is in the storage too. Beyond it payloads are dropped, and read back when their turn comes: those
-// of the stream that holds most, from its end. So a tenant whose backend is down pays for it, and not those that arrived last.
+// memory bounds the stored payloads that are also in memory. Beyond the limit it drops payloads from memory, and they are read back when
+// their turn comes: the newest ones of the stream that holds most. So the tenant whose backend is down pays for it, and nobody else.
 //
 // A part counts from when it is written until a consumer touches it: what is in a batch, or is requeued as one, is not counted.
 type memory[P any] struct {

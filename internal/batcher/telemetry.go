@@ -86,7 +86,7 @@ type snapshot struct {
 	storage figures
 	limit   limiter.Changes
 
-	// What the queue counts together, taken apart: never less than in the snapshot before.
+	// What the queue counts, without the storage's part: never less than in the snapshot before.
 
 	incoming int64 // items that were accepted, and not restored
 	returned int64 // items that were returned to their callers, and not lost in the storage
@@ -108,8 +108,8 @@ func (m *most) of(n int64) int64 {
 	}
 }
 
-// takeApart tells what the storage brought, or lost, from what callers did. The storage counts it before the queue does, so each difference
-// is too small meanwhile, and never too large.
+// takeApart subtracts what the storage restored, or lost, from what the queue counts. The storage counts before the queue does. So a
+// difference may be too small for a moment, and is never too large.
 func (t *telemetry) takeApart(s *snapshot) {
 	s.incoming = t.incoming.of(s.Accepted - s.storage.recovering)
 	s.returned = t.returned.of(s.Returned - s.storage.lost)

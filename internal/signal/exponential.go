@@ -98,7 +98,7 @@ func excess(s, o buckets) (by int) {
 	return by
 }
 
-// addExponential adds gone to held.
+// addExponential adds added to held.
 func addExponential(held, added pmetric.ExponentialHistogramDataPoint) {
 	addTimes(held, added)
 	addExemplars(held.Exemplars(), added.Exemplars())

@@ -48,9 +48,10 @@ var logPrefixes = []struct {
 	{"resource.attributes.", resourceAttribute},
 }
 
-// ParseLogKey returns what text names: "body", "severity_text", "severity_number", "event_name", "scope.name", "scope.version"; all
-// attributes by "attributes", "scope.attributes" or "resource.attributes"; one of them behind the same with a dot; or else an attribute of the record, else of its scope, else of its resource. ok is false if nothing stands
-// behind a prefix.
+// ParseLogKey returns what text names. That is a field: "body", "severity_text", "severity_number", "event_name", "scope.name" or
+// "scope.version". Or all attributes of a place: "attributes", "scope.attributes" or "resource.attributes". Or one of these, behind the
+// same and a dot. Any other text is the name of an attribute of the record, else of its scope, else of its resource. ok is false if
+// nothing stands behind a dot.
 func ParseLogKey(text string) (key LogKey, ok bool) {
 	if field, ok := logFields[text]; ok {
 		return LogKey{field: field}, true

@@ -134,8 +134,8 @@ func (w *pointWalk) by(m temporal) rule {
 	}
 }
 
-// each calls f with the points of a metric. delta writes what has to be equal for two points to be summed beside their attributes, and reports whether
-// this one can be.
+// each calls f with the points of a metric. delta writes what two points need to have in common, besides their attributes, to be summed. It
+// reports whether this point can be summed.
 func each[D dataPoint, S interface {
 	Len() int
 	At(i int) D
