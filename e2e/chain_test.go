@@ -70,11 +70,17 @@ func TestAgentSurvivesACrashOfItsGateway(t *testing.T) {
 // startExample starts a collector on a file of examples/, and what else is to be merged into it.
 func startExample(ctx context.Context, t *testing.T, file string, more ...string) *otelcol.Collector {
 	t.Helper()
+	return startExampleOf(ctx, t, plainBinary(t), file, more...)
+}
+
+// startExampleOf is startExample with another collector.
+func startExampleOf(ctx context.Context, t *testing.T, binary, file string, more ...string) *otelcol.Collector {
+	t.Helper()
 	path, err := filepath.Abs("../examples/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(ctx, t, otelcol.Options{Binary: plainBinary(t), Configs: append([]string{path}, more...), Dir: t.TempDir()})
+	return start(ctx, t, otelcol.Options{Binary: binary, Configs: append([]string{path}, more...), Dir: t.TempDir()})
 }
 
 // exporterTo is a config that has the otlp_grpc exporter send to addr.

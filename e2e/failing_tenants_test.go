@@ -21,7 +21,6 @@ import (
 // failingTenants is a load of many tenants on a collector, some of whose backends are down all the time. Their senders send as fast as
 // they are let.
 type failingTenants struct {
-	example  string // the configuration
 	header   string // of a request to the backend: the tenant
 	settings string // of the processor, more than the example's
 	timeout  string // of a call of the exporter
@@ -35,7 +34,7 @@ const (
 	tenantItems = 10 // of a request
 )
 
-// tenantName names the tenant, such that the name says which one it is.
+// tenantName is the name of a tenant. Names are in the order of their numbers.
 func tenantName(i int) string { return fmt.Sprintf("tenant-%03d", i) }
 
 // isDown reports whether the backend of a tenant is down. Those are the first ones.
@@ -66,9 +65,9 @@ func TestFailingTenantsOfACollector(t *testing.T) {
 }
 
 func (f *failingTenants) run(ctx context.Context, t *testing.T) {
-	f.example, f.header = "tenants.yaml", "x-tenant"
-	if f.mixed {
-		f.example, f.header = "resource-tenants.yaml", "x-scope-orgid"
+	example := "tenants.yaml"
+	if f.header = "x-tenant"; f.mixed {
+		example, f.header = "resource-tenants.yaml", "x-scope-orgid"
 	}
 	backend := startBackend(t, nil)
 	backend.SetAnswer(func(ctx context.Context, p otlpio.Payload) error {
@@ -83,18 +82,17 @@ func (f *failingTenants) run(ctx context.Context, t *testing.T) {
 	if f.timeout != "" {
 		configs = append(configs, fmt.Sprintf("yaml:{exporters: {otlp_grpc: {timeout: %s}}}", f.timeout))
 	}
-	c := startExample(ctx, t, f.example, configs...)
+	c := startExample(ctx, t, example, configs...)
 	client := dial(t, c)
 
 	sending, stop := context.WithCancel(ctx)
 	var senders sync.WaitGroup
 	defer senders.Wait()
 	defer stop()
-	for i := range f.down {
-		if f.mixed {
-			break // the healthy ones' requests fill the keys of the others
+	if !f.mixed { // else the healthy ones' requests fill the keys of the others
+		for i := range f.down {
+			senders.Go(func() { f.flood(sending, client, i) })
 		}
-		senders.Go(func() { f.flood(sending, client, i) })
 	}
 	var ledger otlpio.Ledger // of healthy tenants
 	f.sendHealthy(ctx, t, client, &ledger)
@@ -127,10 +125,11 @@ func (f *failingTenants) sendHealthy(ctx context.Context, t *testing.T, client *
 	t.Helper()
 	const requests = 20 // of a tenant
 	var senders sync.WaitGroup
-	for i := f.down; i < allTenants; i++ {
-		if f.mixed && i == f.down+3 {
-			break // a few send for all
-		}
+	until := allTenants
+	if f.mixed {
+		until = f.down + 3 // a few send for all
+	}
+	for i := f.down; i < until; i++ {
 		senders.Go(func() {
 			for n := 0; n < requests && ctx.Err() == nil; {
 				if err := f.send(ctx, client, ledger, i); err == nil {

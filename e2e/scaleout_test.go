@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -61,26 +60,12 @@ func TestScaleOut(t *testing.T) {
 	if err := f.Stop(); err != nil {
 		t.Error(err)
 	}
-	tally := s.ledger.Tally(backend.Batches())
-	t.Logf("%+v", tally)
-	if tally.Lost > 0 {
-		t.Errorf("%d items lost", tally.Lost)
-	}
-	s.checkOrder(t, backend.Batches())
+	s.check(t, backend.Batches())
 }
 
 func startBack(ctx context.Context, t *testing.T, addr, backend string) *otelcol.Collector {
 	t.Helper()
-	return startProofExample(ctx, t, "scale-out/back.yaml", fmt.Sprintf("yaml:{receivers: {otlp: {protocols: {grpc: {endpoint: %s}}}}}", addr), exporterTo(backend))
-}
-
-func startProofExample(ctx context.Context, t *testing.T, file string, more ...string) *otelcol.Collector {
-	t.Helper()
-	path, err := filepath.Abs("../examples/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return start(ctx, t, otelcol.Options{Binary: proofBinary(t), Configs: append([]string{path}, more...), Dir: t.TempDir()})
+	return startExampleOf(ctx, t, proofBinary(t), "scale-out/back.yaml", fmt.Sprintf("yaml:{receivers: {otlp: {protocols: {grpc: {endpoint: %s}}}}}", addr), exporterTo(backend))
 }
 
 // front is the first tier, with a file that lists the collectors behind it.
@@ -96,7 +81,7 @@ func startFront(ctx context.Context, t *testing.T, backs []string) *front {
 		t.Fatal(err)
 	}
 	f := &front{addr: addr, dir: t.TempDir()}
-	f.Collector = startProofExample(ctx, t, "scale-out/front.yaml", f.hostnames(t, backs),
+	f.Collector = startExampleOf(ctx, t, proofBinary(t), "scale-out/front.yaml", f.hostnames(t, backs),
 		fmt.Sprintf("yaml:{receivers: {otlp: {protocols: {grpc: {endpoint: %s}}}}}", addr))
 	return f
 }
@@ -178,6 +163,17 @@ func (s *services) delivered(ctx context.Context, t *testing.T, backend *otlpio.
 	t.Helper()
 	accepted := s.ledger.Acked()
 	poll(ctx, t, "what was accepted has arrived", func() bool { return s.ledger.Tally(backend.Batches()).Delivered >= accepted })
+}
+
+// check compares what arrived with what was accepted: nothing is lost, and all is in order.
+func (s *services) check(t *testing.T, batches []otlpio.Payload) {
+	t.Helper()
+	tally := s.ledger.Tally(batches)
+	t.Logf("%+v", tally)
+	if tally.Lost > 0 {
+		t.Errorf("%d items lost", tally.Lost)
+	}
+	s.checkOrder(t, batches)
 }
 
 // checkOrder looks at when each item arrived first: of one resource of one service, in the order in which they were sent.

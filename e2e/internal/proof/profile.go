@@ -136,20 +136,29 @@ func (s *Spent) divide(p *profile.Profile) {
 
 // cpuProfile returns what a process does in the time, of at least a second.
 func cpuProfile(ctx context.Context, addr string, lasts time.Duration) (*profile.Profile, error) {
-	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", addr, max(1, int(lasts.Seconds())))
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	page, err := debugPage(ctx, addr, fmt.Sprintf("profile?seconds=%d", max(1, int(lasts.Seconds()))))
 	if err != nil {
 		return nil, err
 	}
+	return profile.ParseData(page)
+}
+
+// debugPage returns a page that a process has of itself.
+func debugPage(ctx context.Context, addr, name string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/debug/pprof/"+name, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Close = true // a connection that is kept is a descriptor of the process
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", url, resp.Status)
+		return nil, fmt.Errorf("%s: %s", req.URL, resp.Status)
 	}
-	return profile.Parse(resp.Body)
+	return io.ReadAll(resp.Body)
 }
 
 // WriteSpent writes a Markdown table.

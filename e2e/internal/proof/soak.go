@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -235,17 +233,7 @@ func (s *soak) sample(ctx context.Context) (x Sample, err error) {
 
 // profile returns a number of one of the process's profiles.
 func (s *soak) profile(ctx context.Context, name string, number *regexp.Regexp) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.debug+"/debug/pprof/"+name, http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	req.Close = true // a connection that is kept is a descriptor of the collector
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := debugPage(ctx, s.debug, name)
 	if err != nil {
 		return 0, err
 	}
