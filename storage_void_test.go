@@ -77,6 +77,7 @@ func TestStorageVoidRequestsThatTheQueueDrops(t *testing.T) {
 					d.Release()
 					time.Sleep(10 * time.Second)
 					for i := range 5 {
+						synctest.Wait() // nothing is in a call, as that cannot give way
 						require.NoError(t, p.push(context.Background(), 10*i+10, 10))
 					}
 					require.Equal(t, want, logs.items(payload))
