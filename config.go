@@ -55,6 +55,11 @@ func (c *Config) keyed() bool {
 	return len(c.MetadataKeys)+len(c.ResourceKeys)+len(c.AttributeKeys) > 0
 }
 
+// triggered reports whether a size makes a batch due. Without one each request is a batch, and timeout has no effect.
+func (c *Config) triggered() bool {
+	return c.SendBatchSize > 0 || c.SendBatchSizeBytes+c.SendBatchMaxSizeBytes > 0 || c.Buffer == bufferMap
+}
+
 // ofRecords reports whether the pending batch holds the newest of the records with one identity.
 func (c *Config) ofRecords() bool { return c.Buffer == bufferMap && c.Map.Key == mapRecord }
 

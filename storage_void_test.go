@@ -52,22 +52,31 @@ func TestStorageCallerGivesUpWhileItsBatchIsRead(t *testing.T) {
 	})
 }
 
-// TestStorageVoidRequestsThatTheQueueDrops were withdrawn by their caller, and then expire or give way to newer ones: their payload is not
-// released once more, and what is left at shutdown is counted as what it is.
+// TestStorageVoidRequestsThatTheQueueDrops were withdrawn by their caller behind a batch in a call, and then expire or give way to newer
+// ones: their payload is not released once more, and what is left at shutdown is counted as what it is.
 func TestStorageVoidRequestsThatTheQueueDrops(t *testing.T) {
-	for name, set := range map[string]func(*Config){
-		"expired": func(c *Config) { c.Timeout, c.MaxAge = 10*time.Second, 5*time.Second },
-		"evicted": func(c *Config) {
-			c.Timeout, c.SendBatchSize, c.QueueSize, c.DropOldestOnOverflow = time.Hour, 20, 30, true
-		},
+	slow := func(ctx context.Context, _ int) error {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Minute):
+		}
+		return errDown
+	}
+	for reason, set := range map[string]func(*Config){
+		"expired":  func(c *Config) { c.MaxAge = 30 * time.Second },
+		"overflow": func(c *Config) { c.QueueSize, c.DropOldestOnOverflow = 30, true },
 	} {
 		for _, pooled := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s pooled=%t", name, pooled), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s pooled=%t", reason, pooled), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					usePooling(t, pooled)
 					d := storagetest.NewDisk()
-					p := anyLogs.stored(t, d, set, down)
+					p := anyLogs.stored(t, d, func(c *Config) { c.SendBatchSize = 20; set(c) }, slow)
 					synctest.Wait()
+					for i := range 2 {
+						require.NoError(t, p.push(context.Background(), 10*i+10, 10))
+					}
+					synctest.Wait() // in a call
 					d.SetFault(func([]*storage.Operation) storagetest.Fault { return storagetest.Hang })
 					ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 					defer cancel()
@@ -75,11 +84,11 @@ func TestStorageVoidRequestsThatTheQueueDrops(t *testing.T) {
 					require.Error(t, send(ctx, p, payload))
 					d.SetFault(nil)
 					d.Release()
-					time.Sleep(10 * time.Second)
 					for i := range 5 {
-						synctest.Wait() // nothing is in a call, as that cannot give way
-						require.NoError(t, p.push(context.Background(), 10*i+10, 10))
+						require.NoError(t, p.push(context.Background(), 10*i+30, 10))
 					}
+					time.Sleep(2 * time.Minute)
+					require.NotZero(t, p.metric(t, "items_dropped", reason))
 					require.Equal(t, want, logs.items(payload))
 					if pooled {
 						require.False(t, logs.freed(payload))

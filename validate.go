@@ -252,8 +252,14 @@ func (c *Config) checkPace(f *faults) {
 			f.add("min_interval", c.MinInterval, "it must be below wait_timeout, which is %v, with wait_for_result: callers would give up before the next batch", c.WaitTimeout)
 		}
 	}
-	if c.MaxAge > 0 && c.MinInterval >= c.MaxAge {
+	switch {
+	case c.MaxAge <= 0:
+	case c.MinInterval >= c.MaxAge:
 		f.add("max_age", c.MaxAge, "it must be above min_interval, which is %v: items would expire before the next batch", c.MinInterval)
+	case !c.WaitForResult && c.triggered() && c.Timeout >= c.MaxAge:
+		f.add("max_age", c.MaxAge, "it must be above timeout, which is %v: items would expire before their batch is due", c.Timeout)
+	case c.WaitForResult && c.WaitLinger >= c.MaxAge:
+		f.add("max_age", c.MaxAge, "it must be above wait_linger, which is %v: items would expire before their batch is due", c.WaitLinger)
 	}
 }
 
@@ -361,14 +367,13 @@ func (c *Config) useless() (all []setting) {
 	)
 	initial := createDefaultConfig().(*Config)
 	ofRecords := c.ofRecords()
-	triggers := c.SendBatchSize > 0 || c.SendBatchSizeBytes+c.SendBatchMaxSizeBytes > 0 || c.Buffer == bufferMap
 	for _, s := range []struct {
 		key        string
 		value, was any
 		works      bool
 		needs      string
 	}{
-		{"timeout", c.Timeout, initial.Timeout, triggers, "a size that triggers: without one each request is a batch"},
+		{"timeout", c.Timeout, initial.Timeout, c.triggered(), "a size that triggers: without one each request is a batch"},
 		{"send_batch_size", c.SendBatchSize, initial.SendBatchSize, c.Timeout != 0, timeout},
 		{"metadata_cardinality_limit", c.MetadataCardinalityLimit, initial.MetadataCardinalityLimit, c.keyed(), anyKeys},
 		{"send_batch_size_bytes", c.SendBatchSizeBytes, initial.SendBatchSizeBytes, c.Timeout != 0, timeout},
@@ -378,7 +383,7 @@ func (c *Config) useless() (all []setting) {
 		{"stalled_key_timeout", c.StalledKeyTimeout, initial.StalledKeyTimeout, c.keyed(), anyKeys},
 		{"wait_timeout", c.WaitTimeout, initial.WaitTimeout, c.BlockOnOverflow && !c.DropOldestOnOverflow || c.WaitForResult, "block_on_overflow or wait_for_result: otherwise nobody waits"},
 		{"max_age", c.MaxAge, initial.MaxAge, c.Buffer != bufferMap || ofRecords, `buffer "queue" or map.key "record": a resource holds what came at different times as one`},
-		{"wait_linger", c.WaitLinger, initial.WaitLinger, c.WaitForResult && c.Timeout != 0 && triggers, "wait_for_result, and a timeout above 0 with a size that triggers: otherwise nobody gathers"},
+		{"wait_linger", c.WaitLinger, initial.WaitLinger, c.WaitForResult && c.Timeout != 0 && c.triggered(), "wait_for_result, and a timeout above 0 with a size that triggers: otherwise nobody gathers"},
 		{"adaptive_concurrency.initial", c.AdaptiveConcurrency.Initial, initial.AdaptiveConcurrency.Initial, c.AdaptiveConcurrency.Enabled, "adaptive_concurrency.enabled true"},
 		{"adaptive_concurrency.min", c.AdaptiveConcurrency.Min, initial.AdaptiveConcurrency.Min, c.AdaptiveConcurrency.Enabled, "adaptive_concurrency.enabled true"},
 		{"too_large_errors", c.TooLargeErrors, initial.TooLargeErrors, c.SplitOnTooLarge, "split_on_too_large"},

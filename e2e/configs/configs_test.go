@@ -170,7 +170,7 @@ func TestEveryKeyWithValuesOfEveryKind(t *testing.T) {
 		"partition_by": {"partitions": 2}, "partition_attributes": {"partitions": 2, "partition_by": "attributes"},
 		"partitions": {}, "num_consumers": {}, "sizer": {}, "queue_size": {"send_batch_size": 0},
 		"queue_size_per_key":  {"metadata_keys": []any{"tenant"}, "send_batch_size": 0, "queue_size": int64(1 << 50)},
-		"stalled_key_timeout": keyed, "block_on_overflow": {}, "drop_oldest_on_overflow": {}, "max_age": {}, "wait_timeout": {}, "wait_for_result": {}, "split_on_too_large": {},
+		"stalled_key_timeout": keyed, "block_on_overflow": {}, "drop_oldest_on_overflow": {}, "max_age": {"wait_for_result": true}, "wait_timeout": {}, "wait_for_result": {}, "split_on_too_large": {},
 		"too_large_errors": {"split_on_too_large": true}, "split_on_rejected": {}, "sort_by_time": {}, "export_timeout": {}, "shutdown_timeout": {},
 		"min_interval": {}, "wait_linger": {"wait_for_result": true, "timeout": "100h"},
 		"adaptive_concurrency": {"num_consumers": 10000}, "adaptive_concurrency::enabled": {"num_consumers": 10000},
