@@ -74,33 +74,26 @@ func (q *Queue[T]) admit(parts []part[T], items []T, m *measures, c *completion,
 // admitItem is admit for a single item where there is nothing to find out: its stream exists and holds something, and it has room for
 // the item. It reports false if that is not so, and has done nothing then. Most pushes end here: what admit does for several parts makes
 // a push take half as long again.
-func (q *Queue[T]) admitItem(p *part[T], item T, w packedWeight, c *completion) bool {
-	p.partition.mu.Lock()
-	s := p.partition.existing(p.key)
-	ok := s != nil && q.enterItem(s, p)
+func (q *Queue[T]) admitItem(p *partition[T], key string, item T, w packedWeight, c *completion) bool {
+	units := q.units(w)
+	p.mu.Lock()
+	s := p.existing(key)
+	ok := s != nil && q.enterItem(s, units)
 	if ok {
 		if c != nil {
-			c = s.claimant(c, p)
+			c = s.claimant(c, share{1, w.unpack(), units})
 		}
 		s.backlog.append(item, c, w)
-		s.accept(int64(w.items), p.units)
+		s.accept(int64(w.items), units)
 	}
-	p.partition.mu.Unlock()
+	p.mu.Unlock()
 	return ok
 }
 
-// enterItem takes the units of a single item, for s, which is where it goes. It reports false if s has no key slot, or no room.
-// Partition's lock held.
-func (q *Queue[T]) enterItem(s *stream[T], p *part[T]) bool {
-	if s.slot == slotFree {
-		return false
-	}
-	most := q.gate.capacity - 1
-	if q.shares {
-		p.stream = s
-		most = q.bound(p, p.units, nil)
-	}
-	if q.gate.enter(p.units, most, false) != nil {
+// enterItem takes the units of a single item, for s, which is where it goes. It reports false if s has no key slot, or no room, or
+// callers wait for it. Partition's lock held.
+func (q *Queue[T]) enterItem(s *stream[T], units int64) bool {
+	if s.slot == slotFree || s.blocked || q.gate.enter(units, q.most(s, units, units), false) != nil {
 		return false
 	}
 	s.take(true)
@@ -115,7 +108,7 @@ func (q *Queue[T]) overwrite(p *part[T], item T, m *measures) bool {
 		return false
 	}
 	at := s.backlog.index.position(s.backlog.active, item, m.hashes[0])
-	if at < 0 || p.units > q.units(s.backlog.active[at].weight.unpack()) {
+	if at < 0 || p.units > q.units(s.backlog.active[at].weight) {
 		return false
 	}
 	p.stream = s
@@ -189,6 +182,18 @@ func (q *Queue[T]) need(parts []part[T], w *waiter[T]) need {
 }
 
 // bound returns how many units may be taken at most, for the share of one part to allow the whole push; -1: it does not.
+func (q *Queue[T]) bound(p *part[T], push int64, w *waiter[T]) int64 {
+	switch s := p.stream; {
+	case p.dropped || p.passed:
+		return q.gate.capacity - 1
+	case s.blocked && !w.headOf(s):
+		return -1
+	default:
+		return q.most(s, p.units, push)
+	}
+}
+
+// most is bound for so many units of a push for s, which others do not wait for.
 //
 // The share: a stream that holds something may take a part if it then holds at most free / (1 + stuck). Free is what remains of
 // the capacity after the push. stuck is the number of other streams that are full, and of which nothing was forwarded since.
@@ -197,18 +202,16 @@ func (q *Queue[T]) need(parts []part[T], w *waiter[T]) need {
 // that never drain. An empty stream may take one part while there is capacity at all.
 //
 // As a bound it needs no second lock: the gate compares it with the units taken in its one compare-and-swap (I5).
-func (q *Queue[T]) bound(p *part[T], push int64, w *waiter[T]) int64 {
-	s, capacity := p.stream, q.gate.capacity
+func (q *Queue[T]) most(s *stream[T], units, push int64) int64 {
+	capacity := q.gate.capacity
 	switch {
-	case p.dropped || p.passed:
+	case s.reserved == 0 || !q.shares:
 		return capacity - 1
-	case s.blocked && !w.headOf(s), s.reserved >= q.cfg.KeyCapacity:
+	case s.reserved >= q.cfg.KeyCapacity:
 		return -1
-	case s.reserved == 0:
-		return capacity - 1
 	}
 	divisor := q.divisor(s)
-	holds := s.reserved + p.units
+	holds := s.reserved + units
 	if divisor > 1 && holds > capacity/divisor { // then there may be an overflow below
 		return -1
 	}
@@ -277,7 +280,7 @@ func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 		p.partition.mu.drop(int64(p.weight.Items))
 		return
 	}
-	c = s.claimant(c, p)
+	c = s.claimant(c, share{p.to - p.from, p.weight, p.units})
 	if !s.backlog.contiguous {
 		for i := p.from; i < p.to; i++ {
 			s.backlog.append(items[i], c, m.weight(i))

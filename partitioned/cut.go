@@ -59,7 +59,7 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		} else if c.group != g {
 			return i, true
 		}
-		units := q.units(weight)
+		units := q.units(e.weight)
 		if e.completion != nil && !e.completion.claim(weight, units) {
 			r.skipped++
 			*e = entry[T]{}
@@ -82,7 +82,7 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		b.Items = append(b.Items, e.item)
 		b.Weight = b.Weight.plus(weight)
 		if c.weights != nil {
-			c.weights = append(c.weights, uint32(weight.Items))
+			c.weights = append(c.weights, e.weight.items)
 		}
 		c.units += units
 		if e.completion != nil {
@@ -119,7 +119,7 @@ func (c *call[T]) await(w *completion, items int, r *cutResult) {
 // unclaim leaves what is left of an entry in the drain. What its caller withdrew meanwhile is taken back when the batch is booked.
 func (q *Queue[T]) unclaim(e *entry[T], tail bool, r *cutResult) {
 	w := e.weight.unpack()
-	if units := q.units(w); !e.completion.unclaim(w, units, tail) {
+	if units := q.units(e.weight); !e.completion.unclaim(w, units, tail) {
 		r.late, r.of = share{}.plus(w, units), e.completion
 	}
 }
@@ -130,21 +130,21 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 	if !ok {
 		return false
 	}
-	w, hw, tw := e.weight.unpack(), q.reweigh(head, e.weight).unpack(), q.reweigh(tail, e.weight).unpack()
+	w, hw, tw := e.weight, q.reweigh(head, e.weight), q.reweigh(tail, e.weight)
 	at := len(c.batch.Items)
 	c.batch.Items = append(c.batch.Items, head)
-	c.batch.Weight = c.batch.Weight.plus(hw)
+	c.batch.Weight = c.batch.Weight.plus(hw.unpack())
 	if c.weights != nil {
-		c.weights = append(c.weights, uint32(hw.Items))
+		c.weights = append(c.weights, hw.items)
 	}
 	c.units += q.units(hw)
-	r.oversized = hw.exceeds(c.limit)
+	r.oversized = hw.unpack().exceeds(c.limit)
 	if e.completion != nil {
 		e.completion.add()
-		c.waiting = append(c.waiting, waiting{e.completion, at, int64(hw.Items)})
+		c.waiting = append(c.waiting, waiting{e.completion, at, int64(hw.items)})
 	}
-	e.item, e.weight = tail, pack(tw)
-	r.grown = hw.plus(tw).minus(w)
+	e.item, e.weight = tail, tw
+	r.grown = hw.unpack().plus(tw.unpack()).minus(w.unpack())
 	if r.units = q.units(hw) + q.units(tw) - q.units(w); r.units < 0 {
 		c.units -= r.units // given back when the batch is settled
 		r.units = 0

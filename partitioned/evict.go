@@ -188,7 +188,7 @@ func (q *Queue[T]) evict(s *stream[T], gone *[]victim[T]) bool {
 
 // remove gives back the units of an entry that was evicted or deleted. Partition's lock held.
 func (q *Queue[T]) remove(s *stream[T], e entry[T]) {
-	units := q.units(e.weight.unpack())
+	units := q.units(e.weight)
 	e.completion.forgo(e.weight.unpack(), units)
 	s.reserve(-units)
 	q.gate.leave(s.uncount(units))

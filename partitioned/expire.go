@@ -43,7 +43,7 @@ func (q *Queue[T]) expire(s *stream[T], c *call[T], r cutResult) (waiting bool) 
 	var units int64
 	for i := range c.expired {
 		e := &c.expired[i]
-		units += q.units(e.weight.unpack())
+		units += q.units(e.weight)
 		s.backlog.index.settled(s.backlog.active, e.item, false)
 	}
 	s.partition.mu.expire(int64(r.expired.Items))

@@ -78,7 +78,7 @@ const ahead = 64
 // which somebody may wait. Partition's lock held.
 func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how write, c *completion) (freed bool, failed *PanicError) {
 	b := &s.backlog
-	units := q.units(w.unpack())
+	units := q.units(w)
 	if at := b.index.position(b.active, item, hash); at >= 0 {
 		return q.replace(s, at, item, w, units, how, c)
 	}
@@ -104,7 +104,7 @@ func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units i
 	}
 	before := b.active[at].weight
 	after := q.reweigh(b.active[at].item, before)
-	more := q.units(after.unpack()) - q.units(before.unpack())
+	more := q.units(after) - q.units(before)
 	s.partition.mu.replace(int64(w.items), int64(after.items)-int64(before.items))
 	if c != nil || after != before { // mostly neither: then s is only read
 		b.replaced(at, after, c)

@@ -176,17 +176,16 @@ func (m *Map[K, V]) PutAllNewer(ctx context.Context, entries ...Entry[K, V]) err
 	return m.writeAll(ctx, entries, newer)
 }
 
-// write is Put and PutNewer: what pushItem does, in one step under the lock where there is nothing to find out. No function of the
+// write is Put and PutNewer: what push does, in one step under the lock where there is nothing to find out. No function of the
 // user runs, nothing is remembered, and the key is held, or its stream is and has room. It decides nothing: in all other cases it leaves
 // all to push.
 func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
 	if q := &m.queue; q.gate != nil && q.cfg.Weigh == nil && m.memory == nil && !q.supersedes {
-		p := part[Entry[K, V]]{to: 1, weight: Weight{Items: 1}, units: 1}
 		hash := m.hash(e.Key)
-		q.locate(&p, nil, e, hash)
-		p.partition.mu.Lock()
-		ok := m.writeHere(&p, e, hash, how)
-		p.partition.mu.Unlock()
+		p, key := q.locate(nil, e, hash)
+		p.mu.Lock()
+		ok := m.writeHere(p.existing(key), e, hash, how)
+		p.mu.Unlock()
 		if ok {
 			return nil
 		}
@@ -195,8 +194,7 @@ func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
 }
 
 // writeHere reports false if it has done nothing. Partition's lock held.
-func (m *Map[K, V]) writeHere(p *part[Entry[K, V]], e Entry[K, V], hash uint64, how write) bool {
-	s := p.partition.existing(p.key)
+func (m *Map[K, V]) writeHere(s *stream[Entry[K, V]], e Entry[K, V], hash uint64, how write) bool {
 	if s == nil {
 		return false
 	}
@@ -206,10 +204,10 @@ func (m *Map[K, V]) writeHere(p *part[Entry[K, V]], e Entry[K, V], hash uint64, 
 			return false
 		}
 		g.overwrite(&s.backlog.active[at].item, &e, how)
-		p.partition.mu.supersede(1) // one of the two
+		s.partition.mu.supersede(1) // one of the two
 		return true
 	}
-	if !m.queue.enterItem(s, p) {
+	if !m.queue.enterItem(s, 1) {
 		return false
 	}
 	e, _ = g.first(e, hash, how, len(s.backlog.active)) // nothing is remembered that would supersede it
@@ -316,11 +314,9 @@ type held[T any] struct {
 func (m *Map[K, V]) locked(key K) held[Entry[K, V]] {
 	q := &m.queue
 	hash := m.hash(key)
-	var to part[Entry[K, V]]
-	q.locate(&to, nil, Entry[K, V]{Key: key}, hash)
-	p := to.partition
+	p, name := q.locate(nil, Entry[K, V]{Key: key}, hash)
 	p.mu.Lock()
-	s := p.existing(to.key)
+	s := p.existing(name)
 	if s == nil || p.mu.dead {
 		return held[Entry[K, V]]{p, nil, -1}
 	}

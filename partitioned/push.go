@@ -87,21 +87,37 @@ func (q *Queue[T]) count(items []T) (n int64) {
 	return n
 }
 
+// push is every push. key: of all items; nil: Key tells. While there is capacity it allocates nothing for a single stream, and
+// items stays on the caller's stack: it is copied only to wait.
+//
+// Here is the way of a single item of a Queue, which is what most pushes are.
+func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, c *completion) error {
+	switch {
+	case len(items) == 0:
+		return nil
+	case q.gate == nil:
+		return errZero
+	case len(items) > 1 || q.hash != nil:
+		return q.pushAll(ctx, key, items, how, c)
+	}
+	p, name := q.locate(key, items[0], 0)
+	w := packedWeight{items: 1}
+	if q.cfg.Weigh != nil {
+		w = pack(q.cfg.Weigh(items[0]))
+	}
+	if q.admitItem(p, name, items[0], w, c) {
+		return nil
+	}
+	one := [1]part[T]{{partition: p, key: name, to: 1, weight: w.unpack(), units: q.units(w)}}
+	weights := [1]packedWeight{w}
+	return q.pushParts(ctx, one[:], items, &measures{how: how, weights: weights[:]}, c)
+}
+
 // few is the number of items whose measures a push keeps on its stack.
 const few = 4
 
-// push is every push. key: of all items; nil: Key tells. While there is capacity it allocates nothing for a single stream, and
-// items stays on the caller's stack: it is copied only to wait.
-func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, c *completion) error {
-	if len(items) == 0 {
-		return nil
-	}
-	if q.gate == nil {
-		return errZero
-	}
-	if len(items) == 1 {
-		return q.pushItem(ctx, key, items, how, c)
-	}
+// pushAll is push of several items, or to a Map.
+func (q *Queue[T]) pushAll(ctx context.Context, key *string, items []T, how write, c *completion) error {
 	var weights [few]packedWeight
 	var hashes [few]uint64
 	m := measures{how: how}
@@ -111,55 +127,25 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	if q.hash != nil {
 		m.hashes = q.hashAll(hashes[:0], items)
 	}
-	var one [1]part[T]
-	parts := one[:]
-	if q.oneStream() {
-		q.locate(&one[0], key, items[0], m.hash(0))
-		one[0].to = len(items)
-		q.total(&one[0], &m)
-	} else {
-		parts, items = q.divide(key, items, &m)
+	if len(items) > 1 && !q.oneStream() {
+		parts, items := q.divide(key, items, &m)
+		return q.pushParts(ctx, parts, items, &m, c)
 	}
-	full, err := q.admit(parts, items, &m, c, nil)
+	one := [1]part[T]{{to: len(items)}}
+	one[0].partition, one[0].key = q.locate(key, items[0], m.hash(0))
+	q.total(&one[0], &m)
+	return q.pushParts(ctx, one[:], items, &m, c)
+}
+
+// pushParts is push of what was measured and divided.
+func (q *Queue[T]) pushParts(ctx context.Context, parts []part[T], items []T, m *measures, c *completion) error {
+	full, err := q.admit(parts, items, m, c, nil)
 	if err != nil {
-		return q.notYet(ctx, parts, items, &m, c, full, err)
+		return q.notYet(ctx, parts, items, m, c, full, err)
 	}
 	q.reportStalled(parts, items, c)
 	if m.hashes != nil {
 		q.served(parts)
-	}
-	return nil
-}
-
-// pushItem is push of a single item, which is what most pushes are.
-func (q *Queue[T]) pushItem(ctx context.Context, key *string, items []T, how write, c *completion) error {
-	var hashes [1]uint64
-	if q.hash != nil {
-		hashes[0] = q.hash(items[0])
-	}
-	one := [1]part[T]{{to: 1}}
-	p := &one[0]
-	q.locate(p, key, items[0], hashes[0])
-	w := packedWeight{items: 1}
-	if q.cfg.Weigh != nil {
-		w = pack(q.cfg.Weigh(items[0]))
-	}
-	p.weight = w.unpack()
-	p.units = q.units(p.weight)
-	if q.hash == nil && q.admitItem(p, items[0], w, c) {
-		return nil
-	}
-	weights := [1]packedWeight{w}
-	m := measures{how: how, weights: weights[:]}
-	if q.hash != nil {
-		m.hashes = hashes[:]
-	}
-	full, err := q.admit(one[:], items, &m, c, nil)
-	if err != nil {
-		return q.notYet(ctx, one[:], items, &m, c, full, err)
-	}
-	if p.freed || p.failed != nil {
-		q.served(one[:])
 	}
 	return nil
 }

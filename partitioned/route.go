@@ -5,6 +5,7 @@ package partitioned
 import (
 	"cmp"
 	"hash/maphash"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -34,23 +35,22 @@ func (q *Queue[T]) hashAll(some []uint64, items []T) []uint64 {
 // oneStream reports whether all items go to one stream.
 func (q *Queue[T]) oneStream() bool { return len(q.partitions) == 1 && !q.byKey() }
 
-// locate sets where an item goes: the partition and the key of its stream. hash is that of its key in a Map.
-func (q *Queue[T]) locate(p *part[T], key *string, item T, hash uint64) {
+// locate returns where an item goes: the partition and the key of its stream. hash is that of its key in a Map.
+func (q *Queue[T]) locate(key *string, item T, hash uint64) (p *partition[T], name string) {
 	switch {
 	case key != nil:
-		if p.partition = q.partition(*key); q.byKey() {
-			p.key = *key
-		}
+		name = *key
 	case q.cfg.Key != nil:
-		name := q.cfg.Key(item)
-		if p.partition = q.partition(name); q.byKey() {
-			p.key = name
-		}
+		name = q.cfg.Key(item)
 	case q.hash != nil:
-		p.partition = q.partitions[hash%uint64(len(q.partitions))]
+		return q.partitions[hash%uint64(len(q.partitions))], ""
 	default:
-		p.partition = q.nextPartition()
+		return q.nextPartition(), ""
 	}
+	if p = q.partition(name); !q.byKey() {
+		name = "" // it says the partition, and no more
+	}
+	return p, name
 }
 
 // total sets the weight and the units of a part.
@@ -61,8 +61,8 @@ func (q *Queue[T]) total(p *part[T], m *measures) {
 		return
 	}
 	for i := p.from; i < p.to; i++ {
-		w := m.weight(i).unpack()
-		p.weight = p.weight.plus(w)
+		w := m.weight(i)
+		p.weight = p.weight.plus(w.unpack())
 		p.units += q.units(w)
 	}
 }
@@ -94,7 +94,7 @@ func (q *Queue[T]) byStream(key *string, items []T, m *measures) ([]part[T], []T
 	all := make([]part[T], len(items)) // one for each item, which from says
 	for i := range items {
 		all[i].from = i
-		q.locate(&all[i], key, items[i], m.hash(i))
+		all[i].partition, all[i].key = q.locate(key, items[i], m.hash(i))
 	}
 	slices.SortStableFunc(all, func(a, b part[T]) int {
 		return cmp.Or(cmp.Compare(a.partition.number, b.partition.number), strings.Compare(a.key, b.key))
@@ -118,9 +118,8 @@ func (q *Queue[T]) byPartition(key *string, items []T, m *measures) ([]part[T], 
 	to := make([]int32, len(items))
 	ends := make([]int, len(q.partitions)+1)
 	for i := range items {
-		var p part[T]
-		q.locate(&p, key, items[i], m.hash(i))
-		n := p.partition.number
+		p, _ := q.locate(key, items[i], m.hash(i))
+		n := p.number
 		to[i] = int32(n)
 		ends[n+1]++
 	}
@@ -178,19 +177,20 @@ func (q *Queue[T]) partition(key string) *partition[T] {
 	if len(q.partitions) == 1 {
 		return q.partitions[0]
 	}
-	return q.partitions[maphash.String(q.seed, key)%uint64(len(q.partitions))]
+	n, _ := bits.Mul64(maphash.String(q.seed, key), uint64(len(q.partitions))) // even, as a remainder is, without a division
+	return q.partitions[n]
 }
 
 // units returns what an item of weight w takes of the capacity. Nothing is free, so no units taken means that nothing is
-// pending; and nothing takes more than a small part of what the gate can count. Where requests are counted, each part of one
-// that was split is one.
-func (q *Queue[T]) units(w Weight) int64 {
-	units := 1
+// pending; and as w is packed, nothing takes more than a small part of what the gate can count. Where requests are counted, each
+// part of one that was split is one.
+func (q *Queue[T]) units(w packedWeight) int64 {
 	switch q.cfg.Unit {
 	case UnitItems:
-		units = w.Items
+		return int64(w.items)
 	case UnitBytes:
-		units = w.Bytes
+		return max(int64(w.bytes), 1)
+	default:
+		return 1
 	}
-	return min(max(int64(units), 1), maxUnits>>20)
 }

@@ -129,7 +129,7 @@ func (q *Queue[T]) requeue(c *call[T], v Verdict[T]) (r requeued[T]) {
 		w := q.reweigh(item, packedWeight{items: 1})
 		r.entries[i] = entry[T]{item: item, weight: w}
 		r.weight = r.weight.plus(w.unpack())
-		r.units += q.units(w.unpack())
+		r.units += q.units(w)
 	}
 	if v.tellsFrom(len(c.batch.Items)) {
 		r.attribute(c, v.From)

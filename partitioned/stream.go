@@ -227,10 +227,12 @@ func (s *stream[T]) moveOn() {
 	case s.state == idle:
 		s.schedule()
 	case s.state != timed:
-	case s.due() && s.paced():
-		s.setState(parked)
-		s.partition.common.scheduler.postpone(s, s.pace().notBefore)
 	case s.due():
+		if s.paced() {
+			s.setState(parked)
+			s.partition.common.scheduler.postpone(s, s.pace().notBefore)
+			return
+		}
 		s.setState(ready)
 		s.partition.common.scheduler.makeReady(s)
 	case s.backlog.urgent > 0 && !s.lingers: // the first of the callers that gather

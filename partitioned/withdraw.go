@@ -70,10 +70,9 @@ func (s *stream[T]) withdraw(c *completion, left share) {
 
 // claimant returns the completion of the entries of one part of a push that c stands for: c, or one that forwards to it if the
 // push has several parts. What is in a Map cannot be withdrawn, as entries of several callers may be one. Partition's lock held.
-func (s *stream[T]) claimant(c *completion, p *part[T]) *completion {
+func (s *stream[T]) claimant(c *completion, all share) *completion {
 	if c == nil || s.backlog.contiguous {
 		return c
 	}
-	n := p.to - p.from
-	return c.claimant(s, s.backlog.swaps, share{n, p.weight, p.units})
+	return c.claimant(s, s.backlog.swaps, all)
 }
