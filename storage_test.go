@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/storagetest"
@@ -476,6 +477,34 @@ func TestStorageOfASlowTenant(t *testing.T) {
 		p.stop(t)
 		require.Len(t, p.items(), 20)
 		require.Empty(t, storedKeys(crashed))
+	})
+}
+
+// TestStorageTellsTheAgeOfItsOldestEntry, which is older than the run.
+func TestStorageTellsTheAgeOfItsOldestEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := storagetest.NewDisk()
+		age := func(p *pipeline) float64 {
+			return p.collect(t)["storage_oldest_entry_age"].Data.(metricdata.Gauge[float64]).DataPoints[0].Value
+		}
+		set := func(c *Config) { c.Timeout = time.Hour }
+		p := anyLogs.stored(t, d, set, down)
+		require.Zero(t, age(p))
+		require.NoError(t, p.push(context.Background(), 0, 10))
+		time.Sleep(time.Minute)
+		require.NoError(t, p.push(context.Background(), 10, 10))
+		require.InDelta(t, 60, age(p), 0.01)
+		d = d.Crash()
+		p.stop(t)
+
+		time.Sleep(time.Hour)
+		p = anyLogs.stored(t, d, set, nil)
+		synctest.Wait()
+		require.InDelta(t, 3660, age(p), 10, "and what it took to stop")
+		require.NoError(t, p.push(context.Background(), 20, 10))
+		time.Sleep(2 * time.Hour)
+		require.Zero(t, age(p), "all is delivered")
+		p.stop(t)
 	})
 }
 

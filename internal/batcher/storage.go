@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component"
@@ -130,11 +131,11 @@ func (s *storage[P]) call(ctx context.Context, r request[P]) (*call[P], []reques
 		k := &c.parts[at]
 		k.call, k.part, k.key, k.items, k.holders, k.counted = c, at, m.key, requests[i].items, 1, true
 		m.source, m.kept = k, []*kept[P]{k}
-		heads[at] = storedHead{items: requests[i].items, size: m.size, arrived: m.arrived, span: trace.SpanContextFromContext(ctx)}
+		heads[at] = storedHead{items: requests[i].items, size: m.size, span: trace.SpanContextFromContext(ctx)}
 		heads[at].metadata = s.queue.router.metadataOf(client.FromContext(ctx).Metadata.Get)
 	}
 	c.mu.open, c.mu.held = len(requests), true
-	if err := s.encode(c, heads); err != nil {
+	if err := s.encode(c, heads, r.meta.arrived); err != nil {
 		return nil, nil, err
 	}
 	return c, requests, nil
@@ -148,15 +149,19 @@ func (s *storage[P]) failed(err error) error {
 // figures are what there is to know of a storage.
 type figures struct {
 	journal                                    journal.Stats
-	recovering, recovered, refused, lost, kept int64 // items
-	damages                                    int64 // entries
-	memory                                     int64 // bytes
+	recovering, recovered, refused, lost, kept int64         // items
+	damages                                    int64         // entries
+	memory                                     int64         // bytes
+	oldest                                     time.Duration // age of the oldest entry
 }
 
 func (s *storage[P]) figures() figures {
 	f := figures{recovering: s.recovering.Load(), recovered: s.recovered.Load(), refused: s.refused.Load(), lost: s.lost.Load(), kept: s.kept.Load(), damages: s.damages.Load(), memory: s.memory.used()}
 	if s.started.Load() {
 		f.journal = s.journal.Stats()
+		if oldest := f.journal.Oldest; !oldest.IsZero() {
+			f.oldest = max(time.Since(oldest), 0) // the clock may have been set back
+		}
 	}
 	return f
 }

@@ -76,7 +76,7 @@ func (s *storage[P]) restore(ctx context.Context, f journal.Found) {
 	c.mu.taken, c.mu.answered, c.mu.open = true, true, 1
 	k := &c.parts[0]
 	k.call, k.entry, k.stored, k.holders = c, f.Entry, true, 1
-	m := &meta[P]{arrived: h.arrived, source: k, kept: []*kept[P]{k}}
+	m := &meta[P]{arrived: f.Since, source: k, kept: []*kept[P]{k}}
 	switch {
 	case s.payloads.dictionary:
 		m.size, m.whole = h.size, h.size == wholeSize

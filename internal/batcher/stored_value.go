@@ -17,19 +17,17 @@ import (
 // Everything else of the client, as its address and its authentication, is not stored.
 type storedHead struct {
 	items, size int
-	arrived     time.Time           // when Consume was called
 	metadata    map[string][]string // the client's, of metadata_keys as it was then
 	span        trace.SpanContext   // that the caller was under, if that was sampled
 }
 
 var errStoredHead = errors.New("it is not what was stored")
 
-// appendTo appends h behind the bytes that are the journal's: items, size, time in milliseconds, the metadata with the number of its names
-// and for each its values, and the span. Numbers are varints, texts have their length before them.
+// appendTo appends h behind the bytes that are the journal's: items, size, the metadata with the number of its names and for each its
+// values, and the span. Numbers are varints, texts have their length before them.
 func (h *storedHead) appendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(h.items))
 	b = binary.AppendUvarint(b, uint64(h.size))
-	b = binary.AppendVarint(b, h.arrived.UnixMilli())
 	b = binary.AppendUvarint(b, uint64(len(h.metadata)))
 	for name, values := range h.metadata {
 		b = appendText(b, name)
@@ -49,7 +47,6 @@ func (h *storedHead) appendTo(b []byte) []byte {
 func readStoredHead(b []byte) (h storedHead, payload []byte, err error) {
 	r := storedReader{b: b}
 	h.items, h.size = r.int(), r.int()
-	h.arrived = time.UnixMilli(r.varint())
 	if n := r.int(); n > 0 && !r.bad {
 		h.metadata = map[string][]string{}
 		for range n {
@@ -110,22 +107,12 @@ func (r *storedReader) int() int {
 	return int(n)
 }
 
-func (r *storedReader) varint() int64 {
-	n, size := binary.Varint(r.b)
-	if size <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.bytes(size)
-	return n
-}
-
 func (r *storedReader) text() string { return string(r.bytes(r.int())) }
 
-// encode returns the values that the journal keeps for the parts of a call. It only reads the payload: several parts are made of a copy.
-func (s *storage[P]) encode(c *call[P], heads []storedHead) error {
+// encode makes the entries of the parts of a call, which was accepted at since. It only reads the payload: several parts are made of a copy.
+func (s *storage[P]) encode(c *call[P], heads []storedHead, since time.Time) error {
 	if c.division == nil {
-		return s.encodePart(&c.parts[0], &heads[0], c.payload)
+		return s.encodePart(&c.parts[0], &heads[0], c.payload, since)
 	}
 	all := s.payloads.copy(c.payload)
 	parts := s.payloads.divideNow(all, c.division.cuts)
@@ -133,21 +120,21 @@ func (s *storage[P]) encode(c *call[P], heads []storedHead) error {
 	var failed error
 	for i := range parts {
 		if heads[i].items > 0 && failed == nil {
-			failed = s.encodePart(&c.parts[i], &heads[i], parts[i])
+			failed = s.encodePart(&c.parts[i], &heads[i], parts[i], since)
 		}
 		s.payloads.release(parts[i])
 	}
 	return failed
 }
 
-func (s *storage[P]) encodePart(k *kept[P], h *storedHead, payload P) error {
+func (s *storage[P]) encodePart(k *kept[P], h *storedHead, payload P, since time.Time) error {
 	b := h.appendTo(make([]byte, journal.Overhead, 256))
 	b, err := s.payloads.signal.Marshal(b, payload)
 	if err != nil {
 		return err
 	}
 	k.value = b
-	k.entry = journal.NewEntry(b)
+	k.entry = journal.NewEntry(b, since)
 	return nil
 }
 

@@ -150,7 +150,7 @@ func (t *transaction) operations() []*storage.Operation {
 		all = append(all, storage.Operation{Type: storage.Set, Key: headerKey, Value: t.header})
 	}
 	for _, e := range t.puts {
-		all = append(all, storage.Operation{Type: storage.Set, Key: key(e.number), Value: seal(e.number, e.value)})
+		all = append(all, storage.Operation{Type: storage.Set, Key: key(e.number), Value: seal(e)})
 	}
 	for _, e := range t.deletes {
 		all = append(all, storage.Operation{Type: storage.Delete, Key: key(e.number)})
@@ -177,8 +177,7 @@ func (j *Journal) put(t *transaction, err error) {
 	}
 	for _, e := range t.puts {
 		e.value = nil
-		j.mu.stats.Entries++
-		j.mu.stats.Bytes += int64(e.size)
+		j.admit(e)
 		if err != nil || e.state == doomed { // of what failed nobody knows whether it is stored
 			j.remove(e)
 		} else {
@@ -202,8 +201,6 @@ func (j *Journal) deleted(t *transaction, err error) {
 		j.mu.stats.Transactions++
 	}
 	for _, e := range t.deletes {
-		j.mu.stats.Entries--
-		j.mu.stats.Bytes -= int64(e.size)
 		j.settle(e)
 	}
 	if len(j.mu.deletes) > 0 {

@@ -6,17 +6,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"time"
 )
 
 // Entry is one value that is kept. Its fields are the Journal's.
 type Entry struct {
 	number uint64 // the committer's; immutable once the entry is being written
+	since  int64  // when its value was accepted, in Unix milliseconds; immutable
 
 	// Guarded by Journal.mu.
 
 	state state
 	size  int
 	value []byte // with room for the envelope in front; nil once it is stored, or will not be
+
+	older, newer *Entry // in the Journal's list
 }
 
 // state is where an entry stands.
@@ -35,43 +39,75 @@ const (
 )
 
 // Overhead is the number of bytes in front of each value that are the Journal's.
-const Overhead = 5
+const Overhead = 1 + crc32.Size + 8
 
 const entryVersion = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// NewEntry makes an entry that Append stores. value begins behind Overhead bytes, which the Journal fills; it is the Journal's from here
-// on, and only read.
-func NewEntry(value []byte) *Entry { return &Entry{value: value, size: len(value)} }
+// NewEntry makes an entry that Append stores, of what was accepted at since. value begins behind Overhead bytes, which the Journal fills;
+// it is the Journal's from here on, and only read.
+func NewEntry(value []byte, since time.Time) *Entry {
+	return &Entry{value: value, size: len(value), since: since.UnixMilli()}
+}
 
 // Size is the number of bytes that the entry takes in the storage, without its key.
 func (e *Entry) Size() int { return e.size }
 
 func key(number uint64) string { return fmt.Sprintf("r%016x", number) }
 
-// seal fills the envelope: the version, and the CRC of number and value. So a value under another's key is found out too.
-func seal(number uint64, value []byte) []byte {
-	value[0] = entryVersion
-	binary.BigEndian.PutUint32(value[1:], checksum(number, value[Overhead:]))
-	return value
+// seal fills the envelope: the version, the CRC of the number and what follows, and the time. So a value under another's key is found out
+// too.
+func seal(e *Entry) []byte {
+	e.value[0] = entryVersion
+	covered := e.value[1+crc32.Size:]
+	binary.BigEndian.PutUint64(covered, uint64(e.since))
+	binary.BigEndian.PutUint32(e.value[1:], checksum(e.number, covered))
+	return e.value
 }
 
-// open returns the value in an envelope.
-func open(number uint64, stored []byte) ([]byte, error) {
+// open returns the value in an envelope, and when it was accepted.
+func open(number uint64, stored []byte) (value []byte, since int64, err error) {
 	switch {
 	case stored == nil:
-		return nil, fmt.Errorf("%w: %s", ErrMissing, key(number))
+		return nil, 0, fmt.Errorf("%w: %s", ErrMissing, key(number))
 	case len(stored) > 0 && stored[0] > entryVersion:
-		return nil, fmt.Errorf("%w: %s has version %d", ErrNewer, key(number), stored[0])
-	case len(stored) < Overhead || stored[0] != entryVersion || binary.BigEndian.Uint32(stored[1:]) != checksum(number, stored[Overhead:]):
-		return nil, fmt.Errorf("%w: %s of %d bytes", ErrDamaged, key(number), len(stored))
+		return nil, 0, fmt.Errorf("%w: %s has version %d", ErrNewer, key(number), stored[0])
+	case len(stored) < Overhead || stored[0] != entryVersion || binary.BigEndian.Uint32(stored[1:]) != checksum(number, stored[1+crc32.Size:]):
+		return nil, 0, fmt.Errorf("%w: %s of %d bytes", ErrDamaged, key(number), len(stored))
 	}
-	return stored[Overhead:], nil
+	return stored[Overhead:], int64(binary.BigEndian.Uint64(stored[1+crc32.Size:])), nil
 }
 
-func checksum(number uint64, value []byte) uint32 {
+func checksum(number uint64, covered []byte) uint32 {
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], number)
-	return crc32.Update(crc32.Checksum(n[:], castagnoli), castagnoli, value)
+	return crc32.Update(crc32.Checksum(n[:], castagnoli), castagnoli, covered)
+}
+
+// list is the stored entries, or those that may be, in the order of their numbers.
+type list struct{ oldest, newest *Entry }
+
+// add appends an entry, whose number is above all others.
+func (l *list) add(e *Entry) {
+	if e.older = l.newest; e.older == nil {
+		l.oldest = e
+	} else {
+		e.older.newer = e
+	}
+	l.newest = e
+}
+
+func (l *list) remove(e *Entry) {
+	if e.older == nil {
+		l.oldest = e.newer
+	} else {
+		e.older.newer = e.newer
+	}
+	if e.newer == nil {
+		l.newest = e.older
+	} else {
+		e.newer.older = e.older
+	}
+	e.older, e.newer = nil, nil
 }

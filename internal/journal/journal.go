@@ -9,7 +9,8 @@
 //
 //	"pb1"      header: magic, version, size of a block, live blocks, CRC. It is written when a block begins, in the transaction of its
 //	           first entry and before it
-//	"r%016x"   entry: version, CRC over number and value, value. The number grows with each entry and is never used twice
+//	"r%016x"   entry: version, CRC over the number and what follows, time of acceptance, value. The number grows with each entry and is
+//	           never used twice
 //
 // Storage extensions have no common way to list their keys, so the header names the blocks of numbers in which entries may be
 // found. A block stays in the header until all of its entries are deleted. Entries that are read back come in the order of their numbers.
@@ -89,17 +90,19 @@ type Journal struct {
 		resume  time.Time
 		failure error
 
-		stats Stats
+		entries list
+		stats   Stats // but for Oldest
 	}
 }
 
 // Stats are figures of a Journal.
 type Stats struct {
-	Entries      int64 // stored
-	Bytes        int64 // of their values
-	Transactions int64 // that wrote something
-	Written      int64 // entries
-	Errors       int64 // calls of the client that failed
+	Entries      int64     // stored, also those whose deletion was not written yet
+	Bytes        int64     // of their values
+	Oldest       time.Time // when the oldest of them was accepted; zero: there is none
+	Transactions int64     // that wrote something
+	Written      int64     // entries
+	Errors       int64     // calls of the client that failed
 }
 
 // group is entries that are written in one transaction.
@@ -174,7 +177,7 @@ func (j *Journal) Load(ctx context.Context, entries []*Entry) (values [][]byte, 
 	}
 	values, errs = make([][]byte, len(entries)), make([]error, len(entries))
 	for i, e := range entries {
-		values[i], errs[i] = open(e.number, ops[i].Value)
+		values[i], _, errs[i] = open(e.number, ops[i].Value)
 	}
 	return values, errs, nil
 }
@@ -193,7 +196,11 @@ func (j *Journal) Failing() error {
 func (j *Journal) Stats() Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.mu.stats
+	s := j.mu.stats
+	if e := j.mu.entries.oldest; e != nil {
+		s.Oldest = time.UnixMilli(e.since)
+	}
+	return s
 }
 
 // Close writes what is left to be written, and closes the client. When ctx is done it returns its cause; then the committer ends, and
@@ -230,8 +237,18 @@ func (j *Journal) remove(e *Entry) {
 	}
 }
 
+// admit books that an entry is stored, or may be. mu is held.
+func (j *Journal) admit(e *Entry) {
+	j.mu.stats.Entries++
+	j.mu.stats.Bytes += int64(e.size)
+	j.mu.entries.add(e)
+}
+
 // settle books that an entry is not stored any more. mu is held.
 func (j *Journal) settle(e *Entry) {
+	j.mu.stats.Entries--
+	j.mu.stats.Bytes -= int64(e.size)
+	j.mu.entries.remove(e)
 	b := j.block(e)
 	if j.mu.blocks[b]--; j.mu.blocks[b] == 0 {
 		delete(j.mu.blocks, b)

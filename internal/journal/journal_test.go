@@ -126,6 +126,37 @@ func TestDeletesWaitForOthersButNotLong(t *testing.T) {
 	})
 }
 
+// TestTheOldestEntryIsKnown whatever is deleted, and by the next run.
+func TestTheOldestEntryIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		d := storagetest.NewDisk()
+		j := opened(t, d, small)
+		require.Zero(t, j.Stats().Oldest)
+		var all []*Entry
+		for range 6 {
+			e := entryOf("x")
+			require.NoError(t, put(j, e))
+			all = append(all, e)
+			time.Sleep(time.Minute)
+		}
+		for _, step := range []struct{ deleted, oldest int }{{3, 0}, {0, 1}, {1, 2}, {5, 2}, {2, 4}} {
+			j.Delete(all[step.deleted])
+			time.Sleep(time.Second)
+			require.Equal(t, time.Duration(step.oldest)*time.Minute, j.Stats().Oldest.Sub(begin))
+		}
+		require.NoError(t, j.Close(context.Background()))
+		j, found := recovered(t, d, small)
+		require.Len(t, found, 1)
+		require.Equal(t, 4*time.Minute, found[0].Since.Sub(begin))
+		require.Equal(t, found[0].Since, j.Stats().Oldest)
+		j.Delete(found[0].Entry)
+		time.Sleep(time.Second)
+		require.Zero(t, j.Stats().Oldest)
+		require.NoError(t, j.Close(context.Background()))
+	})
+}
+
 func TestADeleteThatFailsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := storagetest.NewDisk()
@@ -315,10 +346,14 @@ func TestRecoverTriesAgain(t *testing.T) { // enqueueNotDispatchedReqs: the star
 
 func TestADamagedEntryIsToldAndTheOthersAreThere(t *testing.T) { // core PR4475, #5894
 	for name, damage := range map[string]func([]byte) []byte{
-		"bit":     func(v []byte) []byte { v[len(v)-1] ^= 1; return v },
-		"short":   func(v []byte) []byte { return v[:2] },
-		"empty":   func([]byte) []byte { return []byte{} },
-		"foreign": func([]byte) []byte { return seal(7, append(make([]byte, Overhead), "of another key"...)) },
+		"bit":   func(v []byte) []byte { v[len(v)-1] ^= 1; return v },
+		"short": func(v []byte) []byte { return v[:2] },
+		"empty": func([]byte) []byte { return []byte{} },
+		"foreign": func([]byte) []byte {
+			e := entryOf("of another key")
+			e.number = 7
+			return seal(e)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := storagetest.NewDisk()

@@ -5,6 +5,7 @@ package journal
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -17,7 +18,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // small makes transactions and blocks so small that a few entries fill several.
 var small = Config{BlockSize: 4, MaxBytes: 3 * (Overhead + 8)}
 
-func entryOf(value string) *Entry { return NewEntry(append(make([]byte, Overhead), value...)) }
+func entryOf(value string) *Entry {
+	return NewEntry(append(make([]byte, Overhead), value...), time.Now())
+}
 
 // opened returns a journal on a disk that nothing is on, ready to write.
 func opened(t *testing.T, d *storagetest.Disk, cfg Config) *Journal {

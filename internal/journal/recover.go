@@ -19,9 +19,10 @@ const maxGets = 256
 // Found is something that Recover came across.
 type Found struct {
 	Key   string
-	Entry *Entry // stored, until Delete; nil: Err concerns the header, or what is left as it is
-	Value []byte // if Err is nil
-	Err   error  // ErrDamaged or ErrNewer, wrapped
+	Entry *Entry    // stored, until Delete; nil: Err concerns the header, or what is left as it is
+	Value []byte    // if Err is nil, as is the next
+	Since time.Time // when it was accepted
+	Err   error     // ErrDamaged or ErrNewer, wrapped
 }
 
 // Probe finds out whether the storage gives back what it got: some databases do not take any byte.
@@ -150,11 +151,13 @@ func (j *Journal) visit(at uint64, ops []*storage.Operation, found func(Found)) 
 		largest = max(largest, len(op.Value))
 		e := &Entry{number: at + uint64(i), size: len(op.Value), state: stored}
 		f := Found{Key: op.Key, Entry: e}
-		f.Value, f.Err = open(e.number, op.Value)
+		if f.Value, e.since, f.Err = open(e.number, op.Value); f.Err != nil {
+			e.since = time.Now().UnixMilli() // nobody can say
+		}
+		f.Since = time.UnixMilli(e.since)
 		j.mu.Lock()
 		j.mu.blocks[j.block(e)]++
-		j.mu.stats.Entries++
-		j.mu.stats.Bytes += int64(e.size)
+		j.admit(e)
 		j.mu.Unlock()
 		if errors.Is(f.Err, ErrNewer) {
 			f.Entry = nil

@@ -67,6 +67,7 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferStorageEntries           metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferStorageErrors            metric.Int64ObservableCounter
 	ProcessorPartitionedbufferStorageMemory            metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferStorageOldestEntryAge    metric.Float64ObservableGauge
 	ProcessorPartitionedbufferStorageRequests          metric.Int64ObservableCounter
 	ProcessorPartitionedbufferStorageTransactions      metric.Int64ObservableCounter
 	ProcessorPartitionedbufferTimeoutTriggerSend       metric.Int64Counter
@@ -533,6 +534,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageMemory
 	return nil
 }
 
+// RegisterProcessorPartitionedbufferStorageOldestEntryAgeCallback sets callback for observable ProcessorPartitionedbufferStorageOldestEntryAge metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageOldestEntryAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPartitionedbufferStorageOldestEntryAge, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferStorageOldestEntryAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorPartitionedbufferStorageRequestsCallback sets callback for observable ProcessorPartitionedbufferStorageRequests metric.
 func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageRequestsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -837,6 +853,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_storage_memory",
 		metric.WithDescription("Number of bytes of what waits in the storage that are in memory too, as encoded. At most memory_size. [Alpha]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferStorageOldestEntryAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_partitionedbuffer_storage_oldest_entry_age",
+		metric.WithDescription("Age of the oldest entry in the storage, since it was accepted, by this run or an earlier one. 0 means that there is none. [Alpha]"),
+		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferStorageRequests, err = builder.meter.Int64ObservableCounter(
