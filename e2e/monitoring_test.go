@@ -22,6 +22,7 @@ type condition struct {
 	name     string
 	settings string        // the processor's, in YAML, in braces
 	fault    otlpio.Answer // the backend's, while the condition lasts
+	full     bool          // nothing can be written to its files under the fault
 	stop     bool          // the collector is stopped under the fault
 	alerts   []string      // what fires, and nothing else: the alert's name, and its reason if it has one
 }
@@ -64,6 +65,13 @@ func conditions(recovered <-chan struct{}) []condition {
 				return nil
 			},
 			alerts: []string{"PartitionedBufferNearlyFull", "PartitionedBufferStalledKey stalled", "PartitionedBufferOld"},
+		},
+		{
+			name: "storage",
+			settings: "{send_batch_size: 100, storage: file_storage, memory_size: 100000, " +
+				"retry_on_failure: {enabled: true, max_elapsed_time: 0s}}",
+			full:   true,
+			alerts: []string{"PartitionedBufferStorageFailing", "PartitionedBufferRefusing storage"},
 		},
 		{
 			// The Collector stops one pipeline after the other. Whichever is first, its losses are there to be scraped while the
@@ -116,6 +124,9 @@ func TestMonitoring(t *testing.T) {
 	close(recovered)
 	for _, o := range targets {
 		o.backend.SetAnswer(nil)
+		if o.full {
+			o.limitFiles(t, otelcol.NoLimit)
+		}
 	}
 	waitForNoAlerts(ctx, t, server)
 
@@ -140,6 +151,8 @@ func newTarget(ctx context.Context, t *testing.T, c condition) *target {
 	dir := t.TempDir()
 	processor := "partitionedbuffer/" + c.name
 	config := `
+extensions:
+  file_storage: {directory: "` + dir + `/storage", create_directory: true}
 receivers:
   otlp: {protocols: {grpc: {endpoint: 127.0.0.1:0}}}
 processors:
@@ -152,6 +165,7 @@ exporters:
     retry_on_failure: {enabled: false}
     timeout: 10m
 service:
+  extensions: [file_storage]
   pipelines:
     traces: {receivers: [otlp], processors: [` + processor + `], exporters: [otlp_grpc]}
     logs: {receivers: [otlp], processors: [` + processor + `], exporters: [otlp_grpc]}
@@ -189,6 +203,9 @@ func load(ctx context.Context, client *otlpio.Client, s otlpio.Signal) {
 func (o *target) fail(ctx context.Context, t *testing.T) {
 	t.Helper()
 	o.backend.SetAnswer(o.fault)
+	if o.full {
+		o.limitFiles(t, 0)
+	}
 	if !o.stop {
 		return
 	}
@@ -197,6 +214,13 @@ func (o *target) fail(ctx context.Context, t *testing.T) {
 		return m.Sum(prefix+"items_pending", "otel_signal", "traces") >= 500 && m.Sum(prefix+"items_pending", "otel_signal", "logs") >= 500
 	})
 	if err := o.Terminate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (o *target) limitFiles(t *testing.T, bytes uint64) {
+	t.Helper()
+	if err := o.LimitFiles(bytes); err != nil {
 		t.Error(err)
 	}
 }

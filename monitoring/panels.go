@@ -176,6 +176,41 @@ var rows = []row{
 			[]query{{pipeline, rate("#batch_send_size_bytes_sum")}},
 		},
 	}},
+	{"What is in the storage?", []panel{
+		{
+			"Entries", "Requests, or parts of them with one key, that are stored. Without storage this row is empty.", "short",
+			[]query{{pipeline, total("#storage_entries")}},
+		},
+		{
+			"Bytes in the storage", "Stored: of the entries. In memory too: at most memory_size, the rest is read back when its turn comes.", "bytes",
+			[]query{
+				{pipeline + " stored", total("#storage_bytes")},
+				{pipeline + " in memory too", total("#storage_memory")},
+			},
+		},
+		{
+			"Oldest entry", "Its age since it was accepted, by this run or an earlier one.", "s",
+			[]query{{pipeline, highest("#storage_oldest_entry_age")}},
+		},
+		{
+			"Transactions", "That wrote, and the entries that they wrote. Many entries in one are what makes a storage fast.", "cps",
+			[]query{
+				{pipeline + " transactions", rate("#storage_transactions")},
+				{pipeline + " entries", rate("#storage_requests")},
+			},
+		},
+		{
+			"Calls of the storage that failed", "It should be nothing. Callers get an error meanwhile, unless their data is delivered.", "cps",
+			[]query{{pipeline, rate("#storage_errors")}},
+		},
+		{
+			"Kept and recovered", "Items, in all: kept by the last shutdown, and recovered by the start after it.", "short",
+			[]query{
+				{pipeline + " kept", total("#items_kept")},
+				{pipeline + " recovered", total("#items_recovered")},
+			},
+		},
+	}},
 	{"Tenants", []panel{
 		{
 			"Keys", "Keys with something pending, and the limit. A limit of 0 means none.", "short",

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/loopback"
 )
 
@@ -193,6 +195,15 @@ func (c *Collector) Terminate() error {
 func (c *Collector) Reload() error {
 	return c.cmd.Process.Signal(syscall.SIGHUP)
 }
+
+// LimitFiles bounds the size of each file that the process writes, as a disk that is full does: beyond it a write fails. What is there
+// can be read. NoLimit ends that.
+func (c *Collector) LimitFiles(bytes uint64) error {
+	return unix.Prlimit(c.PID(), unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil)
+}
+
+// NoLimit is for LimitFiles.
+const NoLimit = unix.RLIM_INFINITY
 
 // Stop sends SIGTERM, unless the process is gone already, and waits for the end. It is an error if the collector exits with
 // anything but 0, or does not exit in time; then it is killed.

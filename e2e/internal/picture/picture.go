@@ -84,6 +84,7 @@ var units = map[string]struct {
 	"s":           {"s", 1},
 	"cps":         {"a second", 1},
 	"Bps":         {"B/s", 1},
+	"bytes":       {"B", 1},
 	"short":       {"", 1},
 }
 
