@@ -75,19 +75,26 @@ func TestDropOldestLooksAtFewStreams(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cost := func(n int) (steps int) {
 				cfg := c.cfg(n)
-				hold := make(chan struct{})
+				began, hold := make(chan struct{}, n), make(chan struct{})
 				defer close(hold)
 				cfg.Process = func(context.Context, Batch[int]) (v Verdict[int]) {
+					began <- struct{}{}
 					<-hold
 					return v
 				}
 				cfg.Consumers, cfg.BatchSize, cfg.Interval, cfg.Capacity, cfg.Overflow = 1, Weight{Items: 1 << 20}, time.Hour, int64(n), OverflowDropOldest
 				q := start(t, cfg)
-				for i := range n {
-					if err := q.Push(bg, i); err != nil {
-						t.Fatal(err)
+				fill := func(from, to int) {
+					for i := from; i < to; i++ {
+						if err := q.Push(bg, i); err != nil {
+							t.Fatal(err)
+						}
 					}
 				}
+				fill(0, 1)
+				go q.Flush(bg)
+				<-began // the one consumer takes no other batch while steps are counted
+				fill(1, n)
 				before := q.rankingSteps()
 				for i := range pushes {
 					if err := c.push(q, i, n); err != nil {
