@@ -20,7 +20,7 @@ type part[T any] struct {
 	held    int64       // units that the stream holds
 	freed   bool        // units were given back for which somebody may wait
 	dropped bool        // the key has stalled, and the part is accepted and dropped
-	failed  *PanicError // of a Merge; the last one
+	failed  *PanicError // of a Merge, Supersede or Void; the last one
 
 	passed bool // it had its turn in the wait list of its key, so the share no longer holds it up. Owned by the wait list
 }
@@ -297,6 +297,9 @@ func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 		if failed != nil {
 			p.failed = failed
 		}
+	}
+	if q.void != nil && m.how == merge {
+		s.tidy() // of entries that were taken out as void
 	}
 }
 

@@ -35,7 +35,7 @@
 //
 // # What always holds
 //
-//   - Conservation: Accepted = Forwarded + Returned + Superseded + Failed + Evicted + Lost + Queued + InFlight in every
+//   - Conservation: Accepted = Forwarded + Returned + Superseded + Failed + Evicted + Expired + Lost + Stalled + Queued + InFlight in every
 //     snapshot of Stats. What was accepted is delivered or counted, once; what was refused was not touched.
 //   - All or nothing: a push of several items accepts all of them or none, whatever goes on beside it.
 //   - Order: items of a stream are processed in the order in which they were accepted, one batch at a time, so that no two
@@ -51,7 +51,7 @@
 //     that.
 //   - An end: Shutdown returns by its deadline, and says what was left.
 //   - Isolation: a panic of Process costs its batch. A key whose batch is stuck holds one consumer, and its own callers.
-//   - No foreign code under a lock, but for a Map's Merge and Weigh.
+//   - No foreign code under a lock, but for a Map's Merge, Supersede, Void and Weigh.
 //
 // # What the functions that you give may do
 //
@@ -60,7 +60,7 @@
 // Process, Expired, Split, Sort, Dropped and the Observer may push to the queue that calls them. They must not wait for it, as it waits
 // for them: no Flush, Shutdown, PushWait or Result.Wait, and no Push that waits for capacity. In Process that is an error
 // (ErrInProcess, ErrFull), if the call has a context that comes from Process. The others have no context, and would hang. A Map's
-// Merge and Weigh run under the lock of a partition, and must not call the Map at all. Key, and the Weigh of a Queue, run in the
+// Merge, Supersede, Void and Weigh run under the lock of a partition, and must not call the Map at all. Key, and the Weigh of a Queue, run in the
 // push, before it holds anything.
 //
 // # What is not promised

@@ -73,15 +73,15 @@ also when it holds nothing. At most MaxKeys are kept, and as many for their MinI
 
 The numbers are those of the whole project.
 
-	I1 Conservation  accepted = forwarded + returned + superseded + failed + evicted + expired + lost + queued + inFlight, in every
+	I1 Conservation  accepted = forwarded + returned + superseded + failed + evicted + expired + lost + stalled + queued + inFlight, in every
 	                 snapshot. Only the methods of accounts change these counters, each in one step under the partition's
 	                 lock. Stats holds the locks of all partitions at once.
 	I2 Order         An ordered stream has at most one batch in flight: it is in the scheduler, or a consumer has it
 	                 (cutting, busy), never both. Units are taken under the lock of the append, so the order of acceptance
 	                 is the order in active. What comes back goes to the front of the drain.
 	I3 Newest        Versions are compared in generation.overwrite and generation.first, under the partition's lock.
-	I4 No foreign    Key, Split, Process, Observer and the Weigh of a Queue run under no lock. Merge and Weigh of a Map run
-	   code under a  under the partition's: what is held must not move meanwhile. Entries keep their weight, so nothing else
+	I4 No foreign    Key, Split, Process, Observer and the Weigh of a Queue run under no lock. Merge, Supersede, Void and
+	   code under a  Weigh of a Map run under the partition's: what is held must not move meanwhile. Entries keep their weight, so nothing else
 	   lock          has to ask.
 	I5 Bounded       The gate compares and swaps: units taken stay below Capacity plus one push, and what splits add to a
 	                 batch in flight. Restore alone takes them unasked. Streams without data are forgotten. Goroutines: the consumers.

@@ -188,11 +188,16 @@ func (q *Queue[T]) evict(s *stream[T], gone *[]victim[T]) bool {
 
 // remove gives back the units of an entry that was evicted or deleted. Partition's lock held.
 func (q *Queue[T]) remove(s *stream[T], e entry[T]) {
+	q.giveBackOf(s, e)
+	s.tidy()
+}
+
+// giveBackOf is remove without what the stream does next. Partition's lock held.
+func (q *Queue[T]) giveBackOf(s *stream[T], e entry[T]) {
 	units := q.units(e.weight)
 	e.completion.forgo(e.weight.unpack(), units)
 	s.reserve(-units)
 	q.gate.leave(s.uncount(units))
-	s.tidy()
 }
 
 // canEvictFor reports whether parts would be admitted if all were dropped that may be. Partitions' locks held.

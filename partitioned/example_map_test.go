@@ -145,6 +145,23 @@ func ExampleMap_Merge() {
 	// cy is 5, version 0, changed 0 times
 }
 
+// What adds up to nothing is not sent: here a delivery that was counted and taken back again.
+func ExampleMapQueueConfig_void() {
+	m := open(scores{
+		Merge: func(held, added score) int { return held.Value + added.Value },
+		Void:  func(sum int) bool { return sum == 0 },
+	})
+	ctx := context.Background()
+	m.Merge(ctx, "ann", 1)
+	m.Merge(ctx, "bob", 1)
+	m.Merge(ctx, "ann", -1)
+	fmt.Println(m.Stats().Superseded, "superseded")
+	m.Shutdown(ctx)
+	// Output:
+	// 2 superseded
+	// bob is 1, version 0, changed 0 times
+}
+
 func ExampleMap_MergeAll() {
 	m := open(scores{Merge: func(held, added score) int { return max(held.Value, added.Value) }})
 	ctx := context.Background()

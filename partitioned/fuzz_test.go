@@ -26,7 +26,7 @@ func FuzzMap(f *testing.F) {
 			}
 			script = append(script, o)
 		}
-		if fault := replay(t, time.Duration(remember)*time.Second, script); fault != "" {
+		if fault := replay(t, time.Duration(remember)*time.Second, int(remember)%4, script); fault != "" {
 			t.Fatal(fault)
 		}
 	})

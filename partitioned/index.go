@@ -22,6 +22,8 @@ type mapping[T any] struct {
 	hash     func(item T) uint64          // of its key; chooses the partition where no Key does
 	// supersedes: fold with newer calls a function of the user.
 	supersedes bool
+	// void reports whether what a merge made of item is taken out. The user's; it runs under the partition's lock. Nil: nothing is.
+	void func(item T) bool
 	// depart is told of a batch before Process, and returns what is told of its verdict after it. It remembers versions. Nil:
 	// nobody is told. Both run under no lock.
 	depart func(s *stream[T], items []T) (arrive func(v Verdict[T]))
@@ -82,16 +84,21 @@ func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how
 	if at := b.index.position(b.active, item, hash); at >= 0 {
 		return q.replace(s, at, item, w, units, how, c)
 	}
+	void, failed := q.isVoid(item, how)
+	if void {
+		return q.supersede(s, w, units, c), nil
+	}
 	item, ok := b.index.first(item, hash, how, len(b.active))
 	if !ok {
-		return q.supersede(s, w, units, c), nil
+		return q.supersede(s, w, units, c), failed
 	}
 	b.append(item, c, w)
 	s.accept(int64(w.items), units)
-	return false, nil
+	return false, failed
 }
 
-// replace writes item, for which units are reserved in the gate, to the entry at position at. Partition's lock held.
+// replace writes item, for which units are reserved in the gate, to the entry at position at. failed: a function of the user panicked.
+// Partition's lock held.
 func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units int64, how write, c *completion) (freed bool, failed *PanicError) {
 	b := &s.backlog
 	used, failed := q.fold(b, at, item, how)
@@ -102,6 +109,10 @@ func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units i
 	case !used:
 		return q.supersede(s, w, units, c), nil
 	}
+	void, failed := q.isVoid(b.active[at].item, how)
+	if void {
+		return q.annihilate(s, at, w, units, c), nil
+	}
 	before := b.active[at].weight
 	after := q.reweigh(b.active[at].item, before)
 	more := q.units(after) - q.units(before)
@@ -111,7 +122,20 @@ func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units i
 		s.reserve(more)
 		s.moveOn()
 	}
-	return q.giveBack(units - more), nil
+	return q.giveBack(units - more), failed
+}
+
+// annihilate takes out the entry at position at, which an item of weight w made void: both are superseded, and whoever waits for one
+// of them is told that all is well. Units are reserved in the gate for the item. The stream keeps its state, as the push may write more to
+// it; write tidies it. Partition's lock held.
+func (q *Queue[T]) annihilate(s *stream[T], at int, w packedWeight, units int64, c *completion) (freed bool) {
+	e := s.backlog.delete(at)
+	s.partition.mu.remove(int64(e.weight.items))
+	q.giveBackOf(s, e)
+	if e.completion != nil {
+		e.completion.complete(nil)
+	}
+	return q.supersede(s, w, units, c)
 }
 
 // supersede books an item that an earlier one supersedes (I3). Partition's lock held.

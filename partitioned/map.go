@@ -56,6 +56,13 @@ type MapQueueConfig[K comparable, V any] struct {
 	// lock, so it must be quick, and must not call the Map. If it panics, the added entry is dropped. Needed by the methods of that name.
 	Merge func(held, added Entry[K, V]) V
 
+	// Void reports whether a value that Merge made, or that was merged to a key of which nothing is held, means nothing: the sum of +1 and
+	// -1, or what was created and then deleted. Its entry is then taken out as by Delete: it is not processed, all that was
+	// written to it counts as superseded, its capacity is free at once, its version is remembered, and who waits for it gets nil. What
+	// a flush has taken stays: what undoes it is an entry of its own. Void runs under the partition's lock, as Merge does. If it panics, the
+	// value is held. Put and PutNewer do not ask it. It needs a Merge. Nil: no value is void.
+	Void func(value V) bool
+
 	// Supersede returns what is held of a key after PutNewer of a key that is pending: the value of kept, which stays by the versions, and
 	// whatever kept has to carry of gone, which does not. It is called whichever of the two came first, under the partition's lock, as Merge
 	// is. What it returns must weigh what the value of kept weighs. If it panics, the added entry is dropped. Nil: the value of kept as it is.
@@ -101,7 +108,7 @@ func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V],
 	m := &Map[K, V]{merge: cfg.Merge, seed: maphash.MakeSeed()}
 	hash := func(e Entry[K, V]) uint64 { return m.hash(e.Key) }
 	k := mapping[Entry[K, V]]{
-		hash: hash, supersedes: cfg.Supersede != nil,
+		hash: hash, supersedes: cfg.Supersede != nil, void: cfg.voids(),
 		newIndex: func(partition int) index[Entry[K, V]] {
 			g := &generation[K, V]{merge: cfg.Merge, supersede: cfg.Supersede, hash: hash}
 			if m.memory != nil {
@@ -125,6 +132,14 @@ func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V],
 
 func (m *Map[K, V]) hash(key K) uint64 { return maphash.Comparable(m.seed, key) }
 
+// voids is Void for entries.
+func (c *MapQueueConfig[K, V]) voids() func(Entry[K, V]) bool {
+	if c.Void == nil {
+		return nil
+	}
+	return func(e Entry[K, V]) bool { return c.Void(e.Value) }
+}
+
 // withDefaults returns the configuration with the defaults of a Map filled in, or an error that names the field and its value.
 func (c MapQueueConfig[K, V]) withDefaults() (MapQueueConfig[K, V], error) {
 	if c.Remember < 0 || c.MaxRemembered < 0 {
@@ -132,6 +147,9 @@ func (c MapQueueConfig[K, V]) withDefaults() (MapQueueConfig[K, V], error) {
 	}
 	if c.OrderOnlyByPartition {
 		return c, errors.New("partitioned: OrderOnlyByPartition is not for a Map: without Key, batches are made by partition")
+	}
+	if c.Void != nil && c.Merge == nil {
+		return c, errors.New("partitioned: Void needs a Merge, whose values it looks at")
 	}
 	if c.MaxRemembered > 0 && c.Remember == 0 {
 		return c, fmt.Errorf("partitioned: MaxRemembered %d needs a Remember, without which no version is kept", c.MaxRemembered)
@@ -220,8 +238,8 @@ func (m *Map[K, V]) writeAll(ctx context.Context, entries []Entry[K, V], how wri
 	return m.queue.push(ctx, nil, entries, how, nil)
 }
 
-// Merge folds value into what is held of key, by the Merge of the config, or makes it what is held. It panics if the config
-// has none.
+// Merge folds value into what is held of key, by the Merge of the config, or makes it what is held. If Void says so of the
+// result, nothing is held of key any more. It panics if the config has no Merge.
 func (m *Map[K, V]) Merge(ctx context.Context, key K, value V) error {
 	m.needMerge()
 	return m.writeAll(ctx, []Entry[K, V]{{Key: key, Value: value}}, merge)
@@ -234,7 +252,8 @@ func (m *Map[K, V]) MergeAll(ctx context.Context, entries ...Entry[K, V]) error 
 }
 
 // MergeAllWait is MergeAll that returns when the entries that the values were folded into are settled, as
-// [Queue.PushWait] does: with the errors of the batches that they were in, whoever else wrote to them.
+// [Queue.PushWait] does: with the errors of the batches that they were in, whoever else wrote to them. Those that Void took out
+// have none.
 func (m *Map[K, V]) MergeAllWait(ctx context.Context, entries ...Entry[K, V]) error {
 	m.needMerge()
 	return m.queue.pushWait(ctx, entries, merge)

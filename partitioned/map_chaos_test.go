@@ -17,12 +17,13 @@ import (
 )
 
 // load is the value that the Map's chaos test writes. Keys are of a kind, by their first letter: n is written with versions,
-// p plainly and each by one producer, m by Merge. Their second letter is their stream, where there are several.
+// p plainly and each by one producer, m by Merge, v by Merge of what adds up to nothing now and then. Their second letter is their stream, where there are several.
 type load struct {
 	key     string
 	id      int // of the write, from 1
 	version int64
 	units   int // that it weighs
+	sum     int // of v
 }
 
 type loadEntry = Entry[string, load]
@@ -30,6 +31,7 @@ type loadEntry = Entry[string, load]
 func mergeLoads(held, added loadEntry) load {
 	v := held.Value
 	v.id = added.Value.id
+	v.sum += added.Value.sum
 	v.units += added.Value.units
 	return v
 }
@@ -41,6 +43,7 @@ func splitLoad(e loadEntry, room Weight) (head, tail loadEntry, ok bool) {
 	head, tail = e, e
 	head.Value.units = room.Items
 	tail.Value.units -= room.Items
+	tail.Value.sum = 0
 	return head, tail, true
 }
 
@@ -59,11 +62,13 @@ type mapChaos struct {
 
 	accepted int64           // units
 	merged   int64           // units, of m
+	added    map[string]int  // the sum of what was accepted, of v
 	written  map[string]load // the last accepted of each key
 	version  map[string]load // the newest version that was delivered
 	last     map[string]load // delivered last
 	inFlight map[string]int  // by key
 	arrived  int64           // units of m that a call returned with, not as a Rest
+	sums     map[string]int  // of v, of what a call returned with likewise
 	calls    int
 	tries    map[int]int
 }
@@ -86,6 +91,8 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		version:   map[string]load{},
 		last:      map[string]load{},
 		inFlight:  map[string]int{},
+		added:     map[string]int{},
+		sums:      map[string]int{},
 		tries:     map[int]int{},
 	}
 	c.cfg = MapQueueConfig[string, load]{
@@ -101,6 +108,7 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 			Overflow:   rapid.SampledFrom([]Overflow{OverflowWait, OverflowRefuse, OverflowDropOldest}).Draw(t, "overflow"),
 		},
 		Merge:    mergeLoads,
+		Void:     func(v load) bool { return v.key[0] == 'v' && v.sum == 0 },
 		Remember: time.Duration(rapid.SampledFrom([]int{0, 0, 1, 3600}).Draw(t, "remember")) * time.Second,
 	}
 	if rapid.Bool().Draw(t, "capped") {
@@ -218,8 +226,11 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 		if i >= len(items)-len(rest) {
 			continue
 		}
-		if e.Key[0] == 'm' {
+		switch e.Key[0] {
+		case 'm':
 			c.arrived += int64(e.Value.units)
+		case 'v':
+			c.sums[e.Key] += e.Value.sum
 		}
 		if v.Err == nil && how != panics && (len(v.Errs) == 0 || v.Errs[i] == nil) {
 			c.ok += int64(e.Value.units)
@@ -249,6 +260,10 @@ func (c *mapChaos) checkEntry(e loadEntry) {
 		if older && c.cfg.Remember > time.Minute && c.cfg.Split == nil { // of what Split divided, a part may be dropped
 			c.fault("I3: %+v came after %+v", e.Value, before)
 		}
+	case 'v':
+		if e.Value.sum == 0 && c.cfg.Split == nil {
+			c.fault("%+v is void", e)
+		}
 	case 'p':
 		if e.Value.id < c.last[e.Key].id {
 			c.fault("I2: %+v came after %+v", e.Value, c.last[e.Key])
@@ -261,7 +276,7 @@ func (c *mapChaos) produce(m *Map[string, load], producer int) {
 	rng := rand.New(rand.NewPCG(c.seed, 1_000_000+uint64(producer)))
 	for i := range c.writes {
 		id := 1 + producer*1000 + i
-		kind := "npm"[rng.IntN(3)]
+		kind := "npmv"[rng.IntN(4)]
 		var entries []loadEntry
 		var units int64
 		for range 1 + rng.IntN(4)*rng.IntN(2) {
@@ -273,6 +288,8 @@ func (c *mapChaos) produce(m *Map[string, load], producer int) {
 			case 'n':
 				e.Version = int64(1+rng.IntN(1000))*10_000 + int64(id) // no two are equal, but in one push
 				e.Value.version = e.Version
+			case 'v':
+				e.Value.sum = rng.IntN(3) - 1
 			}
 			e.Key = e.Value.key
 			entries = append(entries, e)
@@ -291,6 +308,7 @@ func (c *mapChaos) produce(m *Map[string, load], producer int) {
 				c.merged += units
 			}
 			for _, e := range entries {
+				c.added[e.Key] += e.Value.sum
 				c.written[e.Key] = e.Value
 			}
 		}
@@ -394,6 +412,11 @@ func (c *mapChaos) run() {
 	}
 	if c.arrived != c.merged {
 		c.fault("I1: %d units were merged, %d arrived", c.merged, c.arrived)
+	}
+	for key, sum := range c.added {
+		if c.sums[key] != sum {
+			c.fault("I1: %s adds up to %d, %d arrived", key, sum, c.sums[key])
+		}
 	}
 	for key, w := range c.written {
 		if key[0] == 'p' && c.last[key].id != w.id {

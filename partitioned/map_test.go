@@ -61,6 +61,7 @@ type modelMap struct {
 	flushed  map[string]int64     // versions remembered
 	at       map[string]time.Time // since when
 	remember time.Duration
+	void     func(int) bool
 	accepted, superseded,
 	forwarded int64
 }
@@ -74,6 +75,10 @@ func (m *modelMap) write(how write, e kv) {
 	m.accepted++
 	h, held := m.held[e.Key]
 	if !held {
+		if how == merge && m.void(e.Value) {
+			m.superseded++
+			return
+		}
 		v, known := m.known(e.Key)
 		if how == newer && known && e.Version <= v && e.Version != AlwaysNewer {
 			m.superseded++
@@ -97,7 +102,11 @@ func (m *modelMap) write(how write, e kv) {
 	case how == newer && e.Version != AlwaysNewer:
 		h.Value, h.Version = e.Value, e.Version
 	case how == merge:
-		h.Value += e.Value
+		if h.Value += e.Value; m.void(h.Value) {
+			m.superseded++
+			m.delete(e.Key)
+			return
+		}
 	default:
 		h.Value = e.Value
 	}
@@ -112,6 +121,11 @@ func (m *modelMap) drop(key string) { // what was put with a version is remember
 		m.flushed[key], m.at[key] = m.held[key].Version, time.Now()
 	}
 	delete(m.held, key)
+}
+
+func (m *modelMap) delete(key string) {
+	m.drop(key)
+	m.keys = slices.DeleteFunc(m.keys, func(k string) bool { return k == key })
 }
 
 // versioned reports whether key has a version at all; in these scripts all are above 0.
@@ -137,16 +151,20 @@ type mapOp struct {
 }
 
 // replay plays a script to a Map and to the plainest model, and says where they differ: in the order of first insertion,
-// versions, Remember, Updates, Get, Delete, counts (I1, I3).
-func replay(t *testing.T, remember time.Duration, script []mapOp) (fault string) {
+// versions, Remember, Updates, Void, Get, Delete, counts (I1, I3). Multiples of void are void; 0: nothing is.
+func replay(t *testing.T, remember time.Duration, void int, script []mapOp) (fault string) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &mapRecorder{}
 		cfg := one(r)
 		cfg.Remember = remember
 		cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
+		isVoid := func(v int) bool { return void > 0 && v%void == 0 }
+		if void > 0 {
+			cfg.Void = isVoid
+		}
 		m := startMap(t, cfg)
 		defer m.Shutdown(bg)
-		model := &modelMap{held: map[string]kv{}, flushed: map[string]int64{}, at: map[string]time.Time{}, remember: remember}
+		model := &modelMap{held: map[string]kv{}, flushed: map[string]int64{}, at: map[string]time.Time{}, remember: remember, void: isVoid}
 		var want [][]kv
 		for i, o := range script {
 			e := o.entries[0]
@@ -170,8 +188,7 @@ func replay(t *testing.T, remember time.Duration, script []mapOp) (fault string)
 				_, held := model.held[e.Key]
 				if held {
 					model.superseded++
-					model.drop(e.Key)
-					model.keys = slices.DeleteFunc(model.keys, func(k string) bool { return k == e.Key })
+					model.delete(e.Key)
 				}
 				if got := m.Delete(e.Key); got != held {
 					fault = fmt.Sprintf("step %d: Delete(%s) is %v", i, e.Key, got)
@@ -208,6 +225,7 @@ func replay(t *testing.T, remember time.Duration, script []mapOp) (fault string)
 func TestMapModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		remember := time.Duration(rapid.SampledFrom([]int{0, 0, 5, 100}).Draw(rt, "remember")) * time.Second
+		void := rapid.SampledFrom([]int{0, 1, 2, 5}).Draw(rt, "void")
 		key := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
 		var script []mapOp
 		for range rapid.IntRange(1, 60).Draw(rt, "length") {
@@ -220,7 +238,7 @@ func TestMapModel(t *testing.T) {
 			o.wait = time.Duration(rapid.IntRange(0, 7).Draw(rt, "wait")) * time.Second
 			script = append(script, o)
 		}
-		if fault := replay(t, remember, script); fault != "" {
+		if fault := replay(t, remember, void, script); fault != "" {
 			rt.Fatal(fault)
 		}
 	})

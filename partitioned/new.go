@@ -80,6 +80,9 @@ type MapConfig[K comparable, V any] struct {
 	// Merge folds an added entry into the one that is held, and returns the value to hold. It runs under a lock: it must be
 	// quick, and must not call the Map. The methods of that name need it.
 	Merge func(held, added Entry[K, V]) V
+	// Void reports whether a merged value means nothing, as the sum of +1 and -1. Its key is then taken out, as by Delete. It runs under
+	// a lock, like Merge, which it needs. Nil: no value is void.
+	Void func(value V) bool
 	// Remember is how long the version of a key is known after its batch was processed, so that PutNewer of an older one is
 	// superseded. 0: until then.
 	Remember time.Duration
@@ -105,7 +108,7 @@ func NewMap[K comparable, V any](process func(ctx context.Context, entries []Ent
 	if err := notNegative(number{"Size", int64(cfg.Size)}, number{"Partitions", int64(cfg.Partitions)}, number{"Timeout", int64(cfg.Timeout)}); err != nil {
 		return nil, err
 	}
-	full := MapQueueConfig[K, V]{Merge: cfg.Merge, Remember: cfg.Remember}
+	full := MapQueueConfig[K, V]{Merge: cfg.Merge, Void: cfg.Void, Remember: cfg.Remember}
 	full.QueueConfig = QueueConfig[Entry[K, V]]{
 		Process:        Plain(process),
 		Partitions:     max(cfg.Partitions, 1),

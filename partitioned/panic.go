@@ -13,6 +13,7 @@ import (
 //
 //	Process   it is the error of its batch
 //	Merge     it is the error of its item, which is dropped; what is held stays
+//	Void      what was merged is held
 //	Expired   it is the error of its item, which is dropped
 //	Split     the item cannot be split
 //	Weigh     of what Merge, Split or a Rest made of an item: it weighs what the item did
@@ -21,7 +22,7 @@ import (
 //	Limiter   the call
 //	Observer  the call
 //
-// Panicked of the [Observer] hears of those of Merge, Split, Sort, Dropped, the Limiter and the Observer.
+// Panicked of the [Observer] hears of those of Merge, Void, Split, Sort, Dropped, the Limiter and the Observer.
 type PanicError struct {
 	Func  string // that panicked: a name above, or that of a field of the Observer, as in "Observer.BatchStart"
 	Value any    // what was given to panic
@@ -56,6 +57,19 @@ func (q *Queue[T]) safeFold(name string, b *backlog[T], at int, item T, how writ
 		}
 	}()
 	return b.index.fold(&b.active[at].item, item, how), nil
+}
+
+// isVoid reports whether what a merge made of item is taken out. After a panic it is not. Partition's lock held.
+func (q *Queue[T]) isVoid(item T, how write) (void bool, failed *PanicError) {
+	if q.void == nil || how != merge {
+		return false, nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			failed = panicError("Void", r)
+		}
+	}()
+	return q.void(item), nil
 }
 
 // safeSplit is Split.

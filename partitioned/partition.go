@@ -8,7 +8,7 @@ import (
 )
 
 // partition is a lock, the streams behind it, and their accounts. Appends and swaps happen under the lock, and nothing
-// foreign runs there (I4), except for a Map's Merge and Weigh.
+// foreign runs there (I4), except for a Map's Merge, Supersede, Void and Weigh.
 type partition[T any] struct {
 	// What a push writes stands in one cache line, up to the word of the gate. The line moves with the lock from processor to
 	// processor, and each further line costs as much again.

@@ -18,7 +18,7 @@ type Stats struct {
 	Accepted   int64 // by a push
 	Forwarded  int64 // Process took them
 	Returned   int64 // Process failed and the waiting caller was told, or it gave up and took them back
-	Superseded int64 // in a Map: replaced by a newer value of their key, folded into it, or deleted
+	Superseded int64 // in a Map: replaced by a newer value of their key, folded into it, void together with it, or deleted
 	Failed     int64 // dropped: Process failed, and nobody waited
 	Evicted    int64 // dropped: made room for newer ones, or by Discard
 	Expired    int64 // dropped: Expired said so when their turn came
