@@ -24,29 +24,39 @@ func sumsDeltas(c *Config) {
 // delta is one delta point: of a sum if bounds is 0, else of a histogram with so many bounds.
 type delta struct {
 	series int
-	double bool
+	double bool // its value, or its first bound is not 0
 	bounds int
 	value  int
 }
 
 // of is what has to be equal for two to be summed.
 func (d delta) of() string {
-	return fmt.Sprint(d.series, " ", d.double && d.bounds == 0, " ", d.bounds)
+	return fmt.Sprint(d.series, " ", d.double, " ", d.bounds)
 }
 
+// deltaMetrics is a payload of deltas. Those of one kind in a row are of one metric.
 func deltaMetrics(at int, deltas ...delta) pmetric.Metrics {
 	md := pmetric.NewMetrics()
 	list := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics()
-	for _, d := range deltas {
-		m := list.AppendEmpty()
-		m.SetName("m")
+	var m pmetric.Metric
+	for i, d := range deltas {
+		if i == 0 || (d.bounds > 0) != (deltas[i-1].bounds > 0) {
+			m = list.AppendEmpty()
+			m.SetName("m")
+			if d.bounds > 0 {
+				m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+			} else {
+				m.SetEmptySum().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+			}
+		}
 		if d.bounds > 0 {
-			h := m.SetEmptyHistogram()
-			h.SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
-			p := h.DataPoints().AppendEmpty()
+			p := m.Histogram().DataPoints().AppendEmpty()
 			for i := range d.bounds {
 				p.ExplicitBounds().Append(float64(i))
 				p.BucketCounts().Append(0)
+			}
+			if d.double {
+				p.ExplicitBounds().SetAt(0, -1)
 			}
 			p.BucketCounts().Append(uint64(d.value))
 			p.SetCount(uint64(d.value))
@@ -55,9 +65,7 @@ func deltaMetrics(at int, deltas ...delta) pmetric.Metrics {
 			p.SetTimestamp(pcommon.Timestamp(at + 1))
 			continue
 		}
-		sum := m.SetEmptySum()
-		sum.SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
-		p := sum.DataPoints().AppendEmpty()
+		p := m.Sum().DataPoints().AppendEmpty()
 		if d.double {
 			p.SetDoubleValue(float64(d.value))
 		} else {
@@ -82,7 +90,7 @@ func deltasOf(md pmetric.Metrics) (deltas []delta, spans []string) {
 				if m.Type() == pmetric.MetricTypeHistogram {
 					for _, p := range m.Histogram().DataPoints().All() {
 						n := p.BucketCounts().At(p.BucketCounts().Len() - 1)
-						deltas = append(deltas, delta{series(p.Attributes()), false, p.ExplicitBounds().Len(), int(n)})
+						deltas = append(deltas, delta{series(p.Attributes()), p.ExplicitBounds().At(0) < 0, p.ExplicitBounds().Len(), int(n)})
 						spans = append(spans, fmt.Sprint(uint64(p.StartTimestamp()), "-", uint64(p.Timestamp())))
 					}
 					continue

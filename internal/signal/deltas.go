@@ -73,7 +73,7 @@ type spanned interface {
 }
 
 // addTimes makes held reach from the earlier start to the later end.
-func addTimes(held, added spanned) {
+func addTimes[P spanned](held, added P) {
 	if start := added.StartTimestamp(); start != 0 && (start < held.StartTimestamp() || held.StartTimestamp() == 0) {
 		held.SetStartTimestamp(start)
 	}
@@ -107,7 +107,7 @@ type distribution interface {
 }
 
 // addDistribution adds counts and sums. What one of the two does not say of what it counted, nobody knows of both.
-func addDistribution(held, added distribution) {
+func addDistribution[P distribution](held, added P) {
 	switch {
 	case added.Count() == 0 && !added.HasSum():
 	case held.HasSum() && added.HasSum():
@@ -138,24 +138,64 @@ func addDistribution(held, added distribution) {
 	held.SetCount(held.Count() + added.Count())
 }
 
-// The rest of the identity of a delta that is summed: what has to be equal for two points to be added. A point without a value, as at
-// the end of a series, has none.
+// What has to be equal for two deltas to be added, besides their attributes. A point without a value, as at the end of a series, is not
+// added.
 
-func (e *Encoder) numberDelta(p pmetric.NumberDataPoint) bool {
-	e.tag(byte(p.ValueType()))
-	return !p.Flags().NoRecordedValue() && p.ValueType() != pmetric.NumberDataPointValueTypeEmpty
-}
-
-func (e *Encoder) histogramDelta(p pmetric.HistogramDataPoint) bool {
-	bounds := p.ExplicitBounds()
-	e.number(uint64(p.BucketCounts().Len()))
-	e.number(uint64(bounds.Len()))
-	for i := range bounds.Len() {
-		e.fixed64(math.Float64bits(bounds.At(i)))
+// numberDelta names a series and the type of its values.
+func (w *pointWalk) numberDelta(p pmetric.NumberDataPoint) (Name, bool) {
+	t := p.ValueType()
+	if p.Flags().NoRecordedValue() || t == pmetric.NumberDataPointValueTypeEmpty {
+		return Name{}, false
 	}
-	return !p.Flags().NoRecordedValue()
+	if w.typed == (Name{}) || w.valueType != t {
+		w.valueType, w.typed = t, w.part(func(e *Encoder) { e.tag(byte(t)) })
+	}
+	return w.typed, true
 }
 
-func (e *Encoder) exponentialDelta(p pmetric.ExponentialHistogramDataPoint) bool {
-	return !p.Flags().NoRecordedValue() && addable(p)
+// histogramDelta names a series and the bounds of its buckets, which are those of the point before, mostly.
+func (w *pointWalk) histogramDelta(p pmetric.HistogramDataPoint) (Name, bool) {
+	if p.Flags().NoRecordedValue() {
+		return Name{}, false
+	}
+	if w.typed == (Name{}) || !sameBuckets(p, w.like) {
+		w.like = p
+		w.typed = w.part(func(e *Encoder) {
+			bounds := p.ExplicitBounds()
+			e.number(uint64(p.BucketCounts().Len()))
+			e.number(uint64(bounds.Len()))
+			for i := range bounds.Len() {
+				e.fixed64(math.Float64bits(bounds.At(i)))
+			}
+		})
+	}
+	return w.typed, true
+}
+
+func (w *pointWalk) exponentialDelta(p pmetric.ExponentialHistogramDataPoint) (Name, bool) {
+	return w.series, !p.Flags().NoRecordedValue() && addable(p)
+}
+
+// part names a part of the series: what below writes tells it from the others. Its own text is that of the series too, so that the
+// hashes of the parts of two series differ.
+func (w *pointWalk) part(below func(*Encoder)) Name {
+	series := w.series.Value()
+	w.encoder.reset()
+	w.encoder.buf = append(w.encoder.buf, series.own...)
+	below(w.encoder)
+	return w.encoder.intern(series.above)
+}
+
+// sameBuckets reports whether two histograms have as many buckets with the same bounds, bit by bit.
+func sameBuckets(p, o pmetric.HistogramDataPoint) bool {
+	a, b := p.ExplicitBounds(), o.ExplicitBounds()
+	if a.Len() != b.Len() || p.BucketCounts().Len() != o.BucketCounts().Len() {
+		return false
+	}
+	for i := range a.Len() {
+		if math.Float64bits(a.At(i)) != math.Float64bits(b.At(i)) {
+			return false
+		}
+	}
+	return true
 }

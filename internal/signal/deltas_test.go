@@ -167,11 +167,13 @@ func TestHistogramsThatCannotBeAdded(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var e Encoder
+			var w pointWalk
 			p := observed([]float64{1, 2}, 3, 0)
-			require.True(t, e.exponentialDelta(p))
+			_, ok := w.exponentialDelta(p)
+			require.True(t, ok)
 			spoil(p)
-			require.False(t, e.exponentialDelta(p))
+			_, ok = w.exponentialDelta(p)
+			require.False(t, ok)
 		})
 	}
 }

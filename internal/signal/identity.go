@@ -145,7 +145,31 @@ func (e *Encoder) attributes(m pcommon.Map) {
 	}
 }
 
+// fewPairs is how many attributes are sorted on the stack.
+const fewPairs = 16
+
 func (e *Encoder) sort(m pcommon.Map) {
+	if m.Len() > fewPairs {
+		e.sortMany(m)
+		return
+	}
+	var pairs [fewPairs]pair
+	n := 0
+	for k, v := range m.All() {
+		at := n
+		for ; at > 0 && k < pairs[at-1].key; at-- { // insertion, which is stable
+			pairs[at] = pairs[at-1]
+		}
+		pairs[at] = pair{k, v}
+		n++
+	}
+	for i := range pairs[:n] {
+		e.text(pairs[i].key)
+		e.value(pairs[i].value)
+	}
+}
+
+func (e *Encoder) sortMany(m pcommon.Map) {
 	e.walk.sort(m) // no walk is under way, so these are all pairs
 	for i := range m.Len() {
 		p := e.walk.pairs[i]

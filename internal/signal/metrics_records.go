@@ -81,25 +81,29 @@ type pointWalk struct {
 	series   Name // by which points are told apart
 	above    *abovePoints
 	f        func(ID, Point)
+
+	typed     Name                             // the part of the series that the last delta belongs to; zero: there was none
+	valueType pmetric.NumberDataPointValueType // of that delta
+	like      pmetric.HistogramDataPoint       // that delta
 }
 
 func (w *pointWalk) metric(m pmetric.Metric) {
 	number := func(p pmetric.NumberDataPoint) Point { return Point{above: w.above, number: p} }
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		each(w, m.Gauge().DataPoints(), w.newest(w.keys.Points.ForwardGauges, false), number, (*Encoder).numberDelta)
+		each(w, m.Gauge().DataPoints(), w.newest(w.keys.Points.ForwardGauges, false), number, (*pointWalk).numberDelta)
 	case pmetric.MetricTypeSum:
-		each(w, m.Sum().DataPoints(), w.by(m.Sum()), number, (*Encoder).numberDelta)
+		each(w, m.Sum().DataPoints(), w.by(m.Sum()), number, (*pointWalk).numberDelta)
 	case pmetric.MetricTypeHistogram:
 		each(w, m.Histogram().DataPoints(), w.by(m.Histogram()), func(p pmetric.HistogramDataPoint) Point { return Point{above: w.above, other: p} },
-			(*Encoder).histogramDelta)
+			(*pointWalk).histogramDelta)
 	case pmetric.MetricTypeExponentialHistogram:
 		each(w, m.ExponentialHistogram().DataPoints(), w.by(m.ExponentialHistogram()),
-			func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: w.above, other: p} }, (*Encoder).exponentialDelta)
+			func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: w.above, other: p} }, (*pointWalk).exponentialDelta)
 	case pmetric.MetricTypeSummary:
 		each(w, m.Summary().DataPoints(), w.newest(w.keys.Points.ForwardSummaries, true),
 			func(p pmetric.SummaryDataPoint) Point { return Point{above: w.above, other: p} },
-			func(*Encoder, pmetric.SummaryDataPoint) bool { return false })
+			func(*pointWalk, pmetric.SummaryDataPoint) (Name, bool) { return Name{}, false })
 	}
 }
 
@@ -134,12 +138,12 @@ func (w *pointWalk) by(m temporal) rule {
 	}
 }
 
-// each calls f with the points of a metric. delta writes what two points need to have in common, besides their attributes, to be summed. It
+// each calls f with the points of a metric. delta names what two points need to have in common, besides their attributes, to be summed. It
 // reports whether this point can be summed.
 func each[D dataPoint, S interface {
 	Len() int
 	At(i int) D
-}](w *pointWalk, points S, by rule, point func(D) Point, delta func(*Encoder, D) bool) {
+}](w *pointWalk, points S, by rule, point func(D) Point, delta func(*pointWalk, D) (Name, bool)) {
 	for i := range points.Len() {
 		p := points.At(i)
 		id := ID{Group: by.series, Version: uint64(p.Timestamp()), Resource: w.resource}
@@ -149,11 +153,11 @@ func each[D dataPoint, S interface {
 			id.Record = w.encoder.point(p.Attributes(), &w.keys.Ignore, p.StartTimestamp(), by.starts)
 		default:
 			id.Version = 0 // each counts, whenever it comes
-			w.encoder.pointAttributes(p.Attributes(), &w.keys.Ignore)
-			if delta(w.encoder, p) {
+			id.Group = Name{}
+			if group, ok := delta(w, p); ok {
+				id.Group = group
+				w.encoder.pointAttributes(p.Attributes(), &w.keys.Ignore)
 				id.Record = w.encoder.string()
-			} else {
-				id.Group = Name{}
 			}
 		}
 		w.f(id, point(p))
