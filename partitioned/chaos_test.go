@@ -538,8 +538,8 @@ func (c *chaos) update(q *Queue[thing], stop chan struct{}) {
 		interval := c.cfg.Interval * time.Duration(rng.IntN(3))
 		timeout := c.cfg.ProcessTimeout * time.Duration(1+rng.IntN(2))
 		most := 5
-		if n := c.cfg.Partitions; n > 0 && (n > 1 && c.cfg.Key == nil || c.cfg.OrderOnlyByPartition) {
-			most = n
+		if n := len(q.partitions); n > 1 && c.cfg.Key == nil || c.cfg.OrderOnlyByPartition {
+			most = min(most, n)
 		}
 		consumers := 1 + rng.IntN(most)
 		change := Change{Consumers: &consumers, BatchSize: &size, MaxBatchSize: &limit, ProcessTimeout: &timeout}
