@@ -6,6 +6,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pprofile"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
 )
@@ -244,6 +247,96 @@ func TestNoBatchOfAnyTreeExceedsItsBytes(t *testing.T) {
 	}
 }
 
+// TestNoBatchOfAnySignalExceedsItsBytes: by the marshaller, where no item is too large by itself, whatever requests are parted into.
+func TestNoBatchOfAnySignalExceedsItsBytes(t *testing.T) {
+	for name, set := range map[string]func(*Config){
+		"one stream":      func(*Config) {},
+		"keys":            func(c *Config) { c.ResourceKeys = []string{"a"} },
+		"keys of items":   func(c *Config) { c.AttributeKeys = []string{"b"} },
+		"several streams": func(c *Config) { c.Partitions = 3 },
+	} {
+		t.Run("logs/"+name, func(t *testing.T) {
+			noBatchExceedsItsBytes(t, logs, set, func(ld plog.Logs) plog.Logs { return ld })
+		})
+		t.Run("traces/"+name, func(t *testing.T) { noBatchExceedsItsBytes(t, traces, set, asTraces) })
+		t.Run("metrics/"+name, func(t *testing.T) { noBatchExceedsItsBytes(t, metrics, set, asMetrics) })
+	}
+}
+
+func noBatchExceedsItsBytes[P payload](t *testing.T, k kind[P], set func(*Config), of func(plog.Logs) P) {
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 2))
+			most := 600 + r.IntN(2000)
+			var mu sync.Mutex
+			var want, got []string
+			p := newPipelineTo(t, k, func(c *Config) { c.SendBatchMaxSizeBytes = int64(most); set(c) }, func(_ *pipeline, _ context.Context, batch P) error {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, k.items(batch)...)
+				if size := k.Size(batch); size > most {
+					t.Errorf("a batch of %d items has %d of %d bytes", k.Items(batch), size, most)
+				}
+				return nil
+			}).begun(t)
+			for range 1 + r.IntN(5) {
+				payload := of(anyTree(r, 0))
+				want = append(want, k.items(payload)...)
+				require.NoError(t, send(context.Background(), p, payload))
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.ElementsMatch(t, want, got)
+			p.requireConserved(t)
+			require.Zero(t, p.metric(t, "items_oversized", ""))
+		})
+	}
+}
+
+// asTraces makes spans of log records.
+func asTraces(ld plog.Logs) ptrace.Traces {
+	td := ptrace.NewTraces()
+	for _, rl := range ld.ResourceLogs().All() {
+		rs := td.ResourceSpans().AppendEmpty()
+		rl.Resource().CopyTo(rs.Resource())
+		for _, sl := range rl.ScopeLogs().All() {
+			ss := rs.ScopeSpans().AppendEmpty()
+			sl.Scope().CopyTo(ss.Scope())
+			for _, lr := range sl.LogRecords().All() {
+				s := ss.Spans().AppendEmpty()
+				s.Events().AppendEmpty().SetName(lr.Body().Str())
+				lr.Attributes().CopyTo(s.Attributes())
+			}
+		}
+	}
+	return td
+}
+
+// asMetrics makes points of log records, three in a metric, with an empty metric before each.
+func asMetrics(ld plog.Logs) pmetric.Metrics {
+	md := pmetric.NewMetrics()
+	for _, rl := range ld.ResourceLogs().All() {
+		rm := md.ResourceMetrics().AppendEmpty()
+		rl.Resource().CopyTo(rm.Resource())
+		for _, sl := range rl.ScopeLogs().All() {
+			sm := rm.ScopeMetrics().AppendEmpty()
+			sl.Scope().CopyTo(sm.Scope())
+			for i, lr := range sl.LogRecords().All() {
+				if i%3 == 0 {
+					sm.Metrics().AppendEmpty().SetEmptySum()
+					sm.Metrics().AppendEmpty().SetEmptySum()
+				}
+				dp := sm.Metrics().At(sm.Metrics().Len() - 1).Sum().DataPoints().AppendEmpty()
+				dp.Attributes().PutStr("text", lr.Body().Str())
+				if b, ok := lr.Attributes().Get("b"); ok {
+					b.CopyTo(dp.Attributes().PutEmpty("b"))
+				}
+			}
+		}
+	}
+	return md
+}
+
 // anyTree makes a payload in which often a container has nothing in it, and seldom something is larger than most bytes.
 func anyTree(r *rand.Rand, most int) plog.Logs {
 	text := func() string {
@@ -260,7 +353,9 @@ func anyTree(r *rand.Rand, most int) plog.Logs {
 			sl := rl.ScopeLogs().AppendEmpty()
 			sl.Scope().SetName(text())
 			for range max(0, r.IntN(8)-3) {
-				sl.LogRecords().AppendEmpty().Body().SetStr(text())
+				lr := sl.LogRecords().AppendEmpty()
+				lr.Body().SetStr(text())
+				lr.Attributes().PutInt("b", int64(r.IntN(3)))
 			}
 		}
 	}

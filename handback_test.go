@@ -252,7 +252,7 @@ func (l *againLedger[P]) next(ctx context.Context, p P) error {
 			return errTooLarge
 		}
 	case "partly":
-		failed := l.k.Cut(l.k.Copy(p), 0)
+		failed := l.k.Cut(l.k.Copy(p), signal.Measure{})
 		n := 1 + rng.IntN(len(items))
 		subset, _ := failed.Take(signal.Items(n))
 		l.deliver(items[n:])

@@ -89,7 +89,7 @@ func hide[P payload](name string, k kind[P]) anyKind {
 				a := &answer{ctx: ctx, call: int(calls.Add(1)), items: k.items(payload), payload: payload}
 				after := time.Since(p.begin)
 				a.partly = func(err error, from, to int) error {
-					all := k.Cut(k.Copy(payload), 0)
+					all := k.Cut(k.Copy(payload), signal.Measure{})
 					if from > 0 {
 						all.Take(signal.Items(from))
 					}

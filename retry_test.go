@@ -344,7 +344,7 @@ func runRetried[P payload](t *testing.T, k kind[P], c pooledRetry, pooling bool)
 			case calls%4 == 1:
 				return errNext
 			case calls%4 == 2 && len(items) > 1: // of what the batch consists of, as an exporter may that has no need for a copy
-				part := k.Cut(p, 0)
+				part := k.Cut(p, signal.Measure{})
 				first, _ := part.Take(signal.Items(1))
 				rest, _ := part.Take(signal.Items(len(items)))
 				got = append(got, k.items(first)...)

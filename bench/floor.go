@@ -5,6 +5,7 @@ package bench
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -19,8 +20,10 @@ import (
 // processor with one lock can go.
 type floor[T any] struct {
 	component.StartFunc
-	ops  floorOps[T]
-	size int
+	ops      floorOps[T]
+	size     int
+	measured atomic.Int64
+	measure  bool // each payload is measured in bytes, as it would be encoded: what caps in bytes cannot do without
 
 	mu struct { // guards everything in it
 		sync.Mutex
@@ -32,12 +35,14 @@ type floor[T any] struct {
 // floorOps is what floor has to know of a signal.
 type floorOps[T any] struct {
 	count func(T) int
+	bytes func(T) int // nil: not asked for
 	merge func([]T) T
 	next  func(context.Context, T) error
 }
 
 type floorConfig struct {
-	SendBatchSize int `mapstructure:"send_batch_size"`
+	SendBatchSize int  `mapstructure:"send_batch_size"`
+	Measure       bool `mapstructure:"measure"`
 }
 
 func newFloorFactory() processor.Factory {
@@ -51,7 +56,8 @@ func newFloorFactory() processor.Factory {
 }
 
 func newFloor[T any](cfg component.Config, ops floorOps[T]) *floor[T] {
-	return &floor[T]{ops: ops, size: cfg.(*floorConfig).SendBatchSize}
+	c := cfg.(*floorConfig)
+	return &floor[T]{ops: ops, size: c.SendBatchSize, measure: c.Measure && ops.bytes != nil}
 }
 
 // Capabilities makes floor a consumer.
@@ -73,6 +79,9 @@ func (f *floor[T]) Shutdown(ctx context.Context) error {
 
 func (f *floor[T]) consume(_ context.Context, data T) error {
 	n := f.ops.count(data)
+	if f.measure {
+		f.measured.Add(int64(f.ops.bytes(data)))
+	}
 	f.mu.Lock()
 	f.mu.active = append(f.mu.active, data)
 	f.mu.items += n
@@ -105,6 +114,7 @@ func (f floorTraces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error 
 func newFloorTraces(_ context.Context, _ processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
 	return floorTraces{newFloor(cfg, floorOps[ptrace.Traces]{
 		count: ptrace.Traces.SpanCount,
+		bytes: (&ptrace.ProtoMarshaler{}).TracesSize,
 		merge: mergeBy(ptrace.Traces.ResourceSpans),
 		next:  next.ConsumeTraces,
 	})}, nil

@@ -50,7 +50,7 @@ func (o *policy[P]) again(batch []request[P], f *failed[P], tries attempts) *aga
 	case !o.wait:
 		r := request[P]{payload: f.out.merged, items: f.items, meta: mergedMeta(batch, tries)}
 		f.out.held = false
-		r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
+		r.meta.measure, r.meta.whole = o.payloads.measure(r.payload)
 		if o.maxAge > 0 {
 			return &again[P]{requests: o.byAge(r, batch)}
 		}
@@ -74,7 +74,7 @@ func (o *policy[P]) byAge(rest request[P], batch []request[P]) (all []request[P]
 		n, items := sameAge(batch, o.maxAge/64)
 		head, tail, ok := rest, rest, false
 		if n < len(batch) {
-			head, tail, ok = o.payloads.cut(rest, signal.Items(items), o.payloads.sizeOf(rest))
+			head, tail, ok = o.payloads.cut(rest, signal.Items(items), o.payloads.measureOf(rest))
 		}
 		if !ok { // the last, or what cannot be cut
 			n = len(batch)
@@ -107,7 +107,7 @@ func sameAge[P any](batch []request[P], span time.Duration) (n, items int) {
 // subset makes a request of the subset of a batch that failed. The subset is copied: whoever made it may go on to use it.
 func (o *policy[P]) subset(batch []request[P], f *failed[P], tries attempts) *again[P] {
 	r := request[P]{payload: o.payloads.copy(f.subset), items: f.items, meta: mergedMeta(batch, tries)}
-	r.meta.size, r.meta.whole = o.payloads.measure(r.payload)
+	r.meta.measure, r.meta.whole = o.payloads.measure(r.payload)
 	if o.wait {
 		if g := groupOf(batch); g.sole() != nil {
 			r.meta.piece = g.sole().narrow(o.payloads, g, r.payload, r.items)
@@ -178,11 +178,12 @@ func (a *again[P]) halves(p *payloads[P], items, size int) []int {
 // the bytes too. If the containers of an item have more than that, they are too large whatever is cut off, and keep their items: one by
 // one, those would repeat them.
 func (a *again[P]) cut(p *payloads[P], i, items, size int) bool {
-	q := signal.Items(items)
+	q, r := signal.Items(items), a.requests[i]
+	measure := signal.Measure{Bytes: size}
 	if size > 0 {
 		q.Bytes = size - size/8
 	}
-	head, tail, ok := p.cutTogether(a.requests[i], q, a.requests[i].items, size)
+	head, tail, ok := p.cutTogether(r, q, r.items, measure)
 	if ok {
 		a.replace(i, head, tail)
 	}

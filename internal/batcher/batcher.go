@@ -281,7 +281,7 @@ func (b *Batcher[P]) stamp(m *meta[P], payload P) {
 		m.arrived = time.Now()
 	}
 	if b.payloads.dictionary {
-		m.size, m.whole = b.payloads.measure(payload)
+		m.measure, m.whole = b.payloads.measure(payload)
 	}
 }
 

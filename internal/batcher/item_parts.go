@@ -2,7 +2,11 @@
 
 package batcher
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+)
 
 // compare stops at the first item whose key is not that of the first one.
 func (w *itemKeys[P]) compare() bool {
@@ -126,30 +130,30 @@ func (o *router[P]) divideItems(w *itemKeys[P], r request[P]) ([]request[P], err
 	}
 	p := newParting(r)
 	p.cut(found.cuts())
-	var sizes []int
+	var measures []signal.Measure
 	if o.bytes {
-		sizes = o.sizes(r.payload, p.division.cuts)
+		measures = o.measures(r.payload, p.division.cuts)
 	}
 	for k, key := range found.keys {
 		p.add(key)
 		p.grow(k, found.items[k])
 		if o.bytes {
-			p.requests[k].meta.size = sizes[k]
+			p.requests[k].meta.measure = measures[k]
 		}
 	}
 	return p.requests, nil
 }
 
-// sizes measures the parts of a payload.
-func (o *router[P]) sizes(payload P, c cuts) []int {
+// measures measures the parts of a payload.
+func (o *router[P]) measures(payload P, c cuts) []signal.Measure {
 	if c.byItems {
 		return o.signal.SizesOfItems(payload, c.of, c.parts)
 	}
-	sizes := make([]int, c.parts)
+	all := make([]signal.Measure, c.parts)
 	for i, k := range c.of {
 		if k >= 0 {
-			sizes[k] += o.signal.SizeOf(payload, i)
+			all[k].Add(o.signal.SizeOf(payload, i))
 		}
 	}
-	return sizes
+	return all
 }

@@ -68,14 +68,14 @@ func (p *payloads[P]) discard(r request[P]) {
 }
 
 // measure returns what payload weighs in bytes, and whether it can be neither merged nor cut.
-func (p *payloads[P]) measure(payload P) (size int, whole bool) {
+func (p *payloads[P]) measure(payload P) (m signal.Measure, whole bool) {
 	switch {
 	case p.dictionary && p.signal.Check(payload) != nil:
-		return wholeSize, true // goes on alone, as it came: the next consumer may know better
+		return signal.Measure{Bytes: wholeSize}, true // goes on alone, as it came: the next consumer may know better
 	case p.bytes:
-		return p.signal.Size(payload), false
+		return signal.MeasureOf(p.signal, payload), false
 	default:
-		return 0, false
+		return m, false
 	}
 }
 
@@ -125,28 +125,28 @@ func (p *payloads[P]) split(r request[P], room partitioned.Weight) (head, tail r
 		return r, r, false
 	}
 	if p.bytes && room.Bytes >= p.maxBytes {
-		return p.cutTogether(r, q, room.Items, r.meta.size)
+		return p.cutTogether(r, q, room.Items, r.meta.measure)
 	}
-	return p.cut(r, q, p.sizeOf(r))
+	return p.cut(r, q, p.measureOf(r))
 }
 
-// sizeOf is the size of r, if bytes matter; else 0.
-func (p *payloads[P]) sizeOf(r request[P]) int {
+// measureOf is what r was measured, if bytes matter; else zero.
+func (p *payloads[P]) measureOf(r request[P]) signal.Measure {
 	if !p.bytes {
-		return 0
+		return signal.Measure{}
 	}
-	return r.meta.size
+	return r.meta.measure
 }
 
 // cutTogether is cut for a quota of bytes that is all that a part may have: what has more without any items goes on with all of its
-// items, but at most so many, as each part would repeat it (I6). If that is all of r, r stays as it is. size is that of r; 0: bytes
-// do not matter.
-func (p *payloads[P]) cutTogether(r request[P], q signal.Quota, most, size int) (head, tail request[P], ok bool) {
-	if head, tail, ok = p.cut(r, q, size); ok || size == 0 {
+// items, but at most so many, as each part would repeat it (I6). If that is all of r, r stays as it is. measure is that of r; zero:
+// bytes do not matter.
+func (p *payloads[P]) cutTogether(r request[P], q signal.Quota, most int, measure signal.Measure) (head, tail request[P], ok bool) {
+	if head, tail, ok = p.cut(r, q, measure); ok || measure.Bytes == 0 {
 		return head, tail, ok
 	}
 	if n := min(p.together(r, q.Bytes), most); n < r.items {
-		return p.cut(r, signal.Items(n), size)
+		return p.cut(r, signal.Items(n), measure)
 	}
 	return head, tail, false
 }
@@ -162,8 +162,8 @@ func (p *payloads[P]) together(r request[P], most int) int {
 	return r.items
 }
 
-// cut takes items off r, fewer than it has, if q has room for one. size is that of r, if q limits bytes.
-func (p *payloads[P]) cut(r request[P], q signal.Quota, size int) (head, tail request[P], ok bool) {
+// cut takes items off r, fewer than it has, if q has room for one. measure is that of r, if q limits bytes.
+func (p *payloads[P]) cut(r request[P], q signal.Quota, measure signal.Measure) (head, tail request[P], ok bool) {
 	defer func() {
 		if v := recover(); v != nil { // I8: on a consumer it would end the process; like this it costs the request its cap
 			p.log.Error("A request could not be cut", zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
@@ -179,9 +179,9 @@ func (p *payloads[P]) cut(r request[P], q signal.Quota, size int) (head, tail re
 	var rest *piece[P]
 	var took, left signal.Quota
 	if m.piece != nil {
-		rest, took, left = m.piece.cut(p, q, size)
+		rest, took, left = m.piece.cut(p, q, measure)
 	} else {
-		part, took, left = p.remainder(&r).cut(p, q, size)
+		part, took, left = p.remainder(&r).cut(p, q, measure)
 	}
 	if took.Items == 0 {
 		return r, r, false
@@ -192,7 +192,7 @@ func (p *payloads[P]) cut(r request[P], q signal.Quota, size int) (head, tail re
 	head.payload, head.items, head.meta = part, took.Items, &of
 	tail.items -= took.Items
 	if p.bytes {
-		of.size, m.size = took.Bytes, left.Bytes
+		of.measure, m.measure = signal.Measure{Bytes: took.Bytes}, signal.Measure{Bytes: left.Bytes} // the cutter knows more
 	}
 	if m.group != nil {
 		m.group.cut()
@@ -219,9 +219,9 @@ type remainder[P any] struct {
 	cutter  signal.Cutter[P] // takes payload apart; nil: nothing was cut off
 }
 
-func (s *remainder[P]) cut(p *payloads[P], q signal.Quota, size int) (part P, took, left signal.Quota) {
+func (s *remainder[P]) cut(p *payloads[P], q signal.Quota, measure signal.Measure) (part P, took, left signal.Quota) {
 	if s.cutter == nil {
-		s.cutter = p.signal.Cut(s.payload, size)
+		s.cutter = p.signal.Cut(s.payload, measure)
 	}
 	part, took = s.cutter.Take(q)
 	return part, took, s.cutter.Left()

@@ -70,7 +70,7 @@ func TestRequestIsMeasuredOnce(t *testing.T) {
 // uncuttable is a signal whose payloads cannot be cut, against its word.
 type uncuttable struct{ signal.Logs }
 
-func (uncuttable) Cut(plog.Logs, int) signal.Cutter[plog.Logs] { panic("cannot be cut") }
+func (uncuttable) Cut(plog.Logs, signal.Measure) signal.Cutter[plog.Logs] { panic("cannot be cut") }
 
 // A payload that panics when it is cut goes on as it is, alone or a part of one that was divided; the batcher goes on too.
 func TestPanickingCutIsNoEnd(t *testing.T) {

@@ -59,8 +59,8 @@ func (c *piece[P]) fetch(p *payloads[P]) {
 }
 
 // cut cuts the piece in two, if q has room for one item. The tail becomes a new piece; it has left. A caller that gave up has
-// nothing left to cut. size is that of the piece, if bytes matter.
-func (c *piece[P]) cut(p *payloads[P], q signal.Quota, size int) (tail *piece[P], took, left signal.Quota) {
+// nothing left to cut. measure is that of the piece, if bytes matter.
+func (c *piece[P]) cut(p *payloads[P], q signal.Quota, measure signal.Measure) (tail *piece[P], took, left signal.Quota) {
 	l := c.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,7 +69,7 @@ func (c *piece[P]) cut(p *payloads[P], q signal.Quota, size int) (tail *piece[P]
 	}
 	c.fetch(p)
 	if c.cutter == nil {
-		c.cutter = p.signal.Cut(c.payload, size)
+		c.cutter = p.signal.Cut(c.payload, measure)
 	}
 	head, took := c.cutter.Take(q)
 	if took.Items == 0 {
@@ -222,7 +222,7 @@ func (c *piece[P]) pick(p *payloads[P], all, rest P) {
 		}
 		return
 	}
-	cutter := p.signal.Cut(all, 0)
+	cutter := p.signal.Cut(all, signal.Measure{})
 	for c := range c.all() {
 		some, _ := cutter.Take(signal.Items(c.items))
 		if !c.delivered {

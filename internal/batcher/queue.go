@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -91,7 +92,7 @@ func (q *queue[P]) push(ctx context.Context, r request[P], wait bool) (partition
 		}
 	}
 	if q.payloads.bytes {
-		r.meta.size = q.payloads.signal.Size(r.payload)
+		r.meta.measure = signal.MeasureOf(q.payloads.signal, r.payload)
 	}
 	switch {
 	case !wait && keyed:

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -28,18 +29,18 @@ func (r *request[P]) lease() *lease[P] {
 
 // meta is what is known of a request beside its items. A request that stands for several has the meta of all of them.
 type meta[P any] struct {
-	key      string       // of its stream, where it is not given with the push
-	size     int          // signal.Size, where it matters
-	whole    bool         // it can be neither merged nor cut
-	source   source[P]    // where the payload comes from once it is needed; nil: it is in the request
-	piece    *piece[P]    // instead of a payload: what a caller that waits for the result lends
-	group    *group[P]    // of a request that is no piece: the callers that wait for it; nil: nobody, or nobody knows
-	several  bool         // it has items of several Consume calls
-	links    []trace.Link // to the sampled spans that it came from, at most maxLinks
-	deadline time.Time    // of the last of the callers that wait for the result; zero: one of them has none
-	arrived  time.Time    // when Consume was called, with max_age; of several calls the last one
-	attempts attempts     // to send it
-	kept     []*kept[P]   // with a storage: what it stands for there. Not changed
+	key      string         // of its stream, where it is not given with the push
+	measure  signal.Measure // where it matters
+	whole    bool           // it can be neither merged nor cut
+	source   source[P]      // where the payload comes from once it is needed; nil: it is in the request
+	piece    *piece[P]      // instead of a payload: what a caller that waits for the result lends
+	group    *group[P]      // of a request that is no piece: the callers that wait for it; nil: nobody, or nobody knows
+	several  bool           // it has items of several Consume calls
+	links    []trace.Link   // to the sampled spans that it came from, at most maxLinks
+	deadline time.Time      // of the last of the callers that wait for the result; zero: one of them has none
+	arrived  time.Time      // when Consume was called, with max_age; of several calls the last one
+	attempts attempts       // to send it
+	kept     []*kept[P]     // with a storage: what it stands for there. Not changed
 }
 
 // from returns the source of r; nil: the payload is in the request.
@@ -167,7 +168,7 @@ func keyOf[P any](r request[P]) string { return r.meta.key }
 func weigh[P any](r request[P]) partitioned.Weight {
 	w := partitioned.Weight{Items: r.items}
 	if r.meta != nil {
-		w.Bytes = r.meta.size
+		w.Bytes = r.meta.measure.Bytes
 	}
 	return w
 }

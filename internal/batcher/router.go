@@ -107,7 +107,7 @@ func (o *router[P]) divide(r request[P], client []byte) (parts []request[P], err
 		of[i] = n
 		p.grow(n, o.signal.ItemsOf(r.payload, i))
 		if o.bytes {
-			p.requests[n].meta.size += o.signal.SizeOf(r.payload, i)
+			p.requests[n].meta.measure.Add(o.signal.SizeOf(r.payload, i))
 		}
 	}
 	p.cut(cuts{of: of, parts: len(p.requests)})

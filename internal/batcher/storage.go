@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/journal"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -117,7 +118,7 @@ func (s *storage[P]) call(ctx context.Context, r request[P]) (*call[P], []reques
 		m := *r.meta
 		m.key = key
 		if s.payloads.bytes {
-			m.size = s.payloads.signal.Size(r.payload)
+			m.measure = signal.MeasureOf(s.payloads.signal, r.payload)
 		}
 		requests = []request[P]{{items: r.items, meta: &m}}
 	}
@@ -131,7 +132,7 @@ func (s *storage[P]) call(ctx context.Context, r request[P]) (*call[P], []reques
 		k := &c.parts[at]
 		k.call, k.part, k.key, k.items, k.holders, k.counted = c, at, m.key, requests[i].items, 1, true
 		m.source, m.kept = k, []*kept[P]{k}
-		heads[at] = storedHead{items: requests[i].items, size: m.size, span: trace.SpanContextFromContext(ctx)}
+		heads[at] = storedHead{items: requests[i].items, size: m.measure.Bytes, span: trace.SpanContextFromContext(ctx)}
 		heads[at].metadata = s.queue.router.metadataOf(client.FromContext(ctx).Metadata.Get)
 	}
 	c.mu.open, c.mu.held = len(requests), true

@@ -79,9 +79,9 @@ func (s *storage[P]) restore(ctx context.Context, f journal.Found) {
 	m := &meta[P]{arrived: f.Since, source: k, kept: []*kept[P]{k}}
 	switch {
 	case s.payloads.dictionary:
-		m.size, m.whole = h.size, h.size == wholeSize
+		m.measure.Bytes, m.whole = h.size, h.size == wholeSize
 	case s.payloads.bytes:
-		m.size = len(encoded)
+		m.measure.Bytes = len(encoded)
 	}
 	if h.span.IsSampled() {
 		m.links = []trace.Link{{SpanContext: h.span}}

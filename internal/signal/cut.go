@@ -15,7 +15,8 @@ import (
 // known of the tree is only the path to the next item: a node per level. A container is counted, and if bytes matter
 // measured, as a whole when the walk gets there. Only if it does not fit as a whole, its children are. So each item is
 // counted and measured once per level above it at most, whatever the number of parts, and containers that go as a whole
-// cost no memory.
+// cost no memory. Resources that the caller measured are not measured again, and neither is the last child of a container: it has
+// what is left.
 
 // node is what is known of a container on the path, or of what is left of it when a part has been taken.
 type node struct {
@@ -28,6 +29,7 @@ type node struct {
 	next   int   // the first of its children, or of its items, that is left
 	first  int   // of a branch: the first child with an item, if child is known
 	lead   int   // of a branch: the bytes of the children from next to first, which have no items
+	each   []int // of a branch: how many bytes each child takes in it; nil: they have to be measured
 	child  *node // of a branch: the child at first. Its memory is used again
 	ahead  int   // of a leaf: the bytes of item next; 0: not measured
 }
@@ -90,9 +92,9 @@ type cutter[P movable[P], E movable[E], S slice[E]] struct {
 	empty   func() P
 }
 
-// newCutter cuts payload, whose encoding has size bytes; 0: by items only.
-func newCutter[P movable[P], E movable[E], S slice[E]](payload P, items, size int, root *branch[P, E, S], empty func() P) *cutter[P, E, S] {
-	n := node{known: true, opened: true, sized: size > 0, items: items, size: size}
+// newCutter cuts payload, which was measured; zero: by items only.
+func newCutter[P movable[P], E movable[E], S slice[E]](payload P, items int, m Measure, root *branch[P, E, S], empty func() P) *cutter[P, E, S] {
+	n := node{known: true, opened: true, sized: m.Bytes > 0, items: items, size: m.Bytes, each: m.each}
 	return &cutter[P, E, S]{payload: payload, root: root, node: n, empty: empty}
 }
 

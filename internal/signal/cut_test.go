@@ -58,7 +58,7 @@ func (i *item) MoveTo(*item) { *i.work++ }
 func (i *item) CopyTo(*item) { panic("cutting copies no item") }
 
 // TestCutIsLinear counts what a cut does, by items and by bytes: in proportion to items and containers, whatever the shape and
-// the number of parts.
+// the number of parts. Items are measured again only in resources that a part ends in.
 func TestCutIsLinear(t *testing.T) {
 	const items = 20_000
 	for _, shape := range []shape{
@@ -73,24 +73,25 @@ func TestCutIsLinear(t *testing.T) {
 				t.Run(fmt.Sprintf("%d of %d of %d/cap=%d/bytes=%t", shape.resources, shape.scopes, shape.items, n, bytes), func(t *testing.T) {
 					c := newCountedTree(shape)
 					containers := shape.resources * (1 + shape.scopes)
-					size, q := 0, Items(n)
+					m, q := Measure{}, Items(n)
 					// Per item and container: looked at, moved, appended, dropped; per container also counted, from each level
 					// above it. Per part: a look at one resource and scope, and its own resource and scope.
 					per, perPart := 4, 6
 					if bytes {
-						size = c.size()
+						m = c.measure()
 						q = Quota{math.MaxInt, n*delimited(1) + 3*delimited(1000)} // about n items, of one resource and scope
 						per += 3                                                   // measured with the scope, the resource, and itself
 						perPart += 10
 					}
-					c.work = 0
+					c.work, c.measured = 0, 0
 					parts := 0
-					for cutter := newCutter(c.payload, items, size, c.root(), c.newPayload); cutter.Left().Items > 0; parts++ {
+					for cutter := newCutter(c.payload, items, m, c.root(), c.newPayload); cutter.Left().Items > 0; parts++ {
 						if _, took := cutter.Take(q); took.Items == 0 {
 							cutter.Take(Items(1))
 						}
 					}
 					require.LessOrEqual(t, c.work, per*items+2*per*containers+perPart*parts)
+					require.LessOrEqual(t, c.measured, 2*min(items, parts*items/shape.resources))
 				})
 			}
 		}
@@ -99,8 +100,9 @@ func TestCutIsLinear(t *testing.T) {
 
 // countedTree is a payload that counts the work that is done with it.
 type countedTree struct {
-	work    int
-	payload *countedPayload
+	work     int
+	measured int // items
+	payload  *countedPayload
 }
 
 type (
@@ -139,16 +141,29 @@ func sizeOfAll[E any](c *counted[E], size func(E) int) (n int) {
 	return n
 }
 
-func sizeOfItem(*item) int                  { return 1 }
-func sizeOfScope(s *countedScope) int       { return sizeOfAll(&s.children, sizeOfItem) }
-func sizeOfResource(r *countedResource) int { return sizeOfAll(&r.children, sizeOfScope) }
-func (c *countedTree) size() int            { return sizeOfAll(&c.payload.children, sizeOfResource) }
+func (c *countedTree) sizeOfItem(*item) int {
+	c.measured++
+	return 1
+}
+
+func (c *countedTree) sizeOfScope(s *countedScope) int { return sizeOfAll(&s.children, c.sizeOfItem) }
+
+func (c *countedTree) sizeOfResource(r *countedResource) int {
+	return sizeOfAll(&r.children, c.sizeOfScope)
+}
+
+func (c *countedTree) measure() (m Measure) {
+	for _, r := range c.payload.children.list {
+		m.Add(delimited(c.sizeOfResource(r)))
+	}
+	return m
+}
 
 func (c *countedTree) root() *branch[*countedPayload, *countedResource, *counted[*countedResource]] {
 	scope := newLeaf(func(_, _ *countedScope) {}, func(s *countedScope) *counted[*item] { return &s.children },
-		message[*countedScope]{sizeOfScope, func(*countedScope) int { return 0 }}, sizeOfItem)
+		message[*countedScope]{c.sizeOfScope, func(*countedScope) int { return 0 }}, c.sizeOfItem)
 	resource := newBranch(func(_, _ *countedResource) {}, func(r *countedResource) *counted[*countedScope] { return &r.children }, scope,
-		message[*countedResource]{sizeOfResource, func(*countedResource) int { return 0 }})
+		message[*countedResource]{c.sizeOfResource, func(*countedResource) int { return 0 }})
 	return newBranch(func(_, _ *countedPayload) {}, func(p *countedPayload) *counted[*countedResource] { return &p.children }, resource,
 		message[*countedPayload]{})
 }
@@ -165,7 +180,7 @@ func cutAllocatesOncePerItem[P any](t *testing.T, k kind[P]) {
 	for _, n := range []int{100, 1000, items} {
 		payloads := []P{k.generate(items), k.generate(items)} // AllocsPerRun runs once more than it measures
 		allocs := testing.AllocsPerRun(1, func() {
-			cutter := k.Cut(payloads[0], 0)
+			cutter := k.Cut(payloads[0], Measure{})
 			payloads = payloads[1:]
 			for range items / n {
 				takeItems(cutter, n)
@@ -191,15 +206,15 @@ func TestCutKeepsNothingOfResources(t *testing.T) {
 					payloads[i].ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
 				}
 			}
-			size, q := 0, Items(n)
+			m, q := Measure{}, Items(n)
 			if bytes {
-				size = Traces{}.Size(payloads[0])
-				q = Quota{resources, size / resources * n}
+				m = MeasureOf(Traces{}, payloads[0])
+				q = Quota{resources, m.Bytes / resources * n}
 			}
 			parts := 0
 			allocs := testing.AllocsPerRun(1, func() {
 				parts = 0
-				for cutter := (Traces{}).Cut(payloads[0], size); cutter.Left().Items > 0; parts++ {
+				for cutter := (Traces{}).Cut(payloads[0], m); cutter.Left().Items > 0; parts++ {
 					cutter.Take(q)
 				}
 				payloads = payloads[1:]
@@ -252,7 +267,7 @@ func benchmarkCut[P any](b *testing.B, k kind[P]) {
 				b.StopTimer()
 				p := k.Copy(shared)
 				b.StartTimer()
-				cutter := k.Cut(p, 0)
+				cutter := k.Cut(p, Measure{})
 				for left := records; left > 0; left -= n {
 					takeItems(cutter, n)
 				}

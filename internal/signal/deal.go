@@ -19,8 +19,8 @@ type ByItem[P any] interface {
 	// nothing but Unref afterwards. Not for profiles, whose parts have dictionaries of their own.
 	UniteItems(p P, parts []P, of []int)
 
-	// SizesOfItems returns Size of each part that DivideItems would make. It only reads. Not for profiles.
-	SizesOfItems(p P, of []int, n int) []int
+	// SizesOfItems measures each part that DivideItems would make. It only reads. Not for profiles.
+	SizesOfItems(p P, of []int, n int) []Measure
 }
 
 // levels is how many levels of containers a payload has at most: payload, resource, scope, metric or profile.

@@ -33,9 +33,9 @@ func divideItemsKeepsThem[P any](t *rapid.T, k kind[P]) {
 			want[of[i]] = append(want[of[i]], one)
 		}
 	}
-	var sizes []int
+	var measures []Measure
 	if !ofProfiles {
-		sizes = k.SizesOfItems(p, of, n)
+		measures = k.SizesOfItems(p, of, n)
 		require.Equal(t, whole, k.flatten(p), "was only read")
 	}
 
@@ -47,7 +47,7 @@ func divideItemsKeepsThem[P any](t *rapid.T, k kind[P]) {
 		require.Equal(t, len(want[i]), k.Items(parts[i]))
 		require.Equal(t, want[i], k.flatten(parts[i]))
 		if !ofProfiles {
-			require.Equal(t, k.Size(parts[i]), sizes[i], "size")
+			require.Equal(t, MeasureOf(k.Signal, parts[i]), measures[i])
 		}
 	}
 	if ofProfiles {
@@ -56,7 +56,7 @@ func divideItemsKeepsThem[P any](t *rapid.T, k kind[P]) {
 	// As after an error: some were cut, or joined other payloads' batches, before they come back.
 	for i := range parts {
 		if rapid.Bool().Draw(t, "cut") && len(want[i]) > 1 {
-			c := k.Cut(parts[i], 0)
+			c := k.Cut(parts[i], Measure{})
 			head, _ := c.Take(Items(len(want[i]) / 2))
 			tail, _ := c.Take(Items(len(want[i])))
 			k.Merge(head, tail)

@@ -73,8 +73,8 @@ func (Logs) Subset(err error) (plog.Logs, bool) {
 }
 
 // Cut implements [Signal].
-func (Logs) Cut(p plog.Logs, size int) Cutter[plog.Logs] {
-	return newCutter(p, p.LogRecordCount(), size, logsTree, newLogs)
+func (Logs) Cut(p plog.Logs, m Measure) Cutter[plog.Logs] {
+	return newCutter(p, p.LogRecordCount(), m, logsTree, newLogs)
 }
 
 // Strip implements [Signal].
@@ -126,7 +126,7 @@ func (Logs) UniteItems(p plog.Logs, parts []plog.Logs, of []int) {
 }
 
 // SizesOfItems implements [ByItem].
-func (Logs) SizesOfItems(p plog.Logs, of []int, n int) []int {
+func (Logs) SizesOfItems(p plog.Logs, of []int, n int) []Measure {
 	return sizesOfItems(p, of, n, logsTree)
 }
 

@@ -74,8 +74,8 @@ func (Metrics) Subset(err error) (pmetric.Metrics, bool) {
 }
 
 // Cut implements [Signal].
-func (Metrics) Cut(p pmetric.Metrics, size int) Cutter[pmetric.Metrics] {
-	return newCutter(p, p.DataPointCount(), size, metricsTree, newMetrics)
+func (Metrics) Cut(p pmetric.Metrics, m Measure) Cutter[pmetric.Metrics] {
+	return newCutter(p, p.DataPointCount(), m, metricsTree, newMetrics)
 }
 
 // Strip implements [Signal].
@@ -289,7 +289,7 @@ func (Metrics) UniteItems(p pmetric.Metrics, parts []pmetric.Metrics, of []int) 
 }
 
 // SizesOfItems implements [ByItem].
-func (Metrics) SizesOfItems(p pmetric.Metrics, of []int, n int) []int {
+func (Metrics) SizesOfItems(p pmetric.Metrics, of []int, n int) []Measure {
 	return sizesOfItems(p, of, n, metricsTree)
 }
 

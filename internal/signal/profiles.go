@@ -83,8 +83,8 @@ func (Profiles) Subset(err error) (pprofile.Profiles, bool) {
 }
 
 // Cut implements [Signal].
-func (Profiles) Cut(p pprofile.Profiles, _ int) Cutter[pprofile.Profiles] {
-	return &profilesCutter{cutter: newCutter(p, profilesTree.items(p), 0, profilesTree, newProfiles)}
+func (Profiles) Cut(p pprofile.Profiles, _ Measure) Cutter[pprofile.Profiles] {
+	return &profilesCutter{cutter: newCutter(p, profilesTree.items(p), Measure{}, profilesTree, newProfiles)}
 }
 
 var profilesTree = func() *branch[pprofile.Profiles, pprofile.ResourceProfiles, pprofile.ResourceProfilesSlice] {
@@ -181,7 +181,7 @@ func (Profiles) UniteItems(pprofile.Profiles, []pprofile.Profiles, []int) {
 }
 
 // SizesOfItems implements [ByItem].
-func (Profiles) SizesOfItems(pprofile.Profiles, []int, int) []int {
+func (Profiles) SizesOfItems(pprofile.Profiles, []int, int) []Measure {
 	panic("signal: profiles have no size before they are encoded")
 }
 

@@ -23,7 +23,7 @@ func TestProfilesCutLeavesNothingUnusedInDictionaries(t *testing.T) {
 			return // nothing to cut
 		}
 		n := rapid.IntRange(1, rest-1).Draw(t, "n")
-		for cutter := (Profiles{}).Cut(p, 0); rest > 0; rest -= n {
+		for cutter := (Profiles{}).Cut(p, Measure{}); rest > 0; rest -= n {
 			head := takeItems(cutter, n)
 			u := &usage{}
 			u.profiles(head)
@@ -74,7 +74,7 @@ func TestProfilesCutMovesEveryKindOfEntry(t *testing.T) {
 	}
 	require.NoError(t, Profiles{}.Check(p))
 	want := flattenProfiles(p)
-	cutter := Profiles{}.Cut(p, 0)
+	cutter := Profiles{}.Cut(p, Measure{})
 	for i := range 2 {
 		head := takeItems(cutter, 1)
 		require.Equal(t, want[i:i+1], flattenProfiles(head))
@@ -110,7 +110,7 @@ func TestProfilesCheckIsEnough(t *testing.T) {
 		require.Equal(t, append(before, want...), flattenProfiles(merged))
 
 		var got []string
-		cutter := Profiles{}.Cut(p, 0)
+		cutter := Profiles{}.Cut(p, Measure{})
 		for rest := max(1, Profiles{}.Items(p)); rest > 0; rest-- {
 			got = append(got, flattenProfiles(takeItems(cutter, 1))...)
 		}
@@ -396,7 +396,7 @@ func TestProfilesCutSendsOnceWhatIsOfTheWhole(t *testing.T) {
 	profile.SetOriginalPayloadFormat("jfr")
 	profile.OriginalPayload().FromRaw([]byte("FLR"))
 	profile.SetTime(7)
-	cutter := Profiles{}.Cut(p, 0)
+	cutter := Profiles{}.Cut(p, Measure{})
 	for i := range 3 {
 		part := takeItems(cutter, 2).ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(0)
 		require.Equal(t, i > 0, part.ProfileID().IsEmpty())
@@ -416,7 +416,7 @@ func TestProfilesWithoutSamplesAreItems(t *testing.T) {
 	profiles.AppendEmpty().Samples().AppendEmpty()
 	require.Equal(t, 4, Profiles{}.Items(p))
 	require.Equal(t, 4, Profiles{}.ItemsOf(p, 0))
-	cutter := Profiles{}.Cut(p, 0)
+	cutter := Profiles{}.Cut(p, Measure{})
 	require.Equal(t, 2, takeItems(cutter, 2).ProfileCount())
 	require.Equal(t, 2, takeItems(cutter, 2).ProfileCount())
 }

@@ -4,22 +4,23 @@ package signal
 
 // shares is one walk that adds up how many bytes of a payload each part of it would have.
 type shares struct {
-	of []int // the parts of the items that are left
-	at [levels]struct {
+	of       []int            // the parts of the items that are left
+	measures []Measure        // of each part, as far as its resources are complete
+	at       [levels]struct { // the first is not used: see measures
 		bytes []int // of each part: what it has in the container of this level that the walk is in, its own fields aside
 		parts []int // those that have something in it
 	}
 }
 
 // sizesOfItems is SizesOfItems.
-func sizesOfItems[P movable[P], E movable[E], S slice[E]](p P, of []int, n int, root *branch[P, E, S]) []int {
-	s := &shares{of: of}
+func sizesOfItems[P movable[P], E movable[E], S slice[E]](p P, of []int, n int, root *branch[P, E, S]) []Measure {
+	s := &shares{of: of, measures: make([]Measure, n)}
 	all := make([]int, levels*n)
 	for i := range s.at {
 		s.at[i].bytes, all = all[:n:n], all[n:]
 	}
 	root.shareChildren(p, s, 0)
-	return s.at[0].bytes
+	return s.measures
 }
 
 // next adds an item of so many bytes, encoded, to what its part has in the container of a level, and returns what it takes there.
@@ -30,11 +31,15 @@ func (s *shares) next(level, size int) int {
 }
 
 func (s *shares) add(level, k, size int) int {
+	size = delimited(size)
+	if level == 0 {
+		s.measures[k].Add(size)
+		return size
+	}
 	l := &s.at[level]
 	if l.bytes[k] == 0 {
 		l.parts = append(l.parts, k)
 	}
-	size = delimited(size)
 	l.bytes[k] += size
 	return size
 }

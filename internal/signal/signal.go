@@ -66,9 +66,10 @@ type Signal[P any] interface {
 	ByItem[P]
 	ByTime[P]
 
-	// Cut takes p apart. p belongs to the Cutter from here on, and may be used for nothing but Unref. size is Size(p) if
-	// parts are bounded by bytes, else 0: then nothing is measured. Profiles are cut by items only.
-	Cut(p P, size int) Cutter[P]
+	// Cut takes p apart. p belongs to the Cutter from here on, and may be used for nothing but Unref. m is [MeasureOf] p if
+	// parts are bounded by bytes, or Size(p) alone, which costs more later; else zero: then nothing is measured. Profiles are cut by
+	// items only.
+	Cut(p P, m Measure) Cutter[P]
 
 	// Strip removes the containers without items from p, which is the caller's to change.
 	Strip(p P)

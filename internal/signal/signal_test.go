@@ -109,7 +109,7 @@ func cutLosesNothing[P any](t *rapid.T, k kind[P]) {
 
 	var heads []P
 	var got []string
-	cutter := k.Cut(p, 0)
+	cutter := k.Cut(p, Measure{})
 	for len(heads) == 0 || rest > 0 {
 		n := rapid.IntRange(1, most).Draw(t, "n")
 		head := takeItems(cutter, n)
@@ -176,7 +176,7 @@ func testSignal[P any](t *testing.T, k kind[P]) {
 		own := k.Copy(p)
 		require.False(t, k.Shared(own))
 		require.Equal(t, want, k.flatten(own))
-		require.Equal(t, 3, k.Items(takeItems(k.Cut(own, 0), 3)))
+		require.Equal(t, 3, k.Items(takeItems(k.Cut(own, Measure{}), 3)))
 		require.Equal(t, want, k.flatten(p))
 	})
 	t.Run("merges nothing for nothing", func(t *testing.T) {
@@ -184,7 +184,7 @@ func testSignal[P any](t *testing.T, k kind[P]) {
 		require.Zero(t, testing.AllocsPerRun(10, func() { k.Merge(p) }))
 	})
 	t.Run("takes at least one", func(t *testing.T) {
-		require.Panics(t, func() { takeItems(k.Cut(k.generate(1), 0), 0) })
+		require.Panics(t, func() { takeItems(k.Cut(k.generate(1), Measure{}), 0) })
 	})
 	t.Run("checks only by reading", func(t *testing.T) {
 		p := k.generate(2)
@@ -214,7 +214,7 @@ func partsOutliveTheirPayload[P any](t *testing.T, k kind[P]) {
 			p := k.generate(10)
 			want := k.flatten(p)
 			k.Ref(p)
-			cutter := k.Cut(p, 0)
+			cutter := k.Cut(p, Measure{})
 			var heads []P
 			for taken := 0; taken < 10; taken += n {
 				heads = append(heads, takeItems(cutter, n))

@@ -73,8 +73,8 @@ func (Traces) Subset(err error) (ptrace.Traces, bool) {
 }
 
 // Cut implements [Signal].
-func (Traces) Cut(p ptrace.Traces, size int) Cutter[ptrace.Traces] {
-	return newCutter(p, p.SpanCount(), size, tracesTree, newTraces)
+func (Traces) Cut(p ptrace.Traces, m Measure) Cutter[ptrace.Traces] {
+	return newCutter(p, p.SpanCount(), m, tracesTree, newTraces)
 }
 
 // Strip implements [Signal].
@@ -128,7 +128,7 @@ func (Traces) UniteItems(p ptrace.Traces, parts []ptrace.Traces, of []int) {
 }
 
 // SizesOfItems implements [ByItem].
-func (Traces) SizesOfItems(p ptrace.Traces, of []int, n int) []int {
+func (Traces) SizesOfItems(p ptrace.Traces, of []int, n int) []Measure {
 	return sizesOfItems(p, of, n, tracesTree)
 }
 

@@ -149,7 +149,7 @@ func (b *branch[C, E, S]) look(c C, n *node) (E, *node) {
 		e := children.At(n.first)
 		kid.sized, kid.items = n.sized, b.child.items(e)
 		if kid.sized {
-			kid.size = b.child.size(e)
+			kid.size = b.measure(e, n, n.first == children.Len()-1)
 		}
 		if kid.known = kid.items > 0; !kid.known {
 			n.lead += kid.cost()
@@ -157,6 +157,18 @@ func (b *branch[C, E, S]) look(c C, n *node) (E, *node) {
 		}
 	}
 	return children.At(n.first), n.child
+}
+
+// measure returns the bytes of e, the child at n.first.
+func (b *branch[C, E, S]) measure(e E, n *node, last bool) int {
+	switch {
+	case last:
+		return within(n.size - n.base - n.lead)
+	case n.each != nil:
+		return within(n.each[n.first])
+	default:
+		return b.child.size(e)
+	}
 }
 
 func (b *branch[C, E, S]) trim(c C, n *node) {

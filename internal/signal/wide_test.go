@@ -249,14 +249,14 @@ func cutIsFull[P any](t *testing.T, k kind[P], bytes bool) {
 
 // cutAll cuts p, by next, until nothing is left.
 func cutAll[P any](t require.TestingT, k kind[P], p P, bytes bool, next func() Quota) {
-	want, size := k.exact(p), 0
+	want, m := k.exact(p), Measure{}
 	if bytes {
-		size = k.Size(p)
+		m = MeasureOf(k.Signal, p)
 	}
 	var parts []P
 	var quotas []Quota // of each part, if it was not forced
 	var seams []int    // before each part
-	cutter := k.Cut(p, size)
+	cutter := k.Cut(p, m)
 	for seam := 0; len(parts) == 0 || cutter.Left().Items > 0; seam = cutter.Seam() {
 		q, left := next(), cutter.Left()
 		part, took := cutter.Take(q)
@@ -288,7 +288,7 @@ func cutAll[P any](t require.TestingT, k kind[P], p P, bytes bool, next func() Q
 			continue
 		}
 		require.True(t, bytes, "part %d has %d of %d items", i, k.Items(part), quotas[i].Items)
-		one := takeItems(k.Cut(k.Copy(parts[i+1]), 0), 1)
+		one := takeItems(k.Cut(k.Copy(parts[i+1]), Measure{}), 1)
 		k.AppendCopy(part, one, 0, k.Resources(one), seams[i+1])
 		require.Greater(t, k.Size(part), quotas[i].Bytes, "with one more item")
 	}
