@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -20,6 +21,38 @@ import (
 var errRejected = consumererror.NewPermanent(status.Error(codes.InvalidArgument, "string field contains invalid UTF-8"))
 
 func isolates(c *Config) { c.SplitOnRejected = true }
+
+// TestHalvesWeighTheirBytes: what waits while the first half is in a call counts in bytes too.
+func TestHalvesWeighTheirBytes(t *testing.T) {
+	for name, set := range map[string]func(*Config){"": func(*Config) {}, "wait": waits} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				halves := 0
+				pending := make(chan int64, 3)
+				p := newPipelineTo(t, logs, func(c *Config) {
+					isolates(c)
+					c.Sizer = sizerBytes
+					set(c)
+				}, func(p *pipeline, _ context.Context, ld plog.Logs) error {
+					pending <- p.metric(t, "queue_size", "")
+					if ld.LogRecordCount() == 2 {
+						return errRejected
+					}
+					halves++
+					return nil
+				}).begun(t)
+				require.NoError(t, send(context.Background(), p, logsOf(100, 100)))
+				synctest.Wait()
+				time.Sleep(time.Second)
+				require.Equal(t, 2, halves)
+				whole, first, second := <-pending, <-pending, <-pending
+				require.EqualValues(t, encodedSize(t, logsOf(100, 100)), whole)
+				require.GreaterOrEqual(t, first, whole, "both halves")
+				require.EqualValues(t, encodedSize(t, logsOf(100)), second)
+			})
+		})
+	}
+}
 
 // Bad items cost themselves, wherever they stand. The others arrive in their order.
 func TestBadItemsCostThemselves(t *testing.T) {

@@ -526,6 +526,22 @@ func TestStorageWithOtherKeysToday(t *testing.T) {
 	})
 }
 
+// TestStorageWeighsPartsOfToday: requests that have several keys today weigh what their parts weigh, once.
+func TestStorageWeighsPartsOfToday(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := storagetest.NewDisk()
+		bytes := func(c *Config) { c.Sizer = sizerBytes }
+		p := anyLogs.stored(t, d, bytes, down)
+		require.NoError(t, p.pushAll(context.Background(), 2, 0, 10, 20))
+		weighs := p.metric(t, "queue_size", "")
+		p.stop(t)
+		p = anyLogs.stored(t, d, func(c *Config) { bytes(c); c.ResourceKeys = []string{"service.name"} }, down)
+		synctest.Wait()
+		require.Equal(t, weighs, p.metric(t, "queue_size", ""))
+		p.stop(t)
+	})
+}
+
 // TestStorageSpills: beyond memory_size payloads are in the storage alone, those of the stream that holds most first, and are read back when their
 // turn comes, in their order.
 func TestStorageSpills(t *testing.T) {

@@ -179,7 +179,10 @@ func (a *again[P]) halves(p *payloads[P], items, size int) []int {
 // one, those would repeat them.
 func (a *again[P]) cut(p *payloads[P], i, items, size int) bool {
 	q, r := signal.Items(items), a.requests[i]
-	measure := signal.Measure{Bytes: size}
+	measure := r.meta.measure
+	if !p.bytes {
+		measure = signal.Measure{Bytes: size}
+	}
 	if size > 0 {
 		q.Bytes = size - size/8
 	}

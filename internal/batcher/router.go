@@ -137,6 +137,7 @@ func (p *parting[P]) add(key string) {
 	if p.whole.meta != nil {
 		*m = *p.whole.meta
 	}
+	m.measure = signal.Measure{} // that of the whole, if it was recovered
 	if m.key = key; p.lease == nil {
 		m.source = &part[P]{division: p.division, n: len(p.requests)}
 	} else {
