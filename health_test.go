@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 )
@@ -81,6 +82,66 @@ func TestHealthFollowsDeliveries(t *testing.T) {
 		require.Equal(t, []componentstatus.Status{ill, well, ill}, h.told())
 		require.NoError(t, p.Shutdown(context.Background()))
 		require.Equal(t, []componentstatus.Status{ill, well, ill}, h.told())
+	})
+}
+
+// TestHealthOfManyKeys: while one of them fails, it is told once, whatever the others do; and no more once it succeeds, or has not
+// been heard of for a minute.
+func TestHealthOfManyKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &statusHost{}
+		bad := "service 0"
+		p := anyLogs.answered(t, func(c *Config) { c.Timeout, c.ResourceKeys = 0, []string{"service.name"} }, func(a *answer) error {
+			if client.FromContext(a.ctx).Metadata.Get("service.name")[0] == bad {
+				return errNext
+			}
+			return nil
+		}).on(t, h)
+		push := func(firsts ...int) {
+			for _, first := range firsts {
+				require.NoError(t, p.push(context.Background(), first, 1))
+				synctest.Wait()
+			}
+		}
+		push(5, 0, 5, 6, 0, 7, 0, 5)
+		require.Equal(t, []componentstatus.Status{ill}, h.told())
+		bad = ""
+		push(5, 6)
+		require.Equal(t, []componentstatus.Status{ill}, h.told())
+		push(0)
+		require.Equal(t, []componentstatus.Status{ill, well}, h.told())
+		bad = "service 6"
+		push(6, 5, 0)
+		time.Sleep(50 * time.Second)
+		push(5, 0)
+		require.Equal(t, []componentstatus.Status{ill, well, ill}, h.told())
+		time.Sleep(10*time.Second + longWait)
+		require.Equal(t, []componentstatus.Status{ill, well, ill, well}, h.told(), "nothing more of it is to be sent")
+		require.NoError(t, p.Shutdown(context.Background()))
+	})
+}
+
+// TestHealthOfAKeyThatWaits for its next attempt: it fails all that time.
+func TestHealthOfAKeyThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &statusHost{}
+		p := anyLogs.answered(t, func(c *Config) {
+			c.Timeout, c.ResourceKeys = 0, []string{"service.name"}
+			retries(c)
+			c.RetryOnFailure.InitialInterval, c.RetryOnFailure.MaxInterval, c.RetryOnFailure.MaxElapsedTime = 10*time.Minute, 10*time.Minute, 0
+		}, func(a *answer) error {
+			if a.call == 1 {
+				return errNext
+			}
+			return nil
+		}).on(t, h)
+		require.NoError(t, p.push(context.Background(), 0, 1))
+		time.Sleep(9 * time.Minute)
+		require.NoError(t, p.push(context.Background(), 1, 1))
+		require.Equal(t, []componentstatus.Status{ill}, h.told())
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, []componentstatus.Status{ill, well}, h.told())
+		require.NoError(t, p.Shutdown(context.Background()))
 	})
 }
 

@@ -15,11 +15,19 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
+// failureFades is how long a key counts as failing after a call that failed, or the pause behind it, if it sends nothing more. The engine
+// remembers such keys for as long.
+const failureFades = time.Minute
+
+// mostFailing is how many failing keys health keeps apart. More of them change nothing, while these fail.
+const mostFailing = 1000
+
 // longWait is how long a caller has to wait for capacity to be a matter of health, and how often somebody looks for that.
 const longWait = 5 * time.Second
 
 // health tells the host that something is wrong, a recoverable error, and when nothing is any more: while deliveries fail, and
-// while callers wait long for capacity. It tells changes only.
+// while callers wait long for capacity. With keys it is wrong as long as one of them fails: else it would change with each delivery while one of
+// many backends is down. It tells changes only.
 //
 // While all is well a delivery costs it two atomic loads. Who waits for long is looked up by a timer, that runs while there is
 // something to deliver, and not by those who wait.
@@ -28,15 +36,16 @@ type health struct {
 	host   componentstatus.Reporter // set by the first start; nil: nobody listens
 	queue  watched                  // set by the first start
 	armed  atomic.Bool              // the timer runs
-	failed atomic.Bool              // failing is not nil
+	failed atomic.Bool              // something is in failing
 
 	mu struct { // guards everything in it
 		sync.Mutex
 		timer     *time.Timer
-		failing   error         // of the last delivery
-		waits     time.Duration // of a caller, if it is long
-		reported  bool          // that something is wrong
-		reporting bool          // somebody is about to report
+		failing   map[string]time.Time // the keys whose last delivery failed, and until when that counts; zero: until one succeeds
+		err       error                // of the last delivery that failed
+		waits     time.Duration        // of a caller, if it is long
+		reported  bool                 // that something is wrong
+		reporting bool                 // somebody is about to report
 		ended     bool
 	}
 }
@@ -80,15 +89,52 @@ func (h *health) begins() {
 	}
 }
 
-// delivered says how a delivery ended.
-func (h *health) delivered(err error) {
+// delivered says how a delivery of a key ended; "": there are no keys. With an error, pause is how long the key waits for its next one.
+func (h *health) delivered(key string, err error, pause time.Duration) {
 	if h.host == nil || err == nil && !h.failed.Load() {
 		return
 	}
 	h.mu.Lock()
-	h.mu.failing = err
-	h.failed.Store(err != nil)
+	switch {
+	case err == nil:
+		delete(h.mu.failing, key)
+	case len(h.mu.failing) < mostFailing:
+		h.fails(key, pause)
+		h.mu.err = err
+	}
+	h.failed.Store(len(h.mu.failing) > 0)
 	h.report()
+}
+
+// fails notes that a key fails. The lock is held.
+func (h *health) fails(key string, pause time.Duration) {
+	if h.mu.failing == nil {
+		h.mu.failing = map[string]time.Time{}
+	}
+	var until time.Time
+	if key != "" {
+		until = time.Now().Add(pause + failureFades)
+	}
+	h.mu.failing[key] = until
+}
+
+// fade forgets failures of keys that sent nothing more. It reports whether others are to be forgotten later. The lock is held.
+func (h *health) fade() (later bool) {
+	if len(h.mu.failing) == 0 {
+		return false
+	}
+	now := time.Now()
+	for key, until := range h.mu.failing {
+		switch {
+		case until.IsZero():
+		case now.After(until):
+			delete(h.mu.failing, key)
+		default:
+			later = true
+		}
+	}
+	h.failed.Store(len(h.mu.failing) > 0)
+	return later
 }
 
 // look is what the timer does. It stops when there is nothing to look for. The flag is cleared first: a delivery that begins behind
@@ -103,7 +149,7 @@ func (h *health) look() {
 	}
 	h.mu.Lock()
 	h.mu.waits = waits
-	if !h.mu.ended && !idle {
+	if later := h.fade(); !h.mu.ended && (later || !idle) {
 		h.armed.Store(true)
 		h.mu.timer.Reset(longWait)
 	}
@@ -120,7 +166,10 @@ func (h *health) report() {
 	h.mu.reporting = true
 	defer func() { h.mu.reporting = false }()
 	for !h.mu.ended {
-		err := h.mu.failing
+		var err error
+		if len(h.mu.failing) > 0 {
+			err = h.mu.err
+		}
 		if h.mu.waits > 0 {
 			err = errors.Join(err, fmt.Errorf("a caller has been waiting for capacity for %v", h.mu.waits.Round(time.Second)))
 		}

@@ -36,11 +36,11 @@ func TestHealthThatChangesWhileItIsTold(t *testing.T) {
 		slow := &slowHost{}
 		h := &health{}
 		h.start(slow, nil)
-		go h.delivered(errNext)
+		go h.delivered("", errNext, 0)
 		synctest.Wait()
-		h.delivered(nil)
-		h.delivered(errors.Join(errNext))
-		h.delivered(nil)
+		h.delivered("", nil, 0)
+		h.delivered("", errors.Join(errNext), 0)
+		h.delivered("", nil, 0)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		slow.mu.Lock()

@@ -101,7 +101,7 @@ func (s *sender[P]) answer(batch *partitioned.Batch[request[P]], out *outgoing[P
 		}
 		releaseAll(batch.Items, nil)
 		attemptsOf(batch.Items).isolation.taken()
-		s.health.delivered(nil)
+		s.health.delivered(s.keyOf(batch), nil, 0)
 		return partitioned.Verdict[request[P]]{}
 	}
 	f := failed[P]{Failure: failure.Of(err), err: err, took: c.duration, bySize: c.bySize, out: out}
@@ -115,8 +115,16 @@ func (s *sender[P]) answer(batch *partitioned.Batch[request[P]], out *outgoing[P
 	case rejected:
 		s.telemetry.rejected(f.items)
 	}
-	s.health.delivered(err)
+	s.health.delivered(s.keyOf(batch), err, v.After)
 	return v
+}
+
+// keyOf is whose batch it is; "": there are no keys. Partitions are none: they have one backend.
+func (s *sender[P]) keyOf(batch *partitioned.Batch[request[P]]) string {
+	if s.keys.none() {
+		return ""
+	}
+	return batch.Key
 }
 
 // begin starts the span of a batch, and notes what there is to tell of it.
