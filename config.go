@@ -41,9 +41,6 @@ const (
 	pointsNewest  = "newest"
 	pointsSum     = "sum"
 
-	ignoreSchema  = "schema_url"
-	ignoreDropped = "dropped_attributes_count"
-
 	defaultConsumersWithKeys = 10
 	defaultQueueItems        = 65_536
 	defaultQueueRequests     = 10_000
@@ -165,7 +162,7 @@ func (c *Config) unit() partitioned.Unit {
 
 // ignored is what is no part of the identity of a record.
 func (m *Map) ignored() signal.Ignored {
-	i := signal.Ignored{Schema: slices.Contains(m.IgnoreFields, ignoreSchema), Dropped: slices.Contains(m.IgnoreFields, ignoreDropped)}
+	i := signal.Ignored{Schema: slices.Contains(m.IgnoreFields, signal.IgnoreSchema), Dropped: slices.Contains(m.IgnoreFields, signal.IgnoreDropped)}
 	for _, name := range m.IgnoreAttributes {
 		if i.Attributes == nil {
 			i.Attributes = map[string]struct{}{}

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // Two replicas of an agent report the same series, and one of each goes out, with the attributes of the replica whose point is newer, in any
@@ -91,12 +92,12 @@ func TestIgnoreOfSpans(t *testing.T) {
 		{"scope", []string{"pod"}, nil, func(_ ptrace.ResourceSpans, s ptrace.ScopeSpans) { s.Scope().Attributes().PutStr("pod", "2") }, 1, 2},
 		{"lacking", []string{"pod"}, nil, func(r ptrace.ResourceSpans, _ ptrace.ScopeSpans) { r.Resource().Attributes().Clear() }, 1, 2},
 		{"another", []string{"pod"}, nil, func(r ptrace.ResourceSpans, _ ptrace.ScopeSpans) { r.Resource().Attributes().PutStr("pods", "2") }, 2, 2},
-		{"schema", nil, []string{ignoreSchema}, func(r ptrace.ResourceSpans, s ptrace.ScopeSpans) { r.SetSchemaUrl("2"); s.SetSchemaUrl("2") }, 1, 2},
-		{"dropped", nil, []string{ignoreDropped}, func(r ptrace.ResourceSpans, s ptrace.ScopeSpans) {
+		{"schema", nil, []string{signal.IgnoreSchema}, func(r ptrace.ResourceSpans, s ptrace.ScopeSpans) { r.SetSchemaUrl("2"); s.SetSchemaUrl("2") }, 1, 2},
+		{"dropped", nil, []string{signal.IgnoreDropped}, func(r ptrace.ResourceSpans, s ptrace.ScopeSpans) {
 			r.Resource().SetDroppedAttributesCount(2)
 			s.Scope().SetDroppedAttributesCount(2)
 		}, 1, 2},
-		{"dropped, not schema", nil, []string{ignoreDropped}, func(r ptrace.ResourceSpans, _ ptrace.ScopeSpans) { r.SetSchemaUrl("2") }, 2, 2},
+		{"dropped, not schema", nil, []string{signal.IgnoreDropped}, func(r ptrace.ResourceSpans, _ ptrace.ScopeSpans) { r.SetSchemaUrl("2") }, 2, 2},
 	} {
 		for _, ignores := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/%t", c.name, ignores), func(t *testing.T) {

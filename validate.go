@@ -92,7 +92,7 @@ var choices = []choiceKey{
 }
 
 // ignorableFields are the values of map.ignore_fields.
-var ignorableFields = []string{ignoreSchema, ignoreDropped}
+var ignorableFields = []string{signal.IgnoreSchema, signal.IgnoreDropped}
 
 // is says what value a key has, as all errors do.
 func is(key string, value any) string {

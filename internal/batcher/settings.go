@@ -120,7 +120,7 @@ func (m *Map) fields() []zap.Field {
 		return []zap.Field{
 			zap.String("buffer", "map"), zap.String("map.key", "record"),
 			zap.Strings("map.log_keys", m.LogKeys), zap.String("map.log_version", m.LogVersion),
-			zap.Strings("map.ignore_attributes", slices.Sorted(maps.Keys(m.Ignore.Attributes))), zap.Strings("map.ignore_fields", m.ignoredFields()),
+			zap.Strings("map.ignore_attributes", slices.Sorted(maps.Keys(m.Ignore.Attributes))), zap.Strings("map.ignore_fields", m.Ignore.Fields()),
 			zap.String("map.deltas", word(m.Points.SumDeltas, "sum", "forward")),
 			zap.String("map.gauges", word(m.Points.ForwardGauges, "forward", "newest")),
 			zap.String("map.summaries", word(m.Points.ForwardSummaries, "forward", "newest")),
@@ -135,17 +135,6 @@ func word(is bool, yes, no string) string {
 		return yes
 	}
 	return no
-}
-
-// ignoredFields are the fields that are no part of an identity.
-func (m *Map) ignoredFields() (fields []string) {
-	if m.Ignore.Schema {
-		fields = append(fields, "schema_url")
-	}
-	if m.Ignore.Dropped {
-		fields = append(fields, "dropped_attributes_count")
-	}
-	return fields
 }
 
 // sizer is the unit of the capacities.

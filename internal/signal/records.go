@@ -41,6 +41,23 @@ type Ignored struct {
 	Dropped    bool                // how many attributes its scope and resource have lost
 }
 
+// The fields that can be ignored, in the words of the configuration.
+const (
+	IgnoreSchema  = "schema_url"
+	IgnoreDropped = "dropped_attributes_count"
+)
+
+// Fields names the fields that are ignored.
+func (i *Ignored) Fields() (names []string) {
+	if i.Schema {
+		names = append(names, IgnoreSchema)
+	}
+	if i.Dropped {
+		names = append(names, IgnoreDropped)
+	}
+	return names
+}
+
 // Any reports whether anything is ignored.
 func (i *Ignored) Any() bool { return len(i.Attributes) > 0 || i.Schema || i.Dropped }
 
