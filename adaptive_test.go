@@ -228,6 +228,38 @@ func TestAdaptivePausesAsLongAsIsAsked(t *testing.T) {
 	})
 }
 
+// TestAdaptivePausesForAnIntervalAtMost: who asks for an hour does not stop the pipeline for an hour.
+func TestAdaptivePausesForAnIntervalAtMost(t *testing.T) {
+	later, err := status.New(codes.ResourceExhausted, "a quota").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Hour)})
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		set  func(*Config)
+		want time.Duration
+	}{
+		"without retry": {func(*Config) {}, 30 * time.Second},
+		"with retry":    {retries, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls atomic.Int64
+				p := anyLogs.start(t, func(cfg *Config) { adaptive(cfg); test.set(cfg) }, func(context.Context, int) error {
+					if calls.Add(1) == 1 {
+						return later.Err()
+					}
+					return nil
+				})
+				for i := range 5 {
+					require.NoError(t, p.push(context.Background(), i, 1))
+				}
+				time.Sleep(test.want - 1)
+				require.EqualValues(t, 1, calls.Load())
+				time.Sleep(time.Second)
+				require.EqualValues(t, 5, calls.Load(), "all but the first, which waits, and is sent again after an hour if at all")
+			})
+		})
+	}
+}
+
 // TestAdaptiveIsLogged, with its bounds.
 func TestAdaptiveIsLogged(t *testing.T) {
 	p := anyLogs.start(t, adaptive, nil)

@@ -26,6 +26,10 @@ func (a Adaptive) fields() []zap.Field {
 
 // adaptive tells a [limiter.Limiter] of the calls. It is a [partitioned.Limiter].
 type adaptive struct {
+	// longestPause bounds the pause of the whole pipeline that one answer asks for: the longest pause of retry_on_failure. A batch that was
+	// told to wait for an hour waits for an hour, but those behind it may well be taken, and one call a pause finds out.
+	longestPause time.Duration
+
 	mu struct {
 		sync.Mutex
 		limiter *limiter.Limiter
@@ -37,7 +41,7 @@ func newAdaptive(cfg Settings) *adaptive {
 	if !cfg.Adaptive.enabled() {
 		return nil
 	}
-	a := &adaptive{}
+	a := &adaptive{longestPause: cfg.Retry.MaxInterval}
 	a.mu.limiter = limiter.New(limiter.Config{Min: cfg.Adaptive.Min, Initial: cfg.Adaptive.Initial, Max: cfg.Consumers})
 	return a
 }
@@ -53,7 +57,7 @@ func (a *adaptive) End(now time.Time, c partitioned.Call) {
 	if !c.Made {
 		return
 	}
-	end := limiter.Call{Duration: c.Duration, Size: c.Weight.Items, Pause: c.Pause}
+	end := limiter.Call{Duration: c.Duration, Size: c.Weight.Items, Pause: min(c.Pause, a.longestPause)}
 	if c.Weight.Bytes > 0 {
 		end.Size = c.Weight.Bytes
 	}
