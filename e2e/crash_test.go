@@ -58,14 +58,14 @@ func TestCrash(t *testing.T) {
 			defer cancel()
 			r := newCrashRun(t, c.fsync, c.settings, c.stream)
 			for round := range crashRounds(t) {
-				r.setDown(round%2 == 1)
+				r.down = round%2 == 1
 				r.round(ctx, t, func(p *otelcol.Collector) {
 					if err := p.Kill(); err != nil {
 						t.Error(err)
 					}
 				})
 			}
-			r.setDown(false)
+			r.down = false
 			r.finish(ctx, t)
 		})
 	}
@@ -76,9 +76,9 @@ func TestCrash(t *testing.T) {
 func TestStorageAcrossReloads(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	r := newCrashRun(t, false, "metadata_keys: [x-tenant], num_consumers: 4, shutdown_timeout: 2s", func(int64) int64 { return 0 })
+	r := newCrashRun(t, false, "metadata_keys: [x-tenant], num_consumers: 4", func(int64) int64 { return 0 })
 	for round := range 4 {
-		r.setDown(round%2 == 1)
+		r.down = round%2 == 1
 		r.round(ctx, t, func(p *otelcol.Collector) {
 			if round < 2 {
 				if err := p.Reload(); err != nil {
@@ -91,7 +91,7 @@ func TestStorageAcrossReloads(t *testing.T) {
 			}
 		})
 	}
-	r.setDown(false)
+	r.down = false
 	r.finish(ctx, t)
 	if tally := r.ledger.Tally(r.backend.Batches()); tally.Duplicated > 0 {
 		t.Errorf("%+v: nothing crashed, so nothing is to be delivered twice", tally)
@@ -104,8 +104,8 @@ type crashRun struct {
 	backend *otlpio.Backend
 	stream  func(id int64) int64
 	ledger  otlpio.Ledger
-	down    atomic.Bool
-	runs    int // collectors that were started
+	down    bool // the backend, for the next collector
+	runs    int  // collectors that were started
 
 	mu struct { // guards everything in it
 		sync.Mutex
@@ -118,7 +118,7 @@ type crashRun struct {
 
 const (
 	crashSenders, crashItems = 8, 12
-	runHeader                = "x-run"
+	runHeader, down          = "x-run", ", down"
 )
 
 func newCrashRun(t *testing.T, fsync bool, settings string, stream func(int64) int64) *crashRun {
@@ -161,23 +161,28 @@ service:
 	return r
 }
 
-func (r *crashRun) setDown(down bool) { r.down.Store(down) }
-
-// start starts the next collector. It says in a header which it is: a call of one that was killed may be answered later.
+// start starts the next collector. It says in a header which it is, and whether the backend is down for it: its last call may be answered
+// after it has ended. Its shutdown ends soon if the backend is down. Else it has the time to deliver all: what is in a call at its end may
+// arrive twice.
 func (r *crashRun) start(ctx context.Context, t *testing.T) *otelcol.Collector {
 	t.Helper()
 	r.runs++
 	o := r.options
-	o.Configs = append(slices.Clone(o.Configs), fmt.Sprintf("yaml:exporters::otlp_grpc::headers::%s: run %d", runHeader, r.runs))
+	run, shutdown := fmt.Sprintf("run %d", r.runs), time.Minute
+	if r.down {
+		run, shutdown = run+down, 2*time.Second
+	}
+	o.Configs = append(slices.Clone(o.Configs), fmt.Sprintf("yaml:exporters::otlp_grpc::headers::%s: %s", runHeader, run),
+		fmt.Sprintf("yaml:processors::partitionedbuffer::shutdown_timeout: %v", shutdown))
 	return start(ctx, t, o)
 }
 
-// answer is the backend's: it is down, or notes what comes, in its order.
+// answer is the backend's: it is down for the collector that calls, or notes what comes, in its order.
 func (r *crashRun) answer(ctx context.Context, p otlpio.Payload) error {
-	if r.down.Load() {
+	run := strings.Join(metadata.ValueFromIncomingContext(ctx, runHeader), "")
+	if strings.HasSuffix(run, down) {
 		return status.Error(codes.Unavailable, "down")
 	}
-	run := strings.Join(metadata.ValueFromIncomingContext(ctx, runHeader), "")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p.Visit(func(id int64, err error) {
@@ -220,7 +225,7 @@ func (r *crashRun) round(ctx context.Context, t *testing.T, end func(*otelcol.Co
 	}
 	before := r.ledger.Acked()
 	poll(ctx, t, "something is accepted", func() bool { // while the backend is down, the queue may be full from before
-		return r.down.Load() || r.ledger.Acked() >= before+20*crashItems
+		return r.down || r.ledger.Acked() >= before+20*crashItems
 	})
 	time.Sleep(rand.N(1500 * time.Millisecond))
 	end(c)
