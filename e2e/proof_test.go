@@ -31,6 +31,20 @@ func TestProof(t *testing.T) {
 	}
 }
 
+// What is held is in the collector, and arrives in the end.
+func TestProofHeld(t *testing.T) {
+	o := proof.Options{Binary: proofBinary(t), Lasts: 200 * time.Millisecond, Producers: 4}
+	for _, v := range proof.Variants[:6] {
+		r, err := proof.Held(testContext(t), proof.Case{Variant: v, Signal: proof.Traces, Compression: "gzip", Items: 10, Resources: 3}, o, 10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Lost != 0 || r.Failed != 0 || r.Held <= 0 || r.HeldPeak < r.Held || r.Pending <= 0 {
+			t.Errorf("%s: %+v", v.Name, r)
+		}
+	}
+}
+
 // A sender that waits for results is never told that something is delivered that is not, also when the backend is killed.
 func TestProofWithBackendKilled(t *testing.T) {
 	o := proof.Options{Binary: proofBinary(t), Lasts: 600 * time.Millisecond, Producers: 4}

@@ -38,6 +38,7 @@ type flags struct {
 	items        string
 	resources    string
 	variants     string
+	pending      int
 	sweeps       bool
 	options      proof.Options
 }
@@ -51,6 +52,7 @@ func main() {
 	flag.StringVar(&f.items, "items", "10,100", "list: items of a request")
 	flag.StringVar(&f.resources, "resources", "50", "list: resources that requests are of")
 	flag.StringVar(&f.variants, "variants", "", "regular expression: only these")
+	flag.IntVar(&f.pending, "pending", 32768, "items that are pending while memory is compared")
 	flag.BoolVar(&f.sweeps, "sweeps", true, "vary the producers, the backend's latency, and kill the backend, too")
 	flag.DurationVar(&f.options.Lasts, "lasts", 1200*time.Millisecond, "each load of each round")
 	flag.IntVar(&f.options.Producers, "producers", 16, "senders of the closed loop")
@@ -94,6 +96,9 @@ func (f *flags) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := drawBars(pictures, loads, cases); err != nil {
+		return err
+	}
+	if err := f.hold(ctx, &page, pictures, loads); err != nil {
 		return err
 	}
 	if f.sweeps {

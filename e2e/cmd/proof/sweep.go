@@ -20,6 +20,64 @@ import (
 // swept are the variants that are shown over producers and over the backend's latency.
 var swept = regexp.MustCompile("^(`batch`|exporter's `sending_queue.batch`|\\*\\*here\\*\\*(, `num_consumers: 10`)?)$")
 
+// heldRounds are enough: memory varies less than time.
+const heldRounds = 2
+
+// hold compares the memory of all variants with as many items pending, and draws it over their number.
+func (f *flags) hold(ctx context.Context, page io.Writer, pictures string, loads []load) error {
+	only, err := regexp.Compile(f.variants)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(page, "## Memory with the same number of items pending\n\nThe backend answers nothing until %d items are in the collector, in its buffers or in callers that wait; medians of %d rounds.\n\n",
+		f.pending, heldRounds)
+	for _, l := range loads {
+		var cases []proof.Rounds
+		for _, v := range proof.Variants {
+			if !only.MatchString(v.Name) {
+				continue
+			}
+			r := proof.Rounds{Case: l.of(v)}
+			for range heldRounds {
+				result, err := proof.Held(ctx, r.Case, f.options, f.pending)
+				if err != nil {
+					return err
+				}
+				r.Rounds = append(r.Rounds, result)
+			}
+			fmt.Fprintf(os.Stderr, "held: %v: %.0f MiB\n", r.Case, r.Rounds[0].Held)
+			cases = append(cases, r)
+		}
+		fmt.Fprintf(page, "### %s\n\n", l.title())
+		proof.WriteHeld(page, cases, "`batch`")
+	}
+	lines, err := f.memoryOverPending(ctx, loads[len(loads)-1])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(page, "![Memory over what is pending](%s/pending.svg)\n\n", filepath.Base(pictures))
+	return proof.DrawLines(filepath.Join(pictures, "pending.svg"), "Memory over what is pending", "MiB pending, encoded", "MiB resident", 0, lines)
+}
+
+// memoryOverPending gives the resident memory of the swept variants over the bytes that are pending.
+func (f *flags) memoryOverPending(ctx context.Context, l load) (lines []proof.Line, err error) {
+	for _, v := range proof.Variants {
+		if !swept.MatchString(v.Name) {
+			continue
+		}
+		line := proof.Line{Name: v.Name}
+		for _, items := range []int{f.pending / 4, f.pending / 2, f.pending, 2 * f.pending} {
+			r, err := proof.Held(ctx, l.of(v), f.options, items)
+			if err != nil {
+				return nil, err
+			}
+			line.Points = append(line.Points, plotter.XY{X: r.Pending, Y: r.Held})
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
 // sweep varies one thing at a time, with 10 spans a request, 50 resources and gzip.
 func (f *flags) sweep(ctx context.Context, page io.Writer, pictures string) error {
 	l := load{proof.Traces, "gzip", 10, 50}

@@ -27,6 +27,9 @@ type Result struct {
 	CPU        float64 // seconds of the collector for a million items, in the closed loop
 	CPUAtRate  float64 // the same at the fixed rate
 	Memory     float64 // most resident memory, in MiB
+	Held       float64 // resident memory while as many items are pending as for every other case, in MiB
+	HeldPeak   float64 // the most until they were delivered
+	Pending    float64 // these items, encoded, in MiB
 	Throughput float64 // items a second, in the closed loop
 	Wire       float64 // bytes on the wire for an item
 	Encoded    float64 // bytes for an item before compression

@@ -31,6 +31,8 @@ type sink struct {
 	delay time.Duration // of each call
 	fault atomic.Int32  // a fault, while it lasts
 
+	released chan struct{} // closed when calls are held no more
+
 	server                *grpc.Server
 	calls, wire, unpacked atomic.Int64 // bytes as sent, and before compression
 
@@ -45,7 +47,7 @@ type sink struct {
 
 // newSink starts a sink. It must be stopped.
 func newSink(delay time.Duration) (*sink, error) {
-	s := &sink{addr: "127.0.0.1:0", delay: delay}
+	s := &sink{addr: "127.0.0.1:0", delay: delay, released: make(chan struct{})}
 	err := s.start()
 	return s, err
 }
@@ -67,6 +69,15 @@ func (s *sink) start() error {
 
 // stop ends it at once. Calls that it has are not answered.
 func (s *sink) stop() { s.server.Stop() }
+
+// hold holds all calls from now on until release, which may be called once in the life of s.
+func (s *sink) hold() (release func()) {
+	s.fault.Store(holds)
+	return func() {
+		s.fault.Store(well)
+		close(s.released)
+	}
+}
 
 // arrived returns how many different items there are, and how many further copies of them.
 func (s *sink) arrived() (distinct, copies int) {
@@ -107,6 +118,7 @@ const (
 	well    int32 = iota
 	refuses       // every call fails at once, retryably
 	hangs         // no call is answered
+	holds         // calls are answered once they are released
 )
 
 // A batch is the items of one call: when each was sent, and its ID.
@@ -120,6 +132,12 @@ func (s *sink) take(ctx context.Context, b batch) error {
 	case hangs:
 		<-ctx.Done()
 		return ctx.Err()
+	case holds:
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.released:
+		}
 	}
 	time.Sleep(s.delay)
 	s.note(b)
