@@ -197,15 +197,20 @@ func (f *flags) measure(ctx context.Context, loads []load) ([][]proof.Rounds, er
 
 // drawBars draws the measures that are headlines, over all loads of the first signal and compression.
 func drawBars(dir string, loads []load, cases [][]proof.Rounds) error {
-	var titles []string
-	for _, l := range loads {
-		titles = append(titles, l.title())
+	draw := func(file, title, unit string, measure func(proof.Result) float64) error {
+		var groups []proof.Bars
+		var names []string
+		for i, l := range loads {
+			bars, of := proof.BarsOf(l.title(), cases[i], measure)
+			groups, names = append(groups, bars), of
+		}
+		return proof.DrawBars(filepath.Join(dir, file), title, unit, names, groups)
 	}
 	return errors.Join(
-		proof.DrawBars(filepath.Join(dir, "cpu.svg"), "CPU time of the collector", "seconds a million items", titles, cases, func(r proof.Result) float64 { return r.CPU }),
-		proof.DrawBars(filepath.Join(dir, "memory.svg"), "Peak memory of the collector", "MiB resident", titles, cases, func(r proof.Result) float64 { return r.Memory }),
-		proof.DrawBars(filepath.Join(dir, "throughput.svg"), "Throughput", "items a second", titles, cases, func(r proof.Result) float64 { return r.Throughput }),
-		proof.DrawBars(filepath.Join(dir, "bytes.svg"), "Bytes before compression", "bytes an item", titles, cases, func(r proof.Result) float64 { return r.Encoded }),
+		draw("cpu.svg", "CPU time of the collector", "seconds a million items", func(r proof.Result) float64 { return r.CPU }),
+		draw("memory.svg", "Peak memory of the collector", "MiB resident", func(r proof.Result) float64 { return r.Memory }),
+		draw("throughput.svg", "Throughput", "items a second", func(r proof.Result) float64 { return r.Throughput }),
+		draw("bytes.svg", "Bytes before compression", "bytes an item", func(r proof.Result) float64 { return r.Encoded }),
 	)
 }
 

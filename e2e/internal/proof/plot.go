@@ -19,32 +19,48 @@ import (
 // plain is a name without its Markdown.
 func plain(name string) string { return strings.NewReplacer("`", "", "*", "").Replace(name) }
 
-// DrawBars writes a picture of one measure of all variants, a group of bars for each load.
-func DrawBars(file, title, unit string, loads []string, cases [][]Rounds, measure func(Result) float64) error {
+// Bars is a group of bars, one for each of what is compared.
+type Bars struct {
+	Name   string
+	Values []float64
+}
+
+// BarsOf are one measure of the cases of a load. names are theirs.
+func BarsOf(load string, cases []Rounds, measure func(Result) float64) (b Bars, names []string) {
+	b.Name = load
+	for _, r := range cases {
+		b.Values, names = append(b.Values, r.Median(measure)), append(names, r.Case.Name)
+	}
+	return b, names
+}
+
+// DrawBars writes a picture of groups of bars, in which each of names has one.
+func DrawBars(file, title, unit string, names []string, groups []Bars) error {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.X.Min = title, unit, 0
 	p.Add(plotter.NewGrid())
 	const width = vg.Length(10)
-	var names []string
-	for i, load := range loads {
-		values := make(plotter.Values, len(cases[i]))
-		names = make([]string, len(cases[i]))
-		for j, r := range cases[i] { // the first on top
-			at := len(values) - 1 - j
-			values[at], names[at] = r.Median(measure), plain(r.Case.Name)
+	upwards := make([]string, len(names)) // the first on top
+	for j, name := range names {
+		upwards[len(names)-1-j] = plain(name)
+	}
+	for i, group := range groups {
+		values := make(plotter.Values, len(group.Values))
+		for j, v := range group.Values {
+			values[len(values)-1-j] = v
 		}
 		bars, err := plotter.NewBarChart(values, width)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, plotutil.Color(i), 0
-		bars.Offset = width * (vg.Length(len(loads)-1)/2 - vg.Length(i))
+		bars.Offset = width * (vg.Length(len(groups)-1)/2 - vg.Length(i))
 		p.Add(bars)
-		p.Legend.Add(load, bars)
+		p.Legend.Add(group.Name, bars)
 	}
 	p.X.Max *= 1.4 // beside which the legend stands
 	p.Legend.Top = true
-	p.NominalY(names...)
+	p.NominalY(upwards...)
 	return p.Save(8*vg.Inch, 4.5*vg.Inch, file)
 }
 

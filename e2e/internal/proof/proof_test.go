@@ -98,6 +98,20 @@ func TestMedian(t *testing.T) {
 	}
 }
 
+// Who takes more memory than is aimed at is named, and nobody else.
+func TestWriteHeld(t *testing.T) {
+	of := func(name string, held, peak float64) Rounds {
+		return Rounds{Case: Case{Variant: Variant{Name: name}}, Rounds: []Result{{Held: held, HeldPeak: peak}}}
+	}
+	var b strings.Builder
+	WriteHeld(&b, []Rounds{of("ours", 200, 109), of("reference", 100, 100), of("others", 50, 120)}, "reference")
+	for _, want := range []string{"| ours | 200 (200..200) | 2.00 | 109 (109..109) | 1.09 |", "aim:\n\n- others\n\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in\n%s", want, b.String())
+		}
+	}
+}
+
 func TestSoakSeesLossesAndGrowth(t *testing.T) {
 	steady := []Sample{{Heap: 20, Goroutines: 100, Files: 20}, {Heap: 30, Goroutines: 120, Files: 22}, {Heap: 28, Goroutines: 110, Files: 21}, {Heap: 31, Goroutines: 115, Files: 22}}
 	if err := checkSamples(steady); err != nil {
