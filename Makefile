@@ -178,6 +178,10 @@ bench: ## run the benchmarks, see bench/
 adaptive: ## run adaptive_concurrency against a backend on the loopback interface, and draw docs/adaptive-concurrency.svg
 	cd e2e && $(GO) run ./cmd/adaptive -picture ../docs/adaptive-concurrency.svg
 
+.PHONY: remote-write
+remote-write: $(PROOF) $(BUILD)/prometheus ## send metrics to a real Prometheus in several ways, and print what it took
+	@cd e2e && $(GO) run ./cmd/remotewrite
+
 .PHONY: dashboard
 dashboard: ## write monitoring/dashboard.json
 	@mkdir -p $(BUILD)

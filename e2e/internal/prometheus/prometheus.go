@@ -32,11 +32,16 @@ type Options struct {
 	Config string
 	// Dir is where the server keeps its data.
 	Dir string
+	// Args is what goes on the command line besides.
+	Args []string
 }
 
 // Server is a running server.
 type Server struct {
 	v1.API
+
+	// Addr is where it listens.
+	Addr string
 
 	cmd    *exec.Cmd
 	log    bytes.Buffer  // complete once exited is closed; not to be read before
@@ -68,9 +73,10 @@ func start(ctx context.Context, o Options, config string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{API: v1.NewAPI(client), exited: make(chan struct{})}
-	s.cmd = exec.CommandContext(ctx, o.Binary, "--config.file="+config, "--web.listen-address="+addr,
-		"--storage.tsdb.path="+filepath.Join(o.Dir, "data"), "--log.level=warn")
+	s := &Server{API: v1.NewAPI(client), Addr: addr, exited: make(chan struct{})}
+	s.cmd = exec.CommandContext(ctx, o.Binary, append([]string{
+		"--config.file=" + config, "--web.listen-address=" + addr, "--storage.tsdb.path=" + filepath.Join(o.Dir, "data"), "--log.level=warn",
+	}, o.Args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
