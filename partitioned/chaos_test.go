@@ -49,6 +49,7 @@ type chaos struct {
 	flushes   bool // somebody flushes
 	pushKeys  bool // producers use PushKey at times
 	updates   bool // somebody updates
+	pauses    bool // somebody pauses keys, or all
 	expires   bool // some pushes expire
 	seed      uint64
 
@@ -106,6 +107,7 @@ func drawChaos(t *rapid.T) *chaos {
 		flushes:   rapid.Bool().Draw(t, "flushes"),
 		pushKeys:  rapid.Bool().Draw(t, "pushKeys"),
 		updates:   rapid.Bool().Draw(t, "updates"),
+		pauses:    rapid.Bool().Draw(t, "pauses"),
 		expires:   rapid.Bool().Draw(t, "expires"),
 		seed:      rapid.Uint64().Draw(t, "seed"),
 		accepted:  map[int]int{},
@@ -228,6 +230,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	if c.over {
 		c.fault("a call began after Shutdown returned")
 	}
+	c.checkPaused(b.Key, b.Closing)
 	weight := Weight{}
 	for _, t := range b.Items {
 		weight.Items += t.to - t.from
@@ -470,6 +473,16 @@ func (c *chaos) run() {
 	})
 	if c.updates {
 		wg.Go(func() { c.update(q, stop) })
+	}
+	if c.pauses {
+		var keys []string
+		for k := range c.keys {
+			keys = append(keys, fmt.Sprint("key", k))
+		}
+		if !q.byKey() {
+			keys = nil // a partition has many
+		}
+		wg.Go(func() { c.pause(q, keys, c.seed, stop) })
 	}
 	if c.flushes {
 		wg.Go(func() {

@@ -175,6 +175,11 @@ func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 	if p.mu.dead {
 		return false
 	}
+	if s.isPaused() {
+		q.scheduler.release(s, false, false)
+		s.schedule()
+		return false
+	}
 	if s.paced() && !q.closing.Load() {
 		q.scheduler.release(s, false, false)
 		s.park()

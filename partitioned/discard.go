@@ -32,3 +32,7 @@ func (q *Queue[T]) Discard(key string) (items int) {
 	}
 	return items
 }
+
+// Discard drops what is pending of batchKey, as Key returns it, as [Queue.Discard] does: also what a flush has taken and no batch has
+// yet, which Delete does not reach. A version that was dropped is not remembered. Without a Key it does nothing.
+func (m *Map[K, V]) Discard(batchKey string) (items int) { return m.queue.Discard(batchKey) }

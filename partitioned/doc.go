@@ -48,7 +48,7 @@
 //     a BatchOverdue, one for a moment for each call that is). A key with nothing pending costs nothing, but its version while
 //     it is remembered.
 //   - No waiting for a timer: while a consumer is free, no caller waits until Interval is over, and no item for longer than
-//     that.
+//     that, unless its key is paused (Pause).
 //   - An end: Shutdown returns by its deadline, and says what was left.
 //   - Isolation: a panic of Process costs its batch. A key whose batch is stuck holds one consumer, and its own callers.
 //   - No foreign code under a lock, but for a Map's Merge, Supersede, Void and Weigh.

@@ -12,6 +12,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	admission             the one path of every push; shares                writes part.stream, part.freed
 	stall                 keys that have stalled                            owns progress, stream.stalledAt
 	evict, discard, expire OverflowDropOldest, Discard, and Expired
+	pause                 what is paused from outside                       owns pauses
 	restore               what an earlier run has kept                      owns stream.excess
 	ranking               with OverflowDropOldest, which streams hold most    owns stream.rank
 	waitlist, waiters, serve     who waits for capacity, and who is admitted next   own waits, waiter, stream.blocked
@@ -111,6 +112,7 @@ A goroutine waits for nothing while it holds one of them: the channels served, d
 
 # Who owns a field
 
+	partition.pauses           partition.mu; written by pause.go
 	stream.*                   partition.mu; written by methods in stream.go and flight.go, but those below
 	  .stalled, .stalledAt     partition.mu; written by stall.go
 	  .remembered              partition.mu; written by memories.go
@@ -163,7 +165,8 @@ was delivered, as that. So a version is known at all times between two flushes.
 
 Shutdown. (1) The gate is closed: enter refuses. (2) A push that entered before holds its partition's lock until its items are
 appended. (3) The scheduler is closed under its lock: every stream is made ready, now and later, except for what is requeued, which
-is parked for a quarter of the time left (pause). (4) empty closes when the word says closed and no units: all that was ever
+is parked for a quarter of the time left (pause). closing was set before, and endPauses takes each lock once: a Pause that comes first is
+ended, and one that comes later does nothing. (4) empty closes when the word says closed and no units: all that was ever
 accepted is settled. At nine tenths of the time instead: (5) the scheduler is stopped: next gives out nothing more. (6) The contexts
 are cancelled. A consumer between book and Process does not call it, but requeues its batch. (7) When all consumers have ended, and
 at the deadline at the latest, drop takes each partition's lock, counts what is pending as lost and sets dead. Whoever holds a

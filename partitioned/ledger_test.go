@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -20,9 +21,13 @@ type ledger struct {
 
 	mu     sync.Mutex
 	faults []string
-	ok     int64 // units that calls took
-	over   bool  // Shutdown has returned
+	ok     int64                // units that calls took
+	over   bool                 // Shutdown has returned
+	paused map[string]time.Time // since when keys are, and everything
 }
+
+// everything stands for all keys in paused.
+const everything = "\x00"
 
 func (l *ledger) fault(format string, args ...any) {
 	l.faults = append(l.faults, fmt.Sprintf(format, args...))
@@ -49,6 +54,58 @@ func (l *ledger) checkBooks(wrong string) {
 	defer l.mu.Unlock()
 	if wrong != "" {
 		l.fault("%s", wrong)
+	}
+}
+
+// pause pauses keys or everything, and resumes them, until stop.
+func (l *ledger) pause(q interface {
+	Pause(key string) error
+	Resume(key string) error
+	PauseAll() error
+	ResumeAll() error
+}, keys []string, seed uint64, stop chan struct{},
+) {
+	rng := rand.New(rand.NewPCG(seed, 3_000_000))
+	keys = append(keys, everything)
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Duration(rng.IntN(150)) * time.Millisecond):
+		}
+		key := keys[rng.IntN(len(keys))]
+		pause, resume := func() error { return q.Pause(key) }, func() error { return q.Resume(key) }
+		if key == everything {
+			pause, resume = q.PauseAll, q.ResumeAll
+		}
+		var err error
+		if rng.IntN(3) == 0 {
+			err = pause()
+			l.mu.Lock()
+			if l.paused == nil {
+				l.paused = map[string]time.Time{}
+			}
+			l.paused[key] = time.Now()
+		} else {
+			l.mu.Lock()
+			delete(l.paused, key)
+			l.mu.Unlock()
+			err = resume()
+			l.mu.Lock()
+		}
+		if err != nil {
+			l.fault("Pause or Resume: %v", err)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// checkPaused looks at a batch that begins. Its key was paused at this time at the earliest: what was being cut goes on. mu held.
+func (l *ledger) checkPaused(key string, closing bool) {
+	for _, k := range []string{key, everything} {
+		if at, ok := l.paused[k]; ok && at.Before(time.Now()) && !closing {
+			l.fault("a batch of %q began, which is paused", key)
+		}
 	}
 }
 

@@ -322,24 +322,24 @@ func (m *Map[K, V]) delete(s *stream[Entry[K, V]], at int) {
 	}
 }
 
-// held is where the entry of a key stands.
-type held[T any] struct {
+// entryPlace is where the entry of a key stands.
+type entryPlace[T any] struct {
 	*partition[T]
 	stream *stream[T]
 	at     int // in active; -1: there is none
 }
 
 // locked returns where the entry of key stands, and holds the lock of its partition.
-func (m *Map[K, V]) locked(key K) held[Entry[K, V]] {
+func (m *Map[K, V]) locked(key K) entryPlace[Entry[K, V]] {
 	q := &m.queue
 	hash := m.hash(key)
 	p, name := q.locate(nil, Entry[K, V]{Key: key}, hash)
 	p.mu.Lock()
 	s := p.existing(name)
 	if s == nil || p.mu.dead {
-		return held[Entry[K, V]]{p, nil, -1}
+		return entryPlace[Entry[K, V]]{p, nil, -1}
 	}
-	return held[Entry[K, V]]{p, s, s.backlog.index.(*generation[K, V]).find(s.backlog.active, key, hash)}
+	return entryPlace[Entry[K, V]]{p, s, s.backlog.index.(*generation[K, V]).find(s.backlog.active, key, hash)}
 }
 
 // Len is the number of items that are pending: those that wait, and those in a call of Process.
@@ -363,7 +363,7 @@ func (m *Map[K, V]) Stats() Stats {
 // Update changes the map as [Queue.Update] does.
 func (m *Map[K, V]) Update(c Change) error { return m.queue.Update(c) }
 
-// Flush makes due whatever is held, and returns when all of it is settled or ctx is done, whose cause it then returns.
+// Flush makes due whatever is held and not paused, and returns when all of that is settled or ctx is done, whose cause it then returns.
 func (m *Map[K, V]) Flush(ctx context.Context) error { return m.queue.Flush(ctx) }
 
 // Shutdown stops accepting and delivers what is pending, as [Queue.Shutdown] does.

@@ -57,6 +57,7 @@ type mapChaos struct {
 	cancels   bool
 	flushes   bool
 	updates   bool
+	pauses    bool
 	deletes   bool
 	seed      uint64
 
@@ -85,6 +86,7 @@ func drawMapChaos(t *rapid.T) *mapChaos {
 		cancels:   rapid.Bool().Draw(t, "cancels"),
 		flushes:   rapid.Bool().Draw(t, "flushes"),
 		updates:   rapid.Bool().Draw(t, "updates"),
+		pauses:    rapid.Bool().Draw(t, "pauses"),
 		deletes:   rapid.Bool().Draw(t, "deletes"),
 		seed:      rapid.Uint64().Draw(t, "seed"),
 		written:   map[string]load{},
@@ -153,6 +155,7 @@ func (c *mapChaos) process(ctx context.Context, b Batch[loadEntry]) (v Verdict[l
 	if c.over {
 		c.fault("a call began after Shutdown returned")
 	}
+	c.checkPaused(b.Key, b.Closing)
 	units := 0
 	seen := map[string]bool{}
 	for _, e := range b.Items {
@@ -383,6 +386,13 @@ func (c *mapChaos) run() {
 		c.check(m.Stats())
 		c.checkBooks(wrongRanking(&m.queue) + wrongBacklogs(&m.queue))
 	})
+	if c.pauses {
+		var keys []string
+		if c.cfg.Key != nil {
+			keys = []string{"a", "b", "c"}
+		}
+		wg.Go(func() { c.pause(m, keys, c.seed, stop) })
+	}
 	if c.flushes {
 		every(100*time.Millisecond, func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)

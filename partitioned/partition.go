@@ -27,6 +27,7 @@ type partition[T any] struct {
 	apart   map[*stream[T]]struct{} // streams of requeued items where there is no order to keep
 	unused  []*stream[T]            // to be used again
 	ranking *ranking[T]             // of the streams; nil unless Overflow is OverflowDropOldest, and after Shutdown
+	pauses  pauses
 }
 
 // common is what the partitions of a queue share. It is immutable, except for what its fields point to.

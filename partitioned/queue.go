@@ -155,7 +155,7 @@ func (q *Queue[T]) started() bool {
 	return q.life.started
 }
 
-// Flush makes due whatever is pending, and returns when all of it is settled or ctx is done, whose cause it then returns.
+// Flush makes due whatever is pending and not paused, and returns when all of that is settled or ctx is done, whose cause it then returns.
 // What became of the items, their callers and Stats know. With the context of Process it does nothing and returns ErrInProcess.
 func (q *Queue[T]) Flush(ctx context.Context) error {
 	if q.inProcess(ctx) {

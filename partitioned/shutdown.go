@@ -9,7 +9,7 @@ import (
 )
 
 // Shutdown stops accepting, delivers what is pending, and returns when that is done. Everything is due: streams whose last call
-// succeeded go first, and parked ones are tried at once. What comes back as a Rest is tried again after at most a quarter of the
+// succeeded go first, and parked and paused ones are tried at once. What comes back as a Rest is tried again after at most a quarter of the
 // time that is left, so attempts go on until the end; without a deadline, after at most a second.
 //
 // At nine tenths of the time until the deadline of ctx, or when ctx is done, no further call begins, and the contexts of those
@@ -81,6 +81,7 @@ func (q *Queue[T]) drain(ctx context.Context) {
 	q.gate.close()
 	q.refuseAll()
 	q.scheduler.close()
+	q.endPauses()
 	select {
 	case <-q.gate.empty:
 	case <-working.Done():

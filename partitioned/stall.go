@@ -81,8 +81,8 @@ func (s *stream[T]) hadChance(now time.Time, timeout time.Duration, waits bool) 
 		return true
 	}
 	suspected := now.Sub(s.suspectedAt)
-	if s.state == parked {
-		return suspected >= timeout // its next attempt is far away
+	if s.state == parked || s.state == paused {
+		return suspected >= timeout // its next attempt is far away, or it is paused
 	}
 	for _, f := range s.flights {
 		if now.Sub(f.call.began) >= timeout {

@@ -12,6 +12,7 @@ const (
 	timed                // waits for more, or for its time
 	ready                // waits for a consumer
 	parked               // waits for the time of its next attempt
+	paused               // waits until nothing pauses it any more
 	cutting              // a consumer cuts a batch; the drain is the consumer's
 	busy                 // a batch is in flight
 )
@@ -30,6 +31,8 @@ const (
 // where a field says otherwise.
 //
 //	idle ──append──► timed ──due, or time over──► ready ──claim──► cutting ──► busy ──settle──► idle, timed, ready, parked
+//
+// A paused stream becomes paused when it is scheduled, or when a consumer comes for it, and is scheduled anew by Resume.
 //
 // Only methods in this file and in flight.go write its fields, except for blocked, and the fields of stall.go and memories.go. node and waits
 // are the scheduler's and the wait list's.
@@ -198,9 +201,9 @@ func (s *stream[T]) setState(to state) {
 	}
 }
 
-// mark appends a marker of Flush if something is pending.
+// mark appends a marker of Flush if something is pending, and not paused.
 func (s *stream[T]) mark(c *completion) {
-	if s.state == idle && len(s.flights) == 0 {
+	if s.state == idle && len(s.flights) == 0 || s.isPaused() {
 		return
 	}
 	s.backlog.appendFlush(c.marker(s, s.backlog.swaps))
@@ -250,6 +253,8 @@ func (s *stream[T]) schedule() {
 		s.backlog.reset()
 		s.setState(idle)
 		s.partition.forget(s)
+	case s.isPaused():
+		s.setState(paused)
 	case s.due() && s.paced():
 		s.park()
 	case s.due():
@@ -371,6 +376,9 @@ func (s *stream[T]) tidy() {
 			if s.partition.common.scheduler.takeOut(s, s.state == parked) {
 				s.schedule()
 			}
+			return
+		case paused:
+			s.schedule()
 			return
 		case busy:
 			s.backlog.reset()
