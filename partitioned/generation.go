@@ -5,7 +5,7 @@ package partitioned
 // generation is the index of a Map's stream: what was written since the last swap.
 type generation[K comparable, V any] struct {
 	merge     func(held, added Entry[K, V]) V
-	supersede func(kept, gone Entry[K, V]) V // nil: nobody asks
+	supersede func(kept, superseded Entry[K, V]) V // nil: nobody asks
 	hash      func(Entry[K, V]) uint64
 	memory    *memory[K] // of the partition; nil: none
 	at        table

@@ -8,7 +8,7 @@ import (
 )
 
 // Limiter decides how many calls of Process run at once, by how they end. The consumers call its methods, one at a time, under a lock
-// that guards nothing else (I4). They must not block, nor use the queue. A panic costs the call: what the Limiter said last holds.
+// that guards nothing else. They must not block, nor use the queue. A panic costs the call: what the Limiter said last holds.
 type Limiter interface {
 	// Begin is called before a batch is cut. calls: those that run, this one included.
 	Begin(now time.Time, calls int)

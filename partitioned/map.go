@@ -63,16 +63,17 @@ type MapQueueConfig[K comparable, V any] struct {
 	// value is held. Put and PutNewer do not ask it. It needs a Merge. Nil: no value is void.
 	Void func(value V) bool
 
-	// Supersede returns what is held of a key after PutNewer of a key that is pending: the value of kept, which stays by the versions, and
-	// whatever kept has to carry of gone, which does not. It is called whichever of the two came first, under the partition's lock, as Merge
-	// is. What it returns must weigh what the value of kept weighs. If it panics, the added entry is dropped. Nil: the value of kept as it is.
-	Supersede func(kept, gone Entry[K, V]) V
+	// Supersede returns the value to hold after PutNewer of a key that is pending. kept is the entry with the newer version, and superseded the
+	// other one, whichever of the two came first: the result is the value of kept, with whatever is to be carried over to it. It must weigh what
+	// the value of kept weighs. Supersede runs under the partition's lock, as Merge does. If it panics, the added entry is dropped. Nil:
+	// the value of kept as it is.
+	Supersede func(kept, superseded Entry[K, V]) V
 
 	// Remember is how long a key's version is kept after it was delivered, which is when a call of Process took it. PutNewer
-	// compares with it. Put and Merge take it up. A version that was dropped is not kept, so its repetition is processed; of a
-	// batch of which something failed, none is, unless Errs names what. While a version is with Process, or comes again, an older one is superseded, and
-	// an equal one is held until it is known which of the two is needed. Of an entry that Split divided, the part that is settled
-	// first decides. 0: versions are compared within one flush.
+	// compares with it; an entry that Put or Merge begins has it as its own. A version that was dropped is not kept, so its repetition is
+	// processed; of a batch of which something failed, none is, unless Errs names what. While a version is with Process, or comes
+	// again, an older one is superseded, and an equal one is held until it is known which of the two is needed. Of an entry that Split
+	// divided, the part that is settled first decides. 0: PutNewer compares with what is held, and with nothing else.
 	Remember time.Duration
 	// MaxRemembered bounds the number of versions that are kept after their delivery, over all partitions and keys. Beyond it
 	// the ones that were delivered first are forgotten. Default: 100 000.
@@ -80,7 +81,7 @@ type MapQueueConfig[K comparable, V any] struct {
 }
 
 // Map is a Queue of entries in which each key is held once: what is written to a key that is pending replaces it, or is
-// folded into it. Make one with NewUnstartedMap.
+// folded into it. Make one with NewMap or NewUnstartedMap.
 //
 // It takes capacity for what it holds, and gives it back at once when something is superseded. Put and PutNewer of a value
 // that is no heavier than the one they replace need none, so a Map that is full still takes them. All other writes need

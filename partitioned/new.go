@@ -13,7 +13,8 @@ import (
 type Config[T any] struct {
 	// Size is the number of items at which a batch is sent. No batch has more. 0: no such number.
 	Size int
-	// Interval is the longest that an item waits for its batch to be sent. 0: without end, if there is a Size or MaxBytes.
+	// Interval is the longest that an item waits for its batch to be sent. 0: without end, if there is a Size or MaxBytes; else until
+	// a consumer is free.
 	Interval time.Duration
 	// Key returns what an item is batched and ordered by: no batch has two keys, and the batches of one key are processed one
 	// after the other. Nil: there is one order for all items.
@@ -75,7 +76,7 @@ func New[T any](process func(ctx context.Context, items []T) error, cfg Config[T
 type MapConfig[K comparable, V any] struct {
 	// Size is the number of keys at which a batch is sent. No batch has more. 0: no such number.
 	Size int
-	// Interval is the longest that a key waits for its batch to be sent. 0: without end, if there is a Size.
+	// Interval is the longest that a key waits for its batch to be sent. 0: without end, if there is a Size; else until a consumer is free.
 	Interval time.Duration
 	// Merge folds an added entry into the one that is held, and returns the value to hold. It runs under a lock: it must be
 	// quick, and must not call the Map. The methods of that name need it.
@@ -84,7 +85,7 @@ type MapConfig[K comparable, V any] struct {
 	// a lock, like Merge, which it needs. Nil: no value is void.
 	Void func(value V) bool
 	// Remember is how long the version of a key is known after its batch was processed, so that PutNewer of an older one is
-	// superseded. 0: until then.
+	// superseded. 0: PutNewer compares with what is pending, and with nothing else.
 	Remember time.Duration
 	// Capacity is the number of keys that may be pending, those in Process included. 0: no limit.
 	Capacity int

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Queue buffers items and hands them on in batches. Make one with NewUnstarted; all its methods may be called at once.
+// Queue buffers items and hands them on in batches. Make one with New or NewUnstarted; all its methods may be called at once.
 type Queue[T any] struct {
 	cfg   QueueConfig[T] // immutable; what Update changes of it is in tuned
 	tuned atomic.Pointer[tuning]
