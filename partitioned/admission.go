@@ -298,7 +298,7 @@ func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 			p.failed = failed
 		}
 	}
-	if q.void != nil && m.how == merge {
+	if q.mapping.void != nil && m.how == merge {
 		s.tidy() // of entries that were taken out as void
 	}
 }

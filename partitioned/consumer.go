@@ -123,8 +123,8 @@ func (q *Queue[T]) work() {
 		if !q.take(s, c) {
 			q.callEnded(c, Verdict[T]{})
 		} else {
-			if q.depart != nil {
-				c.arrive = q.depart(s, c.batch.Items)
+			if q.mapping.depart != nil {
+				c.arrive = q.mapping.depart(s, c.batch.Items)
 			}
 			in = s
 			v := q.process(s, c)

@@ -199,7 +199,7 @@ func (m *Map[K, V]) PutAllNewer(ctx context.Context, entries ...Entry[K, V]) err
 // user runs, nothing is remembered, and the key is held, or its stream is and has room. It decides nothing: in all other cases it leaves
 // all to push.
 func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
-	if q := &m.queue; q.gate != nil && q.cfg.Weigh == nil && m.memory == nil && !q.supersedes {
+	if q := &m.queue; q.gate != nil && q.cfg.Weigh == nil && m.memory == nil && !q.mapping.supersedes {
 		hash := m.hash(e.Key)
 		p, key := q.locate(nil, e, hash)
 		p.mu.Lock()

@@ -43,7 +43,7 @@ func (q *Queue[T]) fold(b *backlog[T], at int, item T, how write) (used bool, fa
 	switch {
 	case how == merge:
 		return q.safeFold("Merge", b, at, item, how)
-	case how == newer && q.supersedes:
+	case how == newer && q.mapping.supersedes:
 		return q.safeFold("Supersede", b, at, item, how)
 	}
 	return b.index.fold(&b.active[at].item, item, how), nil
@@ -61,7 +61,7 @@ func (q *Queue[T]) safeFold(name string, b *backlog[T], at int, item T, how writ
 
 // isVoid reports whether what a merge made of item is taken out. After a panic it is not. Partition's lock held.
 func (q *Queue[T]) isVoid(item T, how write) (void bool, failed *PanicError) {
-	if q.void == nil || how != merge {
+	if q.mapping.void == nil || how != merge {
 		return false, nil
 	}
 	defer func() {
@@ -69,7 +69,7 @@ func (q *Queue[T]) isVoid(item T, how write) (void bool, failed *PanicError) {
 			failed = panicError("Void", r)
 		}
 	}()
-	return q.void(item), nil
+	return q.mapping.void(item), nil
 }
 
 // safeSplit is Split.

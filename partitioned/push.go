@@ -97,7 +97,7 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 		return nil
 	case q.gate == nil:
 		return errZero
-	case len(items) > 1 || q.hash != nil:
+	case len(items) > 1 || q.mapping.hash != nil:
 		return q.pushAll(ctx, key, items, how, c)
 	}
 	p, name := q.locate(key, items[0], 0)
@@ -124,7 +124,7 @@ func (q *Queue[T]) pushAll(ctx context.Context, key *string, items []T, how writ
 	if q.cfg.Weigh != nil {
 		m.weights = q.weighAll(weights[:0], items)
 	}
-	if q.hash != nil {
+	if q.mapping.hash != nil {
 		m.hashes = q.hashAll(hashes[:0], items)
 	}
 	if len(items) > 1 && !q.oneStream() {

@@ -19,8 +19,8 @@ type Queue[T any] struct {
 
 	partitions []*partition[T] // immutable; the partition of a key never changes
 
-	mapping[T]      // zero in a Queue
-	shares     bool // several streams share the capacity
+	mapping mapping[T] // zero in a Queue
+	shares  bool       // several streams share the capacity
 
 	gate *gate    // immutable
 	_    [64]byte // what is above is only read, by every push: no line of it is shared with what others write

@@ -27,7 +27,7 @@ func (q *Queue[T]) hashAll(some []uint64, items []T) []uint64 {
 		some = make([]uint64, 0, len(items))
 	}
 	for i := range items {
-		some = append(some, q.hash(items[i]))
+		some = append(some, q.mapping.hash(items[i]))
 	}
 	return some
 }
@@ -42,7 +42,7 @@ func (q *Queue[T]) locate(key *string, item T, hash uint64) (p *partition[T], na
 		name = *key
 	case q.cfg.Key != nil:
 		name = q.cfg.Key(item)
-	case q.hash != nil:
+	case q.mapping.hash != nil:
 		return q.partitions[hash%uint64(len(q.partitions))], ""
 	default:
 		return q.nextPartition(), ""
@@ -72,7 +72,7 @@ func (q *Queue[T]) total(p *part[T], m *measures) {
 func (q *Queue[T]) divide(key *string, items []T, m *measures) ([]part[T], []T) {
 	var parts []part[T]
 	switch {
-	case key == nil && q.cfg.Key == nil && q.hash == nil: // items spread evenly
+	case key == nil && q.cfg.Key == nil && q.mapping.hash == nil: // items spread evenly
 		runs := min(len(q.partitions), len(items))
 		for i := range runs {
 			parts = append(parts, part[T]{partition: q.nextPartition(), from: i * len(items) / runs, to: (i + 1) * len(items) / runs})
