@@ -278,7 +278,7 @@ func TestObserverMayCallTheQueue(t *testing.T) {
 				time.Sleep(time.Minute)
 				return ctx.Err()
 			}),
-			Interval: time.Second, BatchSize: Weight{Items: 1}, Capacity: 2, Overflow: OverflowDropOldest, ProcessTimeout: time.Second,
+			Interval: time.Second, BatchSize: Weight{Items: 1}, Capacity: 3, Overflow: OverflowDropOldest, ProcessTimeout: time.Second,
 			Observer: &Observer{
 				PartitionStart: func(string, int) { use("start") },
 				PartitionStop:  func(string, int, int64) { use("stop") },
@@ -294,8 +294,9 @@ func TestObserverMayCallTheQueue(t *testing.T) {
 		if err := q.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for range 4 {
+		for range 4 { // two are in a call, and the fourth makes the third go
 			q.Push(bg, parcel{})
+			synctest.Wait()
 		}
 		time.Sleep(5 * time.Minute)
 		q.Shutdown(bg)
