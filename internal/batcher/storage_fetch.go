@@ -24,7 +24,6 @@ var errUnread = errors.New("a request could not be read back when the batch was 
 func (s *storage[P]) fetch(ctx context.Context, requests []request[P]) error {
 	var unread error
 	var absent []*kept[P]
-	var entries []*journal.Entry
 	var of []int
 	for i := range requests {
 		k, ok := requests[i].from().(*kept[P])
@@ -36,29 +35,46 @@ func (s *storage[P]) fetch(ctx context.Context, requests []request[P]) error {
 		case k.setUnread(false):
 			unread = errUnread
 		case k.absent():
-			absent, entries, of = append(absent, k), append(entries, k.entry), append(of, i)
+			absent, of = append(absent, k), append(of, i)
 		}
 	}
 	if len(absent) == 0 || unread != nil {
 		return unread
 	}
-	values, errs, err := s.journal.Load(ctx, entries)
+	damages, err := s.readBack(ctx, absent)
 	if err != nil {
 		return err
 	}
-	for i, k := range absent {
-		payload, err := s.decode(values[i], errs[i])
-		if err != nil {
+	for i, damage := range damages {
+		if damage != nil {
 			r := &requests[of[i]]
 			s.lost.Add(int64(r.items))
-			s.lostNotice.happened(r.items, func() []zap.Field { return []zap.Field{zap.Error(err)} })
+			s.lostNotice.happened(r.items, func() []zap.Field { return []zap.Field{zap.Error(damage)} })
 			r.items = 0
-			k.release(err)
-			continue
+			absent[i].release(damage)
 		}
-		k.load(payload)
 	}
 	return nil
+}
+
+// readBack loads parts that are in the storage alone, all with one call. damages says of each why it is lost, or nil. If err is set, none is
+// loaded, and it may succeed later.
+func (s *storage[P]) readBack(ctx context.Context, parts []*kept[P]) (damages []error, err error) {
+	entries := make([]*journal.Entry, len(parts))
+	for i, k := range parts {
+		entries[i] = k.entry
+	}
+	values, damages, err := s.journal.Load(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range parts {
+		var payload P
+		if payload, damages[i] = s.decode(values[i], damages[i]); damages[i] == nil {
+			k.load(payload)
+		}
+	}
+	return damages, nil
 }
 
 // putOff is the verdict on a batch that could not be read back: nothing of it is settled, and it comes again as it is.

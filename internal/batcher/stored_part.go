@@ -79,17 +79,12 @@ func (k *kept[P]) ready() bool {
 	if !k.absent() {
 		return true
 	}
-	s := k.call.storage
-	values, errs, err := s.journal.Load(context.Background(), []*journal.Entry{k.entry})
+	damages, err := k.call.storage.readBack(context.Background(), []*kept[P]{k})
 	if err != nil {
 		k.setUnread(true)
 		return false
 	}
-	payload, err := s.decode(values[0], errs[0])
-	if err == nil {
-		k.load(payload)
-	}
-	return err == nil // else fetch finds out once more, and drops it
+	return damages[0] == nil // else fetch finds out once more, and drops it
 }
 
 // setUnread sets unread, and returns what it was.
