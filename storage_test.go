@@ -327,6 +327,48 @@ func TestStorageHangs(t *testing.T) {
 	})
 }
 
+// TestStorageHangsWhileItIsRead: a consumer that reads a batch back, or what it cuts, is let go with export_timeout, and serves others.
+func TestStorageHangsWhileItIsRead(t *testing.T) {
+	for name, most := range map[string]int64{"whole": 0, "cut": 7} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := storagetest.NewDisk()
+				set := func(c *Config) {
+					c.MetadataKeys, c.NumConsumers, c.ExportTimeout, c.ShutdownTimeout = []string{"tenant"}, 1, 5*time.Second, 10*time.Second
+					c.SendBatchSize, c.SendBatchMaxSize = 7, most
+				}
+				p := anyLogs.stored(t, d, set, down)
+				require.NoError(t, p.push(from("tenant", "a"), 0, 10))
+				p.stop(t)
+
+				d.SetFault(func(ops []*storage.Operation) storagetest.Fault {
+					if len(ops) == 1 && ops[0].Type == storage.Get && strings.HasPrefix(ops[0].Key, "r") { // the recovery reads many at once
+						return storagetest.Hang
+					}
+					return storagetest.None
+				})
+				p = anyLogs.stored(t, d, set, nil)
+				require.NoError(t, p.push(from("tenant", "b"), 10, 10))
+				time.Sleep(time.Minute)
+				require.Equal(t, anyLogs.list(10, 10), p.items())
+				require.Positive(t, p.metric(t, "storage_errors", ""))
+				begin := time.Now()
+				p.stop(t)
+				require.LessOrEqual(t, time.Since(begin), 10*time.Second)
+				require.Equal(t, int64(10), p.metric(t, "items_kept", ""))
+				d.Release()
+				d.SetFault(nil)
+				synctest.Wait()
+
+				p = anyLogs.stored(t, d, set, nil)
+				time.Sleep(time.Minute)
+				p.stop(t)
+				require.Equal(t, anyLogs.list(0, 10), p.items())
+			})
+		})
+	}
+}
+
 func TestStorageHangsAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := storagetest.NewDisk()

@@ -38,6 +38,9 @@ type storage[P any] struct {
 	over    chan struct{} // closed when the recovery has ended
 	name    storageName   // in the registry
 
+	calls    context.Context // of what is read while a batch is cut; it ends as those of the calls of the next consumer do
+	endCalls context.CancelFunc
+
 	started    atomic.Bool
 	closing    atomic.Bool
 	volatile   atomic.Int64 // items of calls that are neither written nor delivered, and of void ones that are still in the queue
@@ -50,7 +53,9 @@ type storage[P any] struct {
 }
 
 func newStorage[P any](cfg *Settings, id component.ID, signalName string, p *payloads[P], log *zap.Logger) *storage[P] {
+	calls, endCalls := context.WithCancel(context.Background())
 	return &storage[P]{
+		calls: calls, endCalls: endCalls,
 		cfg: cfg, id: id, signal: signalName, payloads: p, log: log, memory: newMemory[P](cfg.MemorySize),
 		failing:    newNotice(log, zap.ErrorLevel, "The storage fails"),
 		unreadable: newNotice(log, zap.ErrorLevel, "A batch could not be read back from the storage, and is tried again"),
@@ -140,6 +145,15 @@ func (s *storage[P]) call(ctx context.Context, r request[P]) (*call[P], []reques
 		return nil, nil, err
 	}
 	return c, requests, nil
+}
+
+// cutting returns the context of a read while a batch is cut, on a consumer. As a call of the next consumer it ends with export_timeout, and
+// when Shutdown is nearly over: a hung disk must not hold the consumer longer.
+func (s *storage[P]) cutting() (context.Context, context.CancelFunc) {
+	if s.cfg.ExportTimeout == 0 {
+		return context.WithCancel(s.calls)
+	}
+	return context.WithTimeout(s.calls, s.cfg.ExportTimeout)
 }
 
 // failed returns the error of a caller whose request could not be written.

@@ -72,12 +72,11 @@ func (s *storage[P]) drain(ctx context.Context, q store[P]) error {
 		return q.Shutdown(ctx)
 	}
 	s.stop()
-	draining := ctx
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		draining, cancel = context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)*9/10))
-		defer cancel()
-	}
+	draining, cancel := mostOf(ctx)
+	defer cancel()
+	calls, cancelCalls := mostOf(draining) // as the queue cancels its calls
+	defer cancelCalls()
+	context.AfterFunc(calls, s.endCalls)
 	err := q.Shutdown(draining)
 	select {
 	case <-s.over:
@@ -91,4 +90,13 @@ func (s *storage[P]) drain(ctx context.Context, q store[P]) error {
 	s.kept.Store(max(q.Stats().Lost-s.volatile.Load(), 0))
 	close(s.closed)
 	return err
+}
+
+// mostOf returns a context that ends at nine tenths of the time that ctx has; with it, if it has no deadline.
+func mostOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)*9/10))
 }

@@ -3,7 +3,6 @@
 package batcher
 
 import (
-	"context"
 	"errors"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -79,7 +78,9 @@ func (k *kept[P]) ready() bool {
 	if !k.absent() {
 		return true
 	}
-	damages, err := k.call.storage.readBack(context.Background(), []*kept[P]{k})
+	ctx, cancel := k.call.storage.cutting()
+	defer cancel()
+	damages, err := k.call.storage.readBack(ctx, []*kept[P]{k})
 	if err != nil {
 		k.setUnread(true)
 		return false

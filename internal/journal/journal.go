@@ -53,6 +53,7 @@ type Config struct {
 
 const (
 	maxDeletes   = 4096 // of one transaction
+	maxReads     = 64   // of Load at once, those included that hang
 	firstBackoff = 100 * time.Millisecond
 	maxPause     = time.Second     // during which nothing is put after a failure
 	maxBackoff   = 5 * time.Second // between attempts to read or delete
@@ -64,6 +65,7 @@ type Journal struct {
 	cfg    Config // immutable
 	client storage.Client
 	wake   chan struct{} // capacity 1, lossy
+	reads  chan struct{} // of Load that run; capacity maxReads
 	done   chan struct{} // closed when the committer has ended, and the client is closed
 	ctx    context.Context
 	cancel context.CancelFunc // of the calls of the client
@@ -122,7 +124,7 @@ func New(client storage.Client, cfg Config) *Journal {
 	if cfg.DeleteDelay == 0 {
 		cfg.DeleteDelay = 100 * time.Millisecond
 	}
-	j := &Journal{cfg: cfg, client: client, wake: make(chan struct{}, 1), done: make(chan struct{}), headed: map[uint64]bool{}}
+	j := &Journal{cfg: cfg, client: client, wake: make(chan struct{}, 1), reads: make(chan struct{}, maxReads), done: make(chan struct{}), headed: map[uint64]bool{}}
 	j.mu.blocks = map[uint64]int{}
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	go j.run()
@@ -166,13 +168,13 @@ func (j *Journal) Delete(entries ...*Entry) {
 }
 
 // Load returns what the entries hold, which are stored, with one call of the client. An entry that is not as it was has no value, but an
-// error: ErrMissing, ErrDamaged or ErrNewer. err: the call failed, and may succeed later.
+// error: ErrMissing, ErrDamaged or ErrNewer. err: the call failed, or ctx is done, and it may succeed later.
 func (j *Journal) Load(ctx context.Context, entries []*Entry) (values [][]byte, errs []error, err error) {
 	ops := make([]*storage.Operation, len(entries))
 	for i, e := range entries {
 		ops[i] = storage.GetOperation(key(e.number))
 	}
-	if err := j.batch(ctx, ops); err != nil {
+	if err := j.read(ctx, ops); err != nil {
 		return nil, nil, err
 	}
 	values, errs = make([][]byte, len(entries)), make([]error, len(entries))
@@ -180,6 +182,30 @@ func (j *Journal) Load(ctx context.Context, entries []*Entry) (values [][]byte, 
 		values[i], _, errs[i] = open(e.number, ops[i].Value)
 	}
 	return values, errs, nil
+}
+
+// read calls the client, and returns when ctx is done even if the client does not: file_storage takes no notice of a context, and a disk may
+// hang. The call that is left behind keeps ops, and one of so many places, so that not ever more of them pile up.
+func (j *Journal) read(ctx context.Context, ops []*storage.Operation) error {
+	select {
+	case j.reads <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := j.batch(ctx, ops)
+		<-j.reads
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		err := fmt.Errorf("journal: a read has not ended: %w", context.Cause(ctx))
+		j.failed(err)
+		return err
+	}
 }
 
 // Failing returns the error of the last transaction, if that failed and so short a time ago that another one is not worth a try.
