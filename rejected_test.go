@@ -42,8 +42,8 @@ func TestHalvesWeighTheirBytes(t *testing.T) {
 					return nil
 				}).begun(t)
 				require.NoError(t, send(context.Background(), p, logsOf(100, 100)))
-				synctest.Wait()
 				time.Sleep(time.Second)
+				synctest.Wait()
 				require.Equal(t, 2, halves)
 				whole, first, second := <-pending, <-pending, <-pending
 				require.EqualValues(t, encodedSize(t, logsOf(100, 100)), whole)
