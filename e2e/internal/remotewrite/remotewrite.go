@@ -88,7 +88,7 @@ func Run(ctx context.Context, server *prometheus.Server, metric string, v Varian
 		r.Superseded, err = settled(ctx, c, r.Sent)
 	}
 	r.Took = time.Since(begin)
-	if err = errors.Join(err, c.Stop()); err != nil {
+	if err := errors.Join(err, c.Stop()); err != nil {
 		return Result{}, err
 	}
 	r.Calls, r.Rejected, r.InFlight = int(receiver.calls.Load()), int(receiver.rejected.Load()), int(receiver.most.Load())
