@@ -4,13 +4,18 @@ package bench
 
 import "fmt"
 
+const (
+	splitGroup = "Split"
+	splitItems = 200_000
+	measured   = "measured, not cut"
+)
+
 // splitCases cut one large request, by items and by bytes.
 func splitCases() []Case {
-	const items = 200_000
 	return []Case{
-		splitCase(Load{Producers: 1, Calls: 1, Items: items}, 100, 0.1),
-		splitCase(Load{Producers: 1, Calls: 1, Items: items}, 1000, 0.5),
-		splitCase(Load{Producers: 1, Calls: 1, Items: items, Resources: 1000}, 1000, 1),
+		splitCase(Load{Producers: 1, Calls: 1, Items: splitItems}, 100, 0.1),
+		splitCase(Load{Producers: 1, Calls: 1, Items: splitItems}, 1000, 0.5),
+		splitCase(Load{Producers: 1, Calls: 1, Items: splitItems, Resources: 1000}, 1000, 1),
 	}
 }
 
@@ -18,10 +23,10 @@ func splitCases() []Case {
 const bytesEach = 125
 
 func splitCase(l Load, most int, ofBatch float64) Case {
-	const inBytes, measured = "ours(bytes)", "measured, not cut"
+	const inBytes = "ours(bytes)"
 	batchOf := map[string]any{"min_size": most * bytesEach, "max_size": most * bytesEach, "sizer": "bytes"}
 	c := Case{
-		Group: "Split", Name: fmt.Sprintf("resources=%d", max(l.Resources, 1)), Param: fmt.Sprintf("cap=%d", most),
+		Group: splitGroup, Name: fmt.Sprintf("resources=%d", max(l.Resources, 1)), Param: fmt.Sprintf("cap=%d", most),
 		About: fmt.Sprintf("One request of %d spans, cut into batches of at most so many, or of about the same size in bytes (%d a span); "+
 			"from Consume until Shutdown returned, no-op next consumer. \"%s\": pdata's marshaller measures the request once, and it goes on whole.",
 			l.Items, bytesEach, measured),

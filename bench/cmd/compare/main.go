@@ -5,10 +5,12 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -21,15 +23,16 @@ func main() {
 	rounds := flag.Int("rounds", 10, "rounds per case; every variant runs once in each")
 	pattern := flag.String("run", ".", "run the cases whose name, Group/name/param, matches this regular expression")
 	idle := flag.Duration("idle", 30*time.Second, "time that may be spent, over the whole run, on waiting for an idle machine")
+	pictures := flag.String("pictures", "", "folder for pictures of the group Split; empty: none")
 	list := flag.Bool("list", false, "print the names of the cases and exit")
 	flag.Parse()
-	if err := run(*rounds, *pattern, *idle, *list); err != nil {
+	if err := run(*rounds, *pattern, *idle, *list, *pictures); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, pattern string, idle time.Duration, list bool) error {
+func run(rounds int, pattern string, idle time.Duration, list bool, pictures string) error {
 	if rounds < 1 {
 		return fmt.Errorf("-rounds %d: must be positive", rounds)
 	}
@@ -59,6 +62,7 @@ func run(rounds int, pattern string, idle time.Duration, list bool) error {
 	if _, err := cases[0].Run(cases[0].Variants[0]); err != nil {
 		return err
 	}
+	var reports []*bench.Report
 	for i, c := range cases {
 		if i == 0 || c.Group != cases[i-1].Group {
 			fmt.Printf("## %s\n\n%s\n\n", c.Group, c.About)
@@ -67,12 +71,26 @@ func run(rounds int, pattern string, idle time.Duration, list bool) error {
 		if err != nil {
 			return err
 		}
+		reports = append(reports, report)
 		report.WriteTable(os.Stdout)
 		report.WriteTargets(os.Stdout)
 	}
 	fmt.Printf("Took %s; load average at the end: %s; %d of %d runs began while others used the machine.\n",
 		time.Since(start).Round(time.Second), loadAverage(), machine.busy, machine.runs)
-	return nil
+	if pictures == "" {
+		return nil
+	}
+	return drawSplits(pictures, reports)
+}
+
+// drawSplits draws what was run of the group Split.
+func drawSplits(folder string, reports []*bench.Report) (err error) {
+	for name, file := range map[string]string{"resources=1": "splits.svg", "resources=1000": "splits-resources.svg"} {
+		if p := bench.SplitPicture(name, reports); len(p.Bars) > 0 {
+			err = errors.Join(err, p.Draw(filepath.Join(folder, file)))
+		}
+	}
+	return err
 }
 
 // describe says what anybody needs who wants to repeat the figures, or to doubt them.
