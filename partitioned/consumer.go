@@ -185,7 +185,7 @@ func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 		s.park()
 		return false
 	}
-	if s.state == timed && !q.closing.Load() && s.early() { // its time was over, and the item that it was for has left
+	if !q.closing.Load() && s.early() { // I6
 		q.scheduler.release(s, false, false)
 		s.schedule()
 		return false

@@ -55,6 +55,7 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 		}
 	}
 	s.backlog.putBack(r.entries, oldest, r.weight, urgent)
+	s.again = true
 	s.reserve(r.units)
 	switch {
 	case after > 0:

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +184,66 @@ func TestShutdownWaitsForNoMinInterval(t *testing.T) {
 		}
 		nothingLeft(t, q)
 	})
+}
+
+// TestWhatIsNoLongerDueWaitsOn: what made a stream due leaves it before a batch of it may begin. What is left waits for its own time, and
+// not only for MinInterval (I6).
+func TestWhatIsNoLongerDueWaitsOn(t *testing.T) {
+	heavy, half, light := parcel{key: "a", n: 3}, parcel{key: "a", n: 2}, parcel{key: "a", n: 1, id: 1}
+	for name, test := range map[string]struct {
+		minInterval time.Duration
+		hangs       bool // calls take 20 s
+		keyCapacity int64
+		come        func(q *Queue[parcel])
+	}{
+		"evicted, with MinInterval": {minInterval: 10 * time.Second, keyCapacity: 3, come: func(q *Queue[parcel]) {
+			q.Push(bg, heavy) // a batch
+			synctest.Wait()
+			q.Push(bg, half)
+			q.Push(bg, light) // due in 10 s
+			q.Push(bg, light)
+		}},
+		"withdrawn, with MinInterval": {minInterval: 10 * time.Second, come: func(q *Queue[parcel]) {
+			q.Push(bg, heavy)
+			synctest.Wait()
+			q.Push(bg, light)
+			q.PushWait(within(time.Second), parcel{key: "a"})
+		}},
+		"evicted after it came back": {hangs: true, keyCapacity: 4, come: func(q *Queue[parcel]) {
+			q.Push(bg, heavy)
+			time.Sleep(21 * time.Second) // it is to come again in 9 s
+			q.Push(bg, light)
+			q.Push(bg, light)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				var after atomic.Int64 // what was left was sent, in ns
+				q := start(t, QueueConfig[parcel]{
+					Key: parcelKey, Weigh: weighParcel, Interval: time.Hour, MinInterval: test.minInterval, BatchSize: Weight{Items: 3},
+					Capacity: 100, KeyCapacity: test.keyCapacity, Overflow: OverflowDropOldest, Consumers: 1,
+					Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+						switch {
+						case b.Items[0].id == 1:
+							after.Store(int64(time.Since(begin)))
+						case test.hangs:
+							time.Sleep(20 * time.Second)
+							v.Rest, v.After = slices.Clone(b.Items), 10*time.Second
+						}
+						return v
+					},
+				})
+				test.come(q)
+				time.Sleep(2 * time.Hour)
+				if got := time.Duration(after.Load()); got < time.Hour {
+					t.Errorf("what was left was sent after %v, want an hour", got)
+				}
+				q.Shutdown(bg)
+				nothingLeft(t, q)
+			})
+		})
+	}
 }
 
 // TestOnlyCallersLinger: a Flush, a caller that waits for capacity and Shutdown make a stream due at once, and what nobody waits for is

@@ -46,6 +46,7 @@ type stream[T any] struct {
 	stalled   bool // see Queue.stalled
 	needed    bool // somebody needs it to be flushed, until the next claim
 	lingers   bool // it is timed, for callers that gather
+	again     bool // something was put back, until the next claim
 	slot      keySlot
 	reserved  int64 // units of the capacity that its items take, those in flight included
 	partition *partition[T]
@@ -92,7 +93,7 @@ func newStream[T any](p *partition[T]) *stream[T] {
 // clear makes s, which is empty, a stream without a key.
 func (s *stream[T]) clear() {
 	s.setFull(false)
-	s.stalled, s.needed, s.slot, s.key = false, false, slotNone, ""
+	s.stalled, s.needed, s.again, s.slot, s.key = false, false, false, slotNone, ""
 	s.fullSince, s.forwardedAt, s.suspectedAt, s.stalledAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	s.failedAt, s.failedFrom, s.failedAlone, s.notBefore = time.Time{}, time.Time{}, false, time.Time{}
 }
@@ -314,9 +315,11 @@ func (s *stream[T]) retime() {
 	}
 }
 
-// early reports whether s, whose time is over, is to wait on: the item that it was the time of has left meanwhile.
+// early reports whether s, whose time is over, is to wait on: the item that it was the time of has left meanwhile, or what made it due
+// before MinInterval was over. What was put back is due at its time, whatever else there is.
 func (s *stream[T]) early() bool {
-	return s.state == timed && !s.due() && time.Now().Before(s.deadline())
+	again := s.again && s.backlog.drain.weight.Items > 0
+	return (s.state == timed || s.state == parked && !again) && !s.due() && time.Now().Before(s.deadline())
 }
 
 // claim gives the drain to a consumer that cuts, with what was written if a batch may need it.
@@ -328,7 +331,7 @@ func (s *stream[T]) claim(t *tuning) {
 	}
 	s.claimed, s.claimedOldest = s.waitingUnits(), s.backlog.oldest()
 	s.backlog.seal()
-	s.needed = false
+	s.needed, s.again = false, false
 	s.setState(cutting)
 	if t.minInterval > 0 { // from here on, as a stream apart and its own may be cut at once
 		s.pace().notBefore = time.Now().Add(t.minInterval)
