@@ -7,6 +7,9 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otelcol"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/e2e/internal/otlpio"
 )
@@ -31,14 +34,22 @@ func TestStorageOnAFullDisk(t *testing.T) {
 		return r.ledger.Acked() > before
 	}
 
-	r.setDown(true)
+	setDown := func(down bool) {
+		answer := r.answer
+		if down {
+			answer = func(context.Context, otlpio.Payload) error { return status.Error(codes.Unavailable, "down") }
+		}
+		r.backend.SetAnswer(answer)
+	}
+
+	setDown(true)
 	limit(4 << 20)
 	r.fill(ctx, t, c, client)
-	r.setDown(false)
+	setDown(false)
 	poll(ctx, t, "all is delivered, and deleted from a full disk", func() bool {
 		return r.ledger.Tally(r.backend.Batches()).Lost == 0 && scrape(ctx, t, c).Sum(prefix+"storage_entries") == 0
 	})
-	r.setDown(true)
+	setDown(true)
 	poll(ctx, t, "there is room again", accepts)
 
 	r.fill(ctx, t, c, client)
@@ -47,7 +58,7 @@ func TestStorageOnAFullDisk(t *testing.T) {
 	if err := c.Stop(); err != nil {
 		t.Error(err)
 	}
-	r.setDown(false)
+	setDown(false)
 	r.finish(ctx, t)
 }
 
