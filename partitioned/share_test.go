@@ -107,6 +107,15 @@ func TestNobodyWaitsForEver(t *testing.T) {
 	})
 }
 
+// largest is what a part has at most: what keys that hang hold must leave something (I8).
+func (c crowd) largest() int {
+	most := c.capacity / c.callers
+	if c.hang > 0 {
+		most = min(most, c.capacity/(5*(c.hang+1)*(c.hang+1)))
+	}
+	return most
+}
+
 func (c crowd) run(t *testing.T) (longest time.Duration, pushes, full int64) {
 	number := func(key string) (n int) {
 		fmt.Sscan(key, &n)
@@ -136,7 +145,7 @@ func (c crowd) run(t *testing.T) (longest time.Duration, pushes, full int64) {
 	for i := range c.callers {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(c.seed, uint64(i)))
-			largest := 1 + rng.IntN(max(c.capacity/c.callers, 1))
+			largest := 1 + rng.IntN(max(c.largest(), 1))
 			for ctx.Err() == nil {
 				var us []parcel
 				for _, k := range rng.Perm(c.keys)[:1+rng.IntN(min(5, c.keys))] {
