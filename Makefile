@@ -130,7 +130,7 @@ test: build-e2e ## run all tests of all modules, with the race detector; bench/i
 	@failed=; for m in $(MODULES); do \
 		race=-race; if [ $$m = bench/interval ]; then race=; fi; \
 		echo "== go test $$race ./... in $$m"; \
-		(cd $$m && $(GO) test $$race $$([ $$m != e2e ] || echo -count=1) -timeout 10m ./...) || failed="$$failed $$m"; \
+		(cd $$m && $(GO) test $$race $$([ $$m != e2e ] || echo -count=1) -timeout 20m ./...) || failed="$$failed $$m"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "tests failed in:$$failed"; exit 1; fi
 

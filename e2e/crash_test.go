@@ -144,6 +144,7 @@ processors:
 exporters:
   otlp_grpc:
     endpoint: %s
+    timeout: 10m
     tls: {insecure: true}
     sending_queue: {enabled: false}
     retry_on_failure: {enabled: false}
@@ -168,7 +169,7 @@ func (r *crashRun) start(ctx context.Context, t *testing.T) *otelcol.Collector {
 	t.Helper()
 	r.runs++
 	o := r.options
-	run, shutdown := fmt.Sprintf("run %d", r.runs), time.Minute
+	run, shutdown := fmt.Sprintf("run %d", r.runs), 40*time.Second
 	if r.down {
 		run, shutdown = run+down, 2*time.Second
 	}

@@ -89,7 +89,8 @@ func conditions(recovered <-chan struct{}) []condition {
 // data. Prometheus is real, and so are the rules, but for a minute of theirs that is a second here.
 func TestMonitoring(t *testing.T) {
 	t.Parallel()
-	ctx := testContext(t)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout+2*alertLimit)
+	t.Cleanup(cancel)
 	recovered := make(chan struct{})
 	var targets []*target
 	for _, c := range conditions(recovered) {

@@ -62,22 +62,26 @@ func TestProofWithBackendKilled(t *testing.T) {
 	}
 }
 
-// A profile says what the CPU time went on. A short one may have no sample of one part or another.
+// A profile says what the CPU time went on. A short one may have no sample of one part or another, or none at all.
 func TestProfile(t *testing.T) {
 	o := proof.Options{Binary: proofBinary(t), Lasts: time.Second, Producers: 4}
 	for _, v := range proof.Variants {
 		if v.Name != "**here**, `storage`" {
 			continue
 		}
-		s, err := proof.Profile(testContext(t), proof.Case{Variant: v, Signal: proof.Traces, Compression: "gzip", Items: 10, Resources: 3}, o)
-		if err != nil {
-			t.Fatal(err)
+		ctx := testContext(t)
+		var s proof.Spent
+		for s.Total <= 0 || s.On["the rest"] >= s.Total {
+			var err error
+			if s, err = proof.Profile(ctx, proof.Case{Variant: v, Signal: proof.Traces, Compression: "gzip", Items: 10, Resources: 3}, o); err != nil {
+				t.Fatal(err)
+			}
 		}
 		var sum float64
 		for _, name := range proof.Parts() {
 			sum += s.On[name]
 		}
-		if s.Total <= 0 || sum < s.Total*0.99 || sum > s.Total*1.01 || s.On["the rest"] >= s.Total {
+		if sum < s.Total*0.99 || sum > s.Total*1.01 {
 			t.Errorf("%+v", s)
 		}
 	}

@@ -31,7 +31,8 @@ func Held(ctx context.Context, c Case, o Options, items int) (r Result, err erro
 			return err
 		}
 		peak, err := peakMemory(p.PID())
-		r.Held, r.HeldPeak = float64(held)/(1<<20), float64(peak)/(1<<20)
+		// Linux may know of less at most than now: it adds up per processor, not exactly.
+		r.Held, r.HeldPeak = float64(held)/(1<<20), float64(max(peak, held))/(1<<20)
 		r.Pending = float64(l.encoded()) / float64(l.items) * float64(items) / (1 << 20)
 		r.count(s, l)
 		return err
@@ -65,7 +66,7 @@ func (p *process) settledMemory(ctx context.Context) (most int, err error) {
 			return 0, err
 		}
 		if now > most+most/100 {
-			most, since = now, 0
+			most, since = now, -1
 		}
 	}
 	return most, nil

@@ -3,6 +3,8 @@
 package remotewrite
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -46,4 +48,16 @@ func newSlow(receiver string, latency time.Duration) (*slow, error) {
 		proxy.ServeHTTP(w, r)
 	}))
 	return s, nil
+}
+
+// await waits until so many calls are held at once.
+func (s *slow) await(ctx context.Context, calls int) error {
+	for s.most.Load() < int64(calls) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d calls at once: %w", s.most.Load(), calls, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return nil
 }

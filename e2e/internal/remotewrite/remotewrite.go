@@ -26,6 +26,7 @@ type Variant struct {
 	Name      string
 	Processor string   // settings in YAML, in braces
 	Replicas  []string // senders; each has all series
+	Calls     int      // at once. The receiver answers none before it has so many
 }
 
 // Batches is what the variants have in common: a batch has at most one request's points.
@@ -33,13 +34,13 @@ const batches = "timeout: 50ms, send_batch_size: 64, send_batch_max_size: 64"
 
 // The variants.
 var (
-	One        = Variant{"one consumer", "{" + batches + "}", []string{"a"}}
-	Several    = Variant{"several consumers, `num_consumers: 8`", "{" + batches + ", num_consumers: 8}", []string{"a"}}
-	Partitions = Variant{"partitions, `partitions: 8`", "{" + batches + ", partitions: 8}", []string{"a"}}
-	TwoQueue   = Variant{"two replicas, one consumer", "{" + batches + "}", []string{"a", "b"}}
+	One        = Variant{"one consumer", "{" + batches + "}", []string{"a"}, 1}
+	Several    = Variant{"several consumers, `num_consumers: 8`", "{" + batches + ", num_consumers: 8}", []string{"a"}, 8}
+	Partitions = Variant{"partitions, `partitions: 8`", "{" + batches + ", partitions: 8}", []string{"a"}, 4}
+	TwoQueue   = Variant{"two replicas, one consumer", "{" + batches + "}", []string{"a", "b"}, 1}
 	TwoMap     = Variant{
 		"two replicas, `buffer: map`",
-		"{timeout: 50ms, buffer: map, map: {key: record, remember: 1h, ignore_attributes: [replica]}}", []string{"a", "b"},
+		"{timeout: 50ms, buffer: map, map: {key: record, remember: 1h, ignore_attributes: [replica]}}", []string{"a", "b"}, 1,
 	}
 )
 
@@ -81,7 +82,9 @@ func Run(ctx context.Context, server *prometheus.Server, metric string, v Varian
 		return Result{}, err
 	}
 	r := Result{Sent: len(v.Replicas) * o.Series * o.Steps}
-	err = send(ctx, c.GRPC, metric, v, o)
+	if err = send(ctx, c.GRPC, metric, v, o); err == nil {
+		err = receiver.await(ctx, v.Calls)
+	}
 	close(receiver.open)
 	begin := time.Now()
 	if err == nil {
