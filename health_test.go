@@ -121,6 +121,25 @@ func TestHealthOfManyKeys(t *testing.T) {
 	})
 }
 
+// TestHealthOfAKeyWhoseCallsTakeLong: longer than a failure counts. It fails all that time.
+func TestHealthOfAKeyWhoseCallsTakeLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &statusHost{}
+		p := anyLogs.answered(t, func(c *Config) { c.Timeout, c.ResourceKeys = 0, []string{"service.name"} }, func(a *answer) error {
+			time.Sleep(5 * time.Minute)
+			return errNext
+		}).on(t, h)
+		for range 4 {
+			require.NoError(t, p.push(context.Background(), 0, 1))
+			time.Sleep(5*time.Minute + time.Second)
+		}
+		require.Equal(t, []componentstatus.Status{ill}, h.told())
+		time.Sleep(time.Minute + longWait)
+		require.Equal(t, []componentstatus.Status{ill, well}, h.told())
+		require.NoError(t, p.Shutdown(context.Background()))
+	})
+}
+
 // TestHealthOfAKeyThatWaits for its next attempt: it fails all that time.
 func TestHealthOfAKeyThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -178,7 +178,7 @@ var rows = []row{
 	}},
 	{"What is in the storage?", []panel{
 		{
-			"Entries", "Requests, or parts of them with one key, that are stored. Without storage this row is empty.", "short",
+			"Entries", "Requests, or parts of them with one key, that are stored. Without storage everything in this row is 0.", "short",
 			[]query{{pipeline, total("#storage_entries")}},
 		},
 		{

@@ -15,11 +15,11 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
-// failureFades is how long a key counts as failing after a call that failed, or the pause behind it, if it sends nothing more. The engine
-// remembers such keys for as long.
+// failureFades is how long a key counts as failing after a call that failed, or the pause behind it, if its next one does not begin. The
+// engine remembers such keys for as long.
 const failureFades = time.Minute
 
-// mostFailing is how many failing keys health keeps apart. More of them change nothing, while these fail.
+// mostFailing is how many failing keys health keeps apart. Further ones are not noted.
 const mostFailing = 1000
 
 // longWait is how long a caller has to wait for capacity to be a matter of health, and how often somebody looks for that.
@@ -29,7 +29,7 @@ const longWait = 5 * time.Second
 // while callers wait long for capacity. With keys it is wrong as long as one of them fails: else it would change with each delivery while one of
 // many backends is down. It tells changes only.
 //
-// While all is well a delivery costs it two atomic loads. Who waits for long is looked up by a timer, that runs while there is
+// While all is well a delivery costs it three atomic loads. Who waits for long is looked up by a timer, that runs while there is
 // something to deliver, and not by those who wait.
 type health struct {
 	once   sync.Once
@@ -41,13 +41,18 @@ type health struct {
 	mu struct { // guards everything in it
 		sync.Mutex
 		timer     *time.Timer
-		failing   map[string]time.Time // the keys whose last delivery failed, and until when that counts; zero: until one succeeds
-		err       error                // of the last delivery that failed
-		waits     time.Duration        // of a caller, if it is long
-		reported  bool                 // that something is wrong
-		reporting bool                 // somebody is about to report
+		failing   map[string]failingKey // the keys whose last delivery failed
+		waits     time.Duration         // of a caller, if it is long
+		reported  bool                  // that something is wrong
+		reporting bool                  // somebody is about to report
 		ended     bool
 	}
+}
+
+// failingKey is what health knows of a key whose last delivery failed.
+type failingKey struct {
+	until time.Time // when that counts no more; zero: it counts until a delivery ends
+	err   error     // nil: it failed while something was reported already, and an error may hold a whole payload
 }
 
 // watched is what the timer looks at.
@@ -73,8 +78,9 @@ func (h *health) end() {
 	}
 }
 
-// begins says that a delivery begins.
-func (h *health) begins() {
+// begins says that a delivery of a key begins; "": there are no keys. A failure of the key counts until it ends, however long it takes.
+func (h *health) begins(key string) {
+	h.lasts(key, time.Time{})
 	if h.host == nil || h.armed.Load() || !h.armed.CompareAndSwap(false, true) {
 		return
 	}
@@ -89,33 +95,55 @@ func (h *health) begins() {
 	}
 }
 
-// delivered says how a delivery of a key ended; "": there are no keys. With an error, pause is how long the key waits for its next one.
+// halved says that a delivery of a key ended as one that comes again in halves, which tells nothing about the backend.
+func (h *health) halved(key string) {
+	h.lasts(key, time.Now().Add(failureFades))
+}
+
+// lasts sets until when the failure of a key counts, if it fails. Without keys that is always until a delivery succeeds.
+func (h *health) lasts(key string, until time.Time) {
+	if h.host == nil || key == "" || !h.failed.Load() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f, fails := h.mu.failing[key]; fails {
+		f.until = until
+		h.mu.failing[key] = f
+	}
+}
+
+// delivered says how a delivery of a key ended. With an error, pause is how long the key waits for its next one.
 func (h *health) delivered(key string, err error, pause time.Duration) {
 	if h.host == nil || err == nil && !h.failed.Load() {
 		return
 	}
 	h.mu.Lock()
-	switch {
-	case err == nil:
+	if err == nil {
 		delete(h.mu.failing, key)
-	case len(h.mu.failing) < mostFailing:
-		h.fails(key, pause)
-		h.mu.err = err
+	} else {
+		h.fails(key, err, pause)
 	}
 	h.failed.Store(len(h.mu.failing) > 0)
 	h.report()
 }
 
 // fails notes that a key fails. The lock is held.
-func (h *health) fails(key string, pause time.Duration) {
+func (h *health) fails(key string, err error, pause time.Duration) {
+	if _, known := h.mu.failing[key]; !known && len(h.mu.failing) >= mostFailing {
+		return
+	}
 	if h.mu.failing == nil {
-		h.mu.failing = map[string]time.Time{}
+		h.mu.failing = map[string]failingKey{}
 	}
-	var until time.Time
+	var f failingKey
 	if key != "" {
-		until = time.Now().Add(pause + failureFades)
+		f.until = time.Now().Add(pause + failureFades)
 	}
-	h.mu.failing[key] = until
+	if !h.mu.reported {
+		f.err = err
+	}
+	h.mu.failing[key] = f
 }
 
 // fade forgets failures of keys that sent nothing more. It reports whether others are to be forgotten later. The lock is held.
@@ -124,10 +152,10 @@ func (h *health) fade() (later bool) {
 		return false
 	}
 	now := time.Now()
-	for key, until := range h.mu.failing {
+	for key, f := range h.mu.failing {
 		switch {
-		case until.IsZero():
-		case now.After(until):
+		case f.until.IsZero():
+		case now.After(f.until):
 			delete(h.mu.failing, key)
 		default:
 			later = true
@@ -166,23 +194,30 @@ func (h *health) report() {
 	h.mu.reporting = true
 	defer func() { h.mu.reporting = false }()
 	for !h.mu.ended {
-		var err error
-		if len(h.mu.failing) > 0 {
-			err = h.mu.err
-		}
-		if h.mu.waits > 0 {
-			err = errors.Join(err, fmt.Errorf("a caller has been waiting for capacity for %v", h.mu.waits.Round(time.Second)))
-		}
-		if h.mu.reported == (err != nil) {
+		wrong := len(h.mu.failing) > 0 || h.mu.waits > 0
+		if h.mu.reported == wrong {
 			return
 		}
-		h.mu.reported = err != nil
+		h.mu.reported = wrong
 		event := componentstatus.NewEvent(componentstatus.StatusOK)
-		if err != nil {
-			event = componentstatus.NewRecoverableErrorEvent(err)
+		if wrong {
+			event = componentstatus.NewRecoverableErrorEvent(h.why())
 		}
 		h.mu.Unlock()
 		h.host.Report(event)
 		h.mu.Lock()
 	}
+}
+
+// why is what is wrong: the error of one of the keys that fail, and that a caller waits. Before something is reported all of them have
+// an error, as nothing that was noted after an earlier report outlasts it. The lock is held.
+func (h *health) why() (err error) {
+	for _, f := range h.mu.failing {
+		err = f.err
+		break
+	}
+	if h.mu.waits > 0 {
+		err = errors.Join(err, fmt.Errorf("a caller has been waiting for capacity for %v", h.mu.waits.Round(time.Second)))
+	}
+	return err
 }

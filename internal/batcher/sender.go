@@ -60,7 +60,7 @@ func (s *sender[P]) send(ctx context.Context, batch partitioned.Batch[request[P]
 	if out.items == 0 && err == nil {
 		return partitioned.Verdict[request[P]]{Returned: batch.Weight.Items}
 	}
-	s.health.begins()
+	s.health.begins(s.keyOf(&batch))
 	s.askForMetadata()
 	ctx, cancel := s.deadline(ctx, batch.Items)
 	defer cancel()
@@ -111,6 +111,7 @@ func (s *sender[P]) answer(batch *partitioned.Batch[request[P]], out *outgoing[P
 	}
 	switch what {
 	case halved: // no failure of the next consumer
+		s.health.halved(s.keyOf(batch))
 		return v
 	case rejected:
 		s.telemetry.rejected(f.items)

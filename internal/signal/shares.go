@@ -15,8 +15,8 @@ type shares struct {
 // sizesOfItems is SizesOfItems.
 func sizesOfItems[P movable[P], E movable[E], S slice[E]](p P, of []int, n int, root *branch[P, E, S]) []Measure {
 	s := &shares{of: of, measures: make([]Measure, n)}
-	all := make([]int, levels*n)
-	for i := range s.at {
+	all := make([]int, (levels-1)*n)
+	for i := 1; i < levels; i++ {
 		s.at[i].bytes, all = all[:n:n], all[n:]
 	}
 	root.shareChildren(p, s, 0)
