@@ -175,7 +175,7 @@ func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 	if p.mu.dead {
 		return false
 	}
-	if s.isPaused() {
+	if s.heldByPause() {
 		q.scheduler.release(s, false, false)
 		s.schedule()
 		return false

@@ -19,11 +19,13 @@ type pauses struct {
 // Meanwhile:
 //
 //   - A paused key holds its share of Capacity, its key of MaxKeys, and no consumer. When it is full, pushes of it do what Overflow says;
-//     OverflowDropOldest drops of it as of others. After StallTimeout it stalls, as a key does whose calls fail.
+//     OverflowDropOldest drops of it as of others. After StallTimeout it stalls: then the parts of pushes that also have other keys are
+//     accepted and dropped (Stalled).
 //   - Callers that wait for its results wait on. One that gives up takes its items back. Discard drops what is pending.
 //   - Interval, MinInterval and the After of a Verdict run on: what is due by then is processed when Resume is called. Expired is asked
 //     then, not before.
-//   - Flush passes over it, and does not wait for it. A Flush that had begun before waits until Resume, or its context is done.
+//   - Flush passes over it, and does not wait for it. A Flush that had begun before waits until Resume, until what it waits for was
+//     discarded or withdrawn, or until its context is done.
 //   - Shutdown ends all pauses, and delivers what they kept. From then on Pause does nothing. Discard first what is not to be delivered.
 func (q *Queue[T]) Pause(key string) error {
 	return q.setPaused(key, true)
@@ -97,7 +99,7 @@ func (q *Queue[T]) endPauses() {
 	}
 }
 
-// isPaused reports whether no consumer may cut a batch of s. Partition's lock held.
+// isPaused reports whether no consumer may cut a batch of s that has items. Partition's lock held.
 func (s *stream[T]) isPaused() bool {
 	p := &s.partition.pauses
 	if p.all || len(p.keys) == 0 {
@@ -106,6 +108,10 @@ func (s *stream[T]) isPaused() bool {
 	_, ok := p.keys[s.key]
 	return ok
 }
+
+// heldByPause reports whether s waits for a Resume: it is paused, and holds items. What holds nothing but markers of Flush goes on, as there
+// is nothing that they wait for. Partition's lock held.
+func (s *stream[T]) heldByPause() bool { return s.isPaused() && s.backlog.weight.Items > 0 }
 
 // resume goes on with s if it is in state paused and nothing pauses it any more. Partition's lock held.
 func (s *stream[T]) resume() {

@@ -348,6 +348,113 @@ func TestFlushThatHadBegunWaitsForResume(t *testing.T) {
 	})
 }
 
+// TestPausedRestComesAtOnce: what came back from a call is sent when Resume is called, or when its time has come, and does not wait for
+// Interval once more.
+func TestPausedRestComesAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		after, minInterval, resume, want time.Duration // resume and want: since the call
+	}{
+		"at once":                   {resume: time.Minute, want: time.Minute},
+		"its After was over":        {after: 10 * time.Second, resume: time.Minute, want: time.Minute},
+		"its After is not":          {after: 10 * time.Second, resume: 5 * time.Second, want: 10 * time.Second},
+		"its MinInterval was over":  {minInterval: 10 * time.Second, resume: time.Minute, want: time.Minute},
+		"its MinInterval is not":    {minInterval: 10 * time.Second, resume: 5 * time.Second, want: 10 * time.Second},
+		"both were over":            {after: time.Second, minInterval: 10 * time.Second, resume: time.Minute, want: time.Minute},
+		"only its After, of both":   {after: time.Second, minInterval: 10 * time.Second, resume: 5 * time.Second, want: 10 * time.Second},
+		"only MinInterval, of both": {after: 10 * time.Second, minInterval: time.Second, resume: 5 * time.Second, want: 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := startPausing(t, QueueConfig[string]{Interval: time.Hour, MinInterval: test.minInterval, BatchSize: Weight{Items: 3}})
+				calls := 0
+				q.answer = func(b Batch[string]) (v Verdict[string]) {
+					if calls++; calls == 1 {
+						q.Pause("a")
+						v.Rest, v.After = b.Items[2:], test.after
+					}
+					return v
+				}
+				q.push(t, "a1 a2 a3")
+				q.delivered(t, "a1 a2")
+				time.Sleep(test.resume)
+				q.delivered(t, "")
+				q.Resume("a")
+				if test.want > test.resume {
+					time.Sleep(test.want - test.resume - time.Millisecond)
+					q.delivered(t, "")
+					time.Sleep(time.Millisecond)
+				}
+				q.delivered(t, "a3")
+				q.Shutdown(bg)
+				nothingLeft(t, q.Queue)
+			})
+		})
+	}
+}
+
+// TestPausedWithoutItems: a Flush that had begun waits until Resume, or until nothing is left that it waits for. Then the key is free too.
+func TestPausedWithoutItems(t *testing.T) {
+	for name, test := range map[string]struct {
+		minInterval time.Duration
+		leave       func(q *pausing, giveUp func())
+	}{
+		"discarded":                         {0, func(q *pausing, _ func()) { time.Sleep(time.Minute); q.Discard("a") }},
+		"discarded before a consumer comes": {0, func(q *pausing, _ func()) { q.Discard("a") }},
+		"discarded before its MinInterval":  {time.Minute, func(q *pausing, _ func()) { q.Discard("a"); time.Sleep(time.Minute) }},
+		"withdrawn":                         {0, func(_ *pausing, giveUp func()) { time.Sleep(time.Minute); giveUp() }},
+		"withdrawn before a consumer comes": {0, func(_ *pausing, giveUp func()) { giveUp() }},
+		"in a call since before":            {0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := startPausing(t, QueueConfig[string]{Interval: 24 * time.Hour, MinInterval: test.minInterval, MaxKeys: 2})
+				q.answer = func(Batch[string]) (v Verdict[string]) { time.Sleep(time.Second); return v }
+				flush := func() <-chan error {
+					done := make(chan error, 1)
+					go func() { done <- q.Flush(bg) }()
+					synctest.Wait()
+					return done
+				}
+				if q.push(t, "a1"); test.leave != nil {
+					<-flush()
+					q.push(t, "b1")
+				}
+				flush() // its call takes the one consumer
+				ctx, giveUp := context.WithCancel(bg)
+				defer giveUp()
+				if test.leave != nil {
+					go q.PushWait(ctx, "a2")
+					synctest.Wait()
+				}
+				done := flush()
+				q.Pause("a")
+				if test.leave != nil {
+					test.leave(q, giveUp)
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if len(done) == 0 {
+					t.Error("Flush waits on")
+				}
+				if st := q.Stats(); st.Keys != 0 || st.Used != 0 {
+					t.Errorf("%+v", st)
+				}
+				if err := q.TryPush("c1", "d1"); err != nil {
+					t.Errorf("the key is not free: %v", err)
+				}
+				q.Discard("c")
+				q.take()
+				q.push(t, "a3") // it is still paused
+				time.Sleep(25 * time.Hour)
+				q.delivered(t, "d1")
+				q.Shutdown(bg)
+				q.delivered(t, "a3")
+				nothingLeft(t, q.Queue)
+			})
+		})
+	}
+}
+
 // TestPauseOfAMap: its batches, which can be written on, and all of it without a Key.
 func TestPauseOfAMap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -92,8 +92,15 @@ func TestDropOldestLooksAtFewStreams(t *testing.T) {
 					}
 				}
 				fill(0, 1)
-				go q.Flush(bg)
+				ctx, cancel := context.WithCancel(bg)
+				flushed := make(chan struct{})
+				go func() {
+					defer close(flushed)
+					q.Flush(ctx)
+				}()
 				<-began // the one consumer takes no other batch while steps are counted
+				cancel()
+				<-flushed // and nothing is marked any more
 				fill(1, n)
 				before := q.rankingSteps()
 				for i := range pushes {

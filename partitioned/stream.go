@@ -32,7 +32,8 @@ const (
 //
 //	idle ──append──► timed ──due, or time over──► ready ──claim──► cutting ──► busy ──settle──► idle, timed, ready, parked
 //
-// A paused stream becomes paused when it is scheduled, or when a consumer comes for it, and is scheduled anew by Resume.
+// A paused stream that holds items becomes paused when it is scheduled, or when a consumer comes for it. Resume schedules it anew, and so
+// does tidy when its items are gone.
 //
 // Only methods in this file and in flight.go write its fields, except for blocked, and the fields of stall.go and memories.go. node and waits
 // are the scheduler's and the wait list's.
@@ -211,11 +212,15 @@ func (s *stream[T]) mark(c *completion) {
 	s.moveOn()
 }
 
-// due reports whether a flush waits for nothing but a consumer.
+// due reports whether a flush waits for nothing but a consumer, and for what putBack and MinInterval have it wait.
 func (s *stream[T]) due() bool {
 	t := s.backlog.tuned.Load()
-	return s.backlog.weight.reaches(t.size) || s.backlog.urgent > 0 && s.hurries(t) || s.blocked || s.needed || s.inFlush(t)
+	return s.backlog.weight.reaches(t.size) || s.backlog.urgent > 0 && s.hurries(t) || s.blocked || s.needed || s.inFlush(t) || s.comesAgain()
 }
+
+// comesAgain reports whether something was put back. putBack parks it until its After is over. It is due from then on, whatever else there
+// is, and stays so while a pause holds it.
+func (s *stream[T]) comesAgain() bool { return s.again && s.backlog.drain.weight.Items > 0 }
 
 // hurries reports whether the urgent entries make s due at once: there is no Linger, or they are not only those of callers.
 func (s *stream[T]) hurries(t *tuning) bool {
@@ -254,7 +259,7 @@ func (s *stream[T]) schedule() {
 		s.backlog.reset()
 		s.setState(idle)
 		s.partition.forget(s)
-	case s.isPaused():
+	case s.heldByPause():
 		s.setState(paused)
 	case s.due() && s.paced():
 		s.park()
@@ -316,10 +321,9 @@ func (s *stream[T]) retime() {
 }
 
 // early reports whether s, whose time is over, is to wait on: the item that it was the time of has left meanwhile, or what made it due
-// before MinInterval was over. What was put back is due at its time, whatever else there is.
+// before MinInterval was over.
 func (s *stream[T]) early() bool {
-	again := s.again && s.backlog.drain.weight.Items > 0
-	return (s.state == timed || s.state == parked && !again) && !s.due() && time.Now().Before(s.deadline())
+	return (s.state == timed || s.state == parked) && !s.due() && time.Now().Before(s.deadline())
 }
 
 // claim gives the drain to a consumer that cuts, with what was written if a batch may need it.
@@ -371,17 +375,18 @@ func (s *stream[T]) evictable() int64 {
 func (s *stream[T]) evict() (e entry[T], ok bool) { return s.backlog.evict(s.state == cutting) }
 
 // tidy goes on after entries were deleted, evicted or withdrawn. With nothing left, s is no stream any more, unless a consumer
-// has it or is about to.
+// has it or is about to. With nothing left but markers of Flush, no pause holds it any more.
 func (s *stream[T]) tidy() {
+	if s.state == paused && s.backlog.weight.Items == 0 {
+		s.schedule()
+		return
+	}
 	if s.backlog.empty() {
 		switch s.state {
 		case timed, ready, parked:
 			if s.partition.common.scheduler.takeOut(s, s.state == parked) {
 				s.schedule()
 			}
-			return
-		case paused:
-			s.schedule()
 			return
 		case busy:
 			s.backlog.reset()
