@@ -116,9 +116,11 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 		"partitionedbuffer/map": func() *Config {
 			c := NewFactory().CreateDefaultConfig().(*Config)
 			c.Buffer, c.SendBatchSize, c.DropOldestOnOverflow = "map", 0, true
-			c.Map = Map{Key: "record", LogKeys: []string{"uid", "kind"}, LogVersion: "version", Remember: time.Minute, RememberLimit: 1000,
+			c.Map = Map{
+				Key: "record", LogKeys: []string{"uid", "kind"}, LogVersion: "version", Remember: time.Minute, RememberLimit: 1000,
 				IgnoreAttributes: []string{"k8s.pod.uid"}, IgnoreFields: []string{"schema_url", "dropped_attributes_count"},
-				Deltas: "sum", Gauges: "forward", Summaries: "forward", CountAttribute: "log_count", FirstTimeAttribute: "first_time"}
+				Deltas: "sum", Gauges: "forward", Summaries: "forward", CountAttribute: "log_count", FirstTimeAttribute: "first_time",
+			}
 			return c
 		}(),
 	} {

@@ -56,7 +56,9 @@ func Cases() []Case {
 func consumeCases[T any](sig Signal[T], atMost float64) []Case {
 	var cases []Case
 	for _, l := range []Load{
-		{Producers: 8}, {Producers: 64}, {Producers: 256},
+		{Producers: 8},
+		{Producers: 64},
+		{Producers: 256},
 		{Producers: 64, Reads: true},
 	} {
 		l.Calls, l.Items = 30_000, 10

@@ -330,19 +330,25 @@ func TestDropOldestForEver(t *testing.T) {
 // TestEvictedIsTakenFromTheKeyThatIsFull, and from no other of the push.
 func TestEvictedIsTakenFromTheKeyThatIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &recorder{}
+		l := &recorder{hold: make(chan struct{})}
 		q := start(t, QueueConfig[parcel]{
-			Process: l.process, Key: parcelKey, Partitions: 1, Interval: time.Hour, BatchSize: Weight{Items: 100},
+			Process: l.process, Key: parcelKey, Partitions: 1, Consumers: 1, Interval: time.Hour, BatchSize: Weight{Items: 100},
 			KeyCapacity: 2, Overflow: OverflowDropOldest,
 		})
+		if err := q.Push(bg, parcel{key: "c", id: 6}); err != nil {
+			t.Fatal(err)
+		}
+		go q.Flush(bg)
+		synctest.Wait() // the one consumer is in a call: what is refused makes a batch due
 		if err := errors.Join(q.Push(bg, parcel{key: "a", id: 1}), q.Push(bg, parcel{key: "b", id: 2}), q.Push(bg, parcel{key: "b", id: 3}),
 			q.Push(bg, parcel{key: "a", id: 4}, parcel{key: "b", id: 5})); err != nil {
 			t.Fatal(err)
 		}
+		close(l.hold)
 		q.Shutdown(bg)
 		got := l.all()
 		slices.SortFunc(got, slices.Compare)
-		if want := "[[1 4] [3 5]]"; fmt.Sprint(got) != want {
+		if want := "[[1 4] [3 5] [6]]"; fmt.Sprint(got) != want {
 			t.Errorf("%v, want %v", got, want)
 		}
 		nothingLeft(t, q)

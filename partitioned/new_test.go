@@ -148,7 +148,11 @@ func TestContradictionsAreRefused(t *testing.T) {
 		}
 	}
 	for _, cfg := range []QueueConfig[int]{
-		{}, {Unit: UnitBytes, Weigh: weigh}, {Interval: time.Second}, {MaxBatchSize: Weight{Items: 3}}, {Consumers: 3},
+		{},
+		{Unit: UnitBytes, Weigh: weigh},
+		{Interval: time.Second},
+		{MaxBatchSize: Weight{Items: 3}},
+		{Consumers: 3},
 		{Key: key, OrderOnlyByPartition: true, Partitions: 2},
 	} {
 		cfg.Process = Plain(func(context.Context, []int) error { return nil })

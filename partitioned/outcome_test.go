@@ -32,21 +32,24 @@ func TestErrsAreThoseOfTheirItems(t *testing.T) {
 				v.Errs = make([]error, 6)
 				return v
 			},
-			[4]error{}, Stats{Forwarded: 21},
+			[4]error{},
+			Stats{Forwarded: 21},
 		},
 		"in place of Err and Taken": {
 			func(Batch[parcel]) (v Verdict[parcel]) {
 				v.Err, v.Taken, v.Errs = errBad, 21, []error{errWorse, nil, nil, nil, nil, nil}
 				return v
 			},
-			[4]error{errWorse, nil, nil, nil}, Stats{Forwarded: 20, Returned: 1},
+			[4]error{errWorse, nil, nil, nil},
+			Stats{Forwarded: 20, Returned: 1},
 		},
 		"of another length": {
 			func(Batch[parcel]) (v Verdict[parcel]) {
 				v.Errs = make([]error, 5)
 				return v
 			},
-			[4]error{errAny, errAny, errAny, errAny}, Stats{Returned: 15, Failed: 6},
+			[4]error{errAny, errAny, errAny, errAny},
+			Stats{Returned: 15, Failed: 6},
 		},
 		"and one comes again": {
 			func(b Batch[parcel]) (v Verdict[parcel]) {
@@ -57,7 +60,8 @@ func TestErrsAreThoseOfTheirItems(t *testing.T) {
 				v.Rest, v.From = b.Items[1:2], []int{1}
 				return v
 			},
-			[4]error{errBad, nil, nil, nil}, Stats{Forwarded: 2 + 3 + 4 + 5, Returned: 1, Failed: 6},
+			[4]error{errBad, nil, nil, nil},
+			Stats{Forwarded: 2 + 3 + 4 + 5, Returned: 1, Failed: 6},
 		},
 		"all come again": {
 			func(b Batch[parcel]) (v Verdict[parcel]) {
@@ -68,7 +72,8 @@ func TestErrsAreThoseOfTheirItems(t *testing.T) {
 				}
 				return v
 			},
-			[4]error{}, Stats{Forwarded: 27},
+			[4]error{},
+			Stats{Forwarded: 27},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

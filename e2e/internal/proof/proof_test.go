@@ -77,7 +77,7 @@ func TestQuantilesAreWithinATenth(t *testing.T) {
 			t.Errorf("quantile %v is %v, want %v and at most an eighth more", q, got, want)
 		}
 	}
-	if got := (delays)(nil).quantile(0.5); got != 0 {
+	if got := delays(nil).quantile(0.5); got != 0 {
 		t.Errorf("of nothing: %v", got)
 	}
 	d = nil

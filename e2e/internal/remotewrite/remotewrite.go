@@ -40,7 +40,9 @@ var (
 	TwoQueue   = Variant{"two replicas, one consumer", "{" + batches + "}", []string{"a", "b"}, 1}
 	TwoMap     = Variant{
 		"two replicas, `buffer: map`",
-		"{timeout: 50ms, buffer: map, map: {key: record, remember: 1h, ignore_attributes: [replica]}}", []string{"a", "b"}, 1,
+		"{timeout: 50ms, buffer: map, map: {key: record, remember: 1h, ignore_attributes: [replica]}}",
+		[]string{"a", "b"},
+		1,
 	}
 )
 
