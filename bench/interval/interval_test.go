@@ -162,9 +162,9 @@ func TestSumsAreThoseOfInterval(t *testing.T) {
 				requests = append(requests, deltas(r, 1+r.IntN(4), 1+r.IntN(6)))
 			}
 			var sums [2][]string
-			for i, make := range []func(testing.TB, consumer.Metrics) processor.Metrics{ours, theirs} {
+			for i, build := range []func(testing.TB, consumer.Metrics) processor.Metrics{ours, theirs} {
 				sink := new(consumertest.MetricsSink)
-				p := make(t, sink)
+				p := build(t, sink)
 				for _, md := range requests {
 					own := pmetric.NewMetrics()
 					md.CopyTo(own)
