@@ -162,7 +162,7 @@ func (s *services) until(ctx context.Context, t *testing.T, items int) {
 func (s *services) delivered(ctx context.Context, t *testing.T, backend *otlpio.Backend) {
 	t.Helper()
 	accepted := s.ledger.Acked()
-	poll(ctx, t, "what was accepted has arrived", func() bool { return s.ledger.Tally(backend.Batches()).Delivered >= accepted })
+	pollFor(ctx, t, kafkaLimit, "what was accepted has arrived", func() bool { return s.ledger.Tally(backend.Batches()).Delivered >= accepted })
 }
 
 // check compares what arrived with what was accepted: nothing is lost, and all is in order.
