@@ -44,6 +44,17 @@ func (k anyKind) stored(t *testing.T, d *storagetest.Disk, set func(*Config), ne
 	return p
 }
 
+// leave runs a pipeline that leaves n requests of ten items on d, as its backend is down, and returns it stopped.
+func (k anyKind) leave(t *testing.T, d *storagetest.Disk, n int) *pipeline {
+	t.Helper()
+	p := k.stored(t, d, nil, down)
+	for i := range n {
+		require.NoError(t, p.push(context.Background(), 10*i, 10))
+	}
+	p.stop(t)
+	return p
+}
+
 // tens lists the items of n pushes of ten, at 0, 10, 20 and so on.
 func (k anyKind) tens(n int) (all []string) {
 	for i := range n {
@@ -163,11 +174,7 @@ func TestStorageReadsFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := storagetest.NewDisk()
-				p := anyLogs.stored(t, d, nil, down)
-				for i := range 100 {
-					require.NoError(t, p.push(context.Background(), 10*i, 10))
-				}
-				p.stop(t)
+				p := anyLogs.leave(t, d, 100)
 				require.Equal(t, int64(1000), p.metric(t, "items_kept", ""))
 
 				n := 0
@@ -412,15 +419,11 @@ func TestStorageTellsACallerWhatBecameOfIt(t *testing.T) {
 func TestStorageEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := storagetest.NewDisk()
-		p := anyLogs.stored(t, d, nil, down)
-		for i := range 10 {
-			require.NoError(t, p.push(context.Background(), 10*i, 10))
-		}
-		p.stop(t)
+		anyLogs.leave(t, d, 10)
 		keys := storedKeys(d)
 		d.Alter(keys[2], func(v []byte) []byte { return append(v[:len(v)-1], v[len(v)-1]^1) })
 		d.Alter(keys[4], func(v []byte) []byte { v[0]++; return v })
-		p = anyLogs.stored(t, d, nil, nil)
+		p := anyLogs.stored(t, d, nil, nil)
 		synctest.Wait() // all are in the queue, and none was read for its batch
 		d.Alter(keys[6], func([]byte) []byte { return nil })
 		time.Sleep(time.Minute)

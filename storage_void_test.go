@@ -27,11 +27,8 @@ func sets(ops []*storage.Operation) bool {
 func TestStorageCallerGivesUpWhileItsBatchIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := storagetest.NewDisk()
-		p := anyLogs.stored(t, d, nil, down)
-		require.NoError(t, p.push(context.Background(), 0, 10))
-		p.stop(t)
-
-		p = anyLogs.stored(t, d, func(c *Config) { c.Timeout = time.Second }, nil)
+		anyLogs.leave(t, d, 1)
+		p := anyLogs.stored(t, d, func(c *Config) { c.Timeout = time.Second }, nil)
 		synctest.Wait() // recovered
 		d.SetFault(func(ops []*storage.Operation) storagetest.Fault {
 			if sets(ops) {
@@ -106,14 +103,10 @@ func TestStorageVoidRequestsThatTheQueueDrops(t *testing.T) {
 func TestStorageCountersOnlyGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := storagetest.NewDisk()
-		p := anyLogs.stored(t, d, nil, down)
-		for i := range 2 {
-			require.NoError(t, p.push(context.Background(), 10*i, 10))
-		}
-		p.stop(t)
+		anyLogs.leave(t, d, 2)
 		d.SetFault(nil)
 		release := make(chan struct{})
-		p = anyLogs.stored(t, d, func(c *Config) { c.Timeout = time.Second }, func(context.Context, int) error { <-release; return nil })
+		p := anyLogs.stored(t, d, func(c *Config) { c.Timeout = time.Second }, func(context.Context, int) error { <-release; return nil })
 		time.Sleep(time.Millisecond)
 		d.Alter(storedKeys(d)[0], func([]byte) []byte { return nil })
 		time.Sleep(2 * time.Second) // one of two is lost, the other is in a call
