@@ -38,10 +38,13 @@ const (
 	gone
 )
 
-// Overhead is the number of bytes in front of each value that are the Journal's.
-const Overhead = 1 + crc32.Size + 8
+// Overhead is the number of bytes in front of each value that are the Journal's: version, CRC and time.
+const Overhead = covered + 8
 
-const entryVersion = 1
+const (
+	entryVersion = 1
+	covered      = 1 + crc32.Size // from here on the CRC covers the entry
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -60,9 +63,8 @@ func key(number uint64) string { return fmt.Sprintf("r%016x", number) }
 // too.
 func seal(e *Entry) []byte {
 	e.value[0] = entryVersion
-	covered := e.value[1+crc32.Size:]
-	binary.BigEndian.PutUint64(covered, uint64(e.since))
-	binary.BigEndian.PutUint32(e.value[1:], checksum(e.number, covered))
+	binary.BigEndian.PutUint64(e.value[covered:], uint64(e.since))
+	binary.BigEndian.PutUint32(e.value[1:], checksum(e.number, e.value))
 	return e.value
 }
 
@@ -73,16 +75,17 @@ func open(number uint64, stored []byte) (value []byte, since int64, err error) {
 		return nil, 0, fmt.Errorf("%w: %s", ErrMissing, key(number))
 	case len(stored) > 0 && stored[0] > entryVersion:
 		return nil, 0, fmt.Errorf("%w: %s has version %d", ErrNewer, key(number), stored[0])
-	case len(stored) < Overhead || stored[0] != entryVersion || binary.BigEndian.Uint32(stored[1:]) != checksum(number, stored[1+crc32.Size:]):
+	case len(stored) < Overhead || stored[0] != entryVersion || binary.BigEndian.Uint32(stored[1:]) != checksum(number, stored):
 		return nil, 0, fmt.Errorf("%w: %s of %d bytes", ErrDamaged, key(number), len(stored))
 	}
-	return stored[Overhead:], int64(binary.BigEndian.Uint64(stored[1+crc32.Size:])), nil
+	return stored[Overhead:], int64(binary.BigEndian.Uint64(stored[covered:])), nil
 }
 
-func checksum(number uint64, covered []byte) uint32 {
+// checksum is the CRC of the number and what it covers of the entry.
+func checksum(number uint64, entry []byte) uint32 {
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], number)
-	return crc32.Update(crc32.Checksum(n[:], castagnoli), castagnoli, covered)
+	return crc32.Update(crc32.Checksum(n[:], castagnoli), castagnoli, entry[covered:])
 }
 
 // list is the stored entries, or those that may be, in the order of their numbers.
