@@ -20,7 +20,7 @@ import (
 // swept are the variants that are shown over producers and over the backend's latency.
 var swept = regexp.MustCompile("^(`batch`|exporter's `sending_queue.batch`|\\*\\*here\\*\\*(, `num_consumers: 10`)?)$")
 
-// heldRounds are enough: memory varies less than time.
+// heldRounds is less than rounds, as memory varies less than time.
 const heldRounds = 2
 
 // hold compares the memory of all variants with as many items pending, and draws it over their number.

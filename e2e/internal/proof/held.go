@@ -54,19 +54,19 @@ func (l *loader) encoded() int { return len(l.templates[0].request(0, time.Now()
 
 // settledMemory returns the resident memory of p once it has not grown for half a second, in which every timeout is over.
 func (p *process) settledMemory(ctx context.Context) (most int, err error) {
-	const step, calm = 100 * time.Millisecond, 5
-	for since := 0; since < calm; since++ {
+	for calm := 0; calm < 5; {
 		select {
 		case <-ctx.Done():
 			return 0, ctx.Err()
-		case <-time.After(step):
+		case <-time.After(100 * time.Millisecond):
 		}
 		now, err := residentMemory(p.PID())
 		if err != nil {
 			return 0, err
 		}
+		calm++
 		if now > most+most/100 {
-			most, since = now, -1
+			most, calm = now, 0
 		}
 	}
 	return most, nil

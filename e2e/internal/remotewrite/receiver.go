@@ -52,12 +52,8 @@ func newSlow(receiver string, latency time.Duration) (*slow, error) {
 
 // await waits until so many calls are held at once.
 func (s *slow) await(ctx context.Context, calls int) error {
-	for s.most.Load() < int64(calls) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d calls at once: %w", s.most.Load(), calls, ctx.Err())
-		case <-time.After(10 * time.Millisecond):
-		}
+	if err := poll(ctx, func() (bool, error) { return s.most.Load() >= int64(calls), nil }); err != nil {
+		return fmt.Errorf("%d of %d calls at once: %w", s.most.Load(), calls, err)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ type Variant struct {
 	Calls     int      // at once. The receiver answers none before it has so many
 }
 
-// Batches is what the variants have in common: a batch has at most one request's points.
+// batches is what the variants have in common: a batch has at most one request's points.
 const batches = "timeout: 50ms, send_batch_size: 64, send_batch_max_size: 64"
 
 // The variants.
@@ -163,18 +163,26 @@ func points(metric, replica string, series int, at time.Time, step int) pmetric.
 // settled waits until nothing is pending of what was sent, and returns how much was superseded.
 func settled(ctx context.Context, c *otelcol.Collector, sent int) (superseded int, err error) {
 	const prefix = "otelcol_processor_partitionedbuffer_"
-	for {
+	err = poll(ctx, func() (bool, error) {
 		m, err := c.Scrape(ctx)
 		if err != nil {
-			return 0, err
+			return false, err
 		}
-		superseded := m.Sum(prefix + "items_superseded")
-		if m.Sum(prefix+"items_forwarded")+m.Sum(prefix+"items_dropped")+superseded == float64(sent) {
-			return int(superseded), nil
+		superseded = int(m.Sum(prefix + "items_superseded"))
+		return int(m.Sum(prefix+"items_forwarded")+m.Sum(prefix+"items_dropped"))+superseded == sent, nil
+	})
+	return superseded, err
+}
+
+// poll returns when f reports true, or with an error: that of f, or that ctx is done.
+func poll(ctx context.Context, f func() (bool, error)) error {
+	for {
+		if ok, err := f(); ok || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
