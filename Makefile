@@ -126,7 +126,7 @@ soak: $(PROOF) ## run a collector for an hour under faults and reloads, and writ
 ## Tests
 
 .PHONY: test
-test: build-e2e ## run all tests of all modules, with the race detector; bench/interval, which is a comparison, without
+test: build-e2e ## run all tests of all modules, with the race detector except in bench/interval
 	@failed=; for m in $(MODULES); do \
 		race=-race; if [ $$m = bench/interval ]; then race=; fi; \
 		echo "== go test $$race ./... in $$m"; \

@@ -9,17 +9,17 @@ func (q *Queue[T]) Discard(key string) (items int) {
 	if q.gate == nil || !q.byKey() {
 		return 0
 	}
-	var gone []victim[T]
+	var victims []victim[T]
 	p := q.partition(key)
 	p.mu.Lock()
 	s := p.existing(key)
 	if s != nil && !p.mu.dead {
-		for q.evict(s, &gone) {
+		for q.evict(s, &victims) {
 		}
 	}
 	p.mu.Unlock()
 	var last *completion
-	for _, e := range gone {
+	for _, e := range victims {
 		items += int(e.weight.items)
 		last = q.dropped(e.entry, ErrDiscarded, last)
 	}

@@ -14,7 +14,7 @@ import "errors"
 // nothing is dropped for a push that gets an error. For the same reason it is decided once which parts are of stalled keys, and
 // that MaxKeys allows the push: streams that are emptied for it would change both.
 func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *completion) error {
-	var gone []victim[T]
+	var victims []victim[T]
 	for _, p := range q.partitions {
 		p.mu.Lock()
 	}
@@ -22,7 +22,7 @@ func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *comp
 	if errors.Is(err, errNoCapacity) && q.canEvictFor(parts) {
 		push := q.need(parts, nil).units
 		if err = q.gate.enter(push, maxUnits, true); err == nil {
-			gone = q.evictFor(parts, push)
+			victims = q.evictFor(parts, push)
 			q.takeAll(parts)
 		}
 	}
@@ -36,7 +36,7 @@ func (q *Queue[T]) evictAndPush(parts []part[T], items []T, m *measures, c *comp
 		p.mu.Unlock()
 	}
 	var last *completion
-	for _, e := range gone {
+	for _, e := range victims {
 		last = q.dropped(e.entry, ErrEvicted, last)
 		q.cfg.Observer.evicted(q.cfg.Name, e.partition, int(e.weight.items))
 	}
@@ -88,11 +88,11 @@ type victim[T any] struct {
 // evictFor drops items until the shares and the capacity allow parts, and returns them. push is the units of parts, which the gate has
 // taken already. It looks at each part and each partition a constant number of times, however many items that takes. Locks of all
 // partitions held.
-func (q *Queue[T]) evictFor(parts []part[T], push int64) (gone []victim[T]) {
+func (q *Queue[T]) evictFor(parts []part[T], push int64) (victims []victim[T]) {
 	stays := func() int64 { return q.gate.used() - push }
 	var limits []*part[T] // whose shares still refuse the push with all of their own dropped
 	if q.shares {
-		limits = q.evictForShares(parts, push, &gone)
+		limits = q.evictForShares(parts, push, &victims)
 	}
 	most := func() int64 { // units that may stay
 		most := q.gate.capacity - 1
@@ -102,15 +102,15 @@ func (q *Queue[T]) evictFor(parts []part[T], push int64) (gone []victim[T]) {
 		return most
 	}
 	for i := range parts {
-		for s := parts[i].stream; stays() > most() && q.evict(s, &gone); {
+		for s := parts[i].stream; stays() > most() && q.evict(s, &victims); {
 		}
 	}
 	if stays() <= most() {
-		return gone
+		return victims
 	}
 	for t := q.tops(); stays() > most() && t.top() != nil; {
 		p := t.top()
-		if !q.evict(p.ranking.droppable.top(), &gone) {
+		if !q.evict(p.ranking.droppable.top(), &victims) {
 			break
 		}
 		if p.ranking.droppable.top() == nil {
@@ -119,7 +119,7 @@ func (q *Queue[T]) evictFor(parts []part[T], push int64) (gone []victim[T]) {
 			t.fix(p)
 		}
 	}
-	return gone
+	return victims
 }
 
 // refusal is a part whose share refuses a push, in a heap. It has a copy: a pointer would make the parts of every push escape.
@@ -131,7 +131,7 @@ type refusal[T any] struct {
 // evictForShares drops of the streams whose share refuses a part, each time of the one that is the furthest beyond it: what is dropped
 // of one makes room for the others too. Of the streams of which nothing is left to drop, and which still refuse, it returns those
 // whose shares allow least: one that is stuck and one that is not, as to be stuck is the one other thing that a share depends on.
-func (q *Queue[T]) evictForShares(parts []part[T], push int64, gone *[]victim[T]) (limits []*part[T]) {
+func (q *Queue[T]) evictForShares(parts []part[T], push int64, victims *[]victim[T]) (limits []*part[T]) {
 	holds := func(p *part[T]) int64 { return p.stream.reserved + p.units }
 	most := heap[refusal[T]]{
 		before: func(a, b *refusal[T]) bool { return holds(&a.part) > holds(&b.part) },
@@ -150,7 +150,7 @@ func (q *Queue[T]) evictForShares(parts []part[T], push int64, gone *[]victim[T]
 		switch { // a share that allows the push goes on to allow it: dropping makes room
 		case !refuses(&r.part):
 			most.remove(r)
-		case q.evict(r.stream, gone):
+		case q.evict(r.stream, victims):
 			most.fix(r)
 		default:
 			most.remove(r)
@@ -171,14 +171,14 @@ func (q *Queue[T]) evictForShares(parts []part[T], push int64, gone *[]victim[T]
 	return limits
 }
 
-// evict drops the oldest item of s that no consumer has, and appends it to gone. It reports false if there is none. A stream that
+// evict drops the oldest item of s that no consumer has, and appends it to victims. It reports false if there is none. A stream that
 // holds nothing any more is not full. Partition's lock held.
-func (q *Queue[T]) evict(s *stream[T], gone *[]victim[T]) bool {
+func (q *Queue[T]) evict(s *stream[T], victims *[]victim[T]) bool {
 	e, ok := s.evict()
 	if ok {
 		s.partition.mu.evict(int64(e.weight.items))
 		q.remove(s, e)
-		*gone = append(*gone, victim[T]{e, s.partition.number})
+		*victims = append(*victims, victim[T]{e, s.partition.number})
 		if s.reserved == 0 {
 			s.setFull(false)
 		}

@@ -32,7 +32,7 @@ type Observer struct {
 	// Waiting is called when a push begins to wait for capacity. key: of the stream that is full; "": the whole is.
 	Waiting func(queue, key string, units int64)
 
-	// Panicked is called when a function of the queue's user panicked that costs no batch: Merge, Void, Split, Sort, Dropped, one of the
+	// Panicked is called when a function of the queue's user panicked that costs no batch: Merge, Supersede, Void, Split, Sort, Dropped, one of the
 	// Limiter, or one of the Observer's others.
 	Panicked func(queue string, err *PanicError)
 

@@ -13,6 +13,7 @@ import (
 //
 //	Process   it is the error of its batch
 //	Merge     it is the error of its item, which is dropped; what is held stays
+//	Supersede it is the error of the added entry, which is dropped; what is held stays
 //	Void      what was merged is held
 //	Expired   it is the error of its item, which is dropped
 //	Split     the item cannot be split
@@ -22,7 +23,7 @@ import (
 //	Limiter   the call
 //	Observer  the call
 //
-// Panicked of the [Observer] hears of those of Merge, Void, Split, Sort, Dropped, the Limiter and the Observer.
+// Panicked of the [Observer] hears of those of Merge, Supersede, Void, Split, Sort, Dropped, the Limiter and the Observer.
 type PanicError struct {
 	Func  string // that panicked: a name above, or that of a field of the Observer, as in "Observer.BatchStart"
 	Value any    // what was given to panic

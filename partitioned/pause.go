@@ -31,8 +31,8 @@ func (q *Queue[T]) Pause(key string) error {
 	return q.setPaused(key, true)
 }
 
-// Resume undoes Pause of key, which is due at once if it would have been meanwhile. It does not undo PauseAll. A key that is not
-// paused stays as it is. A zero Queue returns an error.
+// Resume undoes Pause of key. What became due meanwhile is processed at once. It does not undo PauseAll. A key that is not paused stays
+// as it is. A zero Queue returns an error.
 func (q *Queue[T]) Resume(key string) error {
 	return q.setPaused(key, false)
 }
@@ -89,7 +89,7 @@ func (q *Queue[T]) setAllPaused(paused bool) error {
 	return nil
 }
 
-// endPauses is that Shutdown has begun.
+// endPauses ends all pauses. Shutdown has begun, so none begins after it.
 func (q *Queue[T]) endPauses() {
 	for _, p := range q.partitions {
 		p.mu.Lock()

@@ -209,8 +209,8 @@ func (h *health) report() {
 	}
 }
 
-// why is what is wrong: the error of one of the keys that fail, and that a caller waits. Before something is reported all of them have
-// an error, as nothing that was noted after an earlier report outlasts it. The lock is held.
+// why is what is wrong: the error of one of the keys that fail, and that a caller waits. Each of them has its error: only while something
+// is reported keys are noted without, and that lasts until none of them fails. The lock is held.
 func (h *health) why() (err error) {
 	for _, f := range h.mu.failing {
 		err = f.err
