@@ -65,6 +65,7 @@ type chaos struct {
 	dropped  map[int]int          // units that Dropped told of, by push
 	began    map[string]time.Time // the last call, by key
 	tries    map[int]int          // calls that returned a push as a Rest
+	back     map[int]bool         // pushes of which something was in a Rest
 }
 
 type behaviour int
@@ -121,6 +122,7 @@ func drawChaos(t *rapid.T) *chaos {
 		dropped:   map[int]int{},
 		began:     map[string]time.Time{},
 		tries:     map[int]int{},
+		back:      map[int]bool{},
 	}
 	c.cfg = QueueConfig[thing]{
 		Process:    c.process,
@@ -250,6 +252,10 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	} else if limit > 0 && weight.Items > limit && !c.updates {
 		c.fault("I6: batch of %d, cap is %d", weight.Items, limit)
 	}
+	again := slices.ContainsFunc(b.Items, func(t thing) bool { return c.back[t.id] })
+	if age := time.Since(b.Oldest); b.Reason == ReasonTimeout && !again && !c.updates && (c.cfg.Interval == 0 || age < c.cfg.Interval) {
+		c.fault("I6: a batch after %v, with Interval %v", age, c.cfg.Interval)
+	}
 	partition := b.Key
 	if c.cfg.OrderOnlyByPartition || c.keys == 0 {
 		partition = "any"
@@ -344,6 +350,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	c.ok += int64(took)
 	for i := len(rest) - 1; i >= 0; i-- { // they come again
 		c.last[c.line(rest[i])] = thing{id: rest[i].id, to: rest[i].from}
+		c.back[rest[i].id] = true
 	}
 	if how == panics {
 		panic(errChaos)

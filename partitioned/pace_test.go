@@ -186,13 +186,13 @@ func TestShutdownWaitsForNoMinInterval(t *testing.T) {
 	})
 }
 
-// TestWhatIsNoLongerDueWaitsOn: what made a stream due leaves it before a batch of it may begin. What is left waits for its own time, and
-// not only for MinInterval (I6).
+// TestWhatIsNoLongerDueWaitsOn: what made a stream due leaves it before a batch of it may begin, or before a consumer is free. What is left
+// waits for its own time, and not only for MinInterval (I6).
 func TestWhatIsNoLongerDueWaitsOn(t *testing.T) {
 	heavy, half, light := parcel{key: "a", n: 3}, parcel{key: "a", n: 2}, parcel{key: "a", n: 1, id: 1}
 	for name, test := range map[string]struct {
 		minInterval time.Duration
-		hangs       bool // calls take 20 s
+		hangs       string // its key's calls take 20 s
 		keyCapacity int64
 		come        func(q *Queue[parcel])
 	}{
@@ -209,7 +209,20 @@ func TestWhatIsNoLongerDueWaitsOn(t *testing.T) {
 			q.Push(bg, light)
 			q.PushWait(within(time.Second), parcel{key: "a"})
 		}},
-		"evicted after it came back": {hangs: true, keyCapacity: 4, come: func(q *Queue[parcel]) {
+		"evicted, no consumer free": {hangs: "b", keyCapacity: 3, come: func(q *Queue[parcel]) {
+			q.Push(bg, parcel{key: "b", n: 3})
+			synctest.Wait()
+			q.Push(bg, half)
+			q.Push(bg, light) // due, and the consumer is busy
+			q.Push(bg, light)
+		}},
+		"withdrawn, no consumer free": {hangs: "b", come: func(q *Queue[parcel]) {
+			q.Push(bg, parcel{key: "b", n: 3})
+			synctest.Wait()
+			q.Push(bg, light)
+			q.PushWait(within(time.Second), parcel{key: "a"})
+		}},
+		"evicted after it came back": {hangs: "a", keyCapacity: 4, come: func(q *Queue[parcel]) {
 			q.Push(bg, heavy)
 			time.Sleep(21 * time.Second) // it is to come again in 9 s
 			q.Push(bg, light)
@@ -227,9 +240,11 @@ func TestWhatIsNoLongerDueWaitsOn(t *testing.T) {
 						switch {
 						case b.Items[0].id == 1:
 							after.Store(int64(time.Since(begin)))
-						case test.hangs:
+						case test.hangs == b.Key:
 							time.Sleep(20 * time.Second)
-							v.Rest, v.After = slices.Clone(b.Items), 10*time.Second
+							if b.Key == "a" {
+								v.Rest, v.After = slices.Clone(b.Items), 10*time.Second
+							}
 						}
 						return v
 					},

@@ -144,7 +144,8 @@ func (s *stream[T]) refuse(waiting bool) {
 	s.need()
 }
 
-// need makes s due, as somebody needs what it holds.
+// need makes s due, as somebody needs what it holds. One that is due already has nothing noted: if what makes it due leaves, there is
+// capacity again, and who finds none after that comes here again.
 func (s *stream[T]) need() {
 	if s.state == timed {
 		s.needed = true
@@ -257,6 +258,7 @@ func (s *stream[T]) schedule() {
 	switch {
 	case s.backlog.empty():
 		s.backlog.reset()
+		s.needed, s.again = false, false
 		s.setState(idle)
 		s.partition.forget(s)
 	case s.heldByPause():
@@ -320,11 +322,9 @@ func (s *stream[T]) retime() {
 	}
 }
 
-// early reports whether s, whose time is over, is to wait on: the item that it was the time of has left meanwhile, or what made it due
-// before MinInterval was over.
-func (s *stream[T]) early() bool {
-	return (s.state == timed || s.state == parked) && !s.due() && time.Now().Before(s.deadline())
-}
+// early reports whether s, which a consumer has taken, is to wait on: what made it due has left meanwhile, or the item that it was the
+// time of.
+func (s *stream[T]) early() bool { return !s.due() && time.Now().Before(s.deadline()) }
 
 // claim gives the drain to a consumer that cuts, with what was written if a batch may need it.
 func (s *stream[T]) claim(t *tuning) {
