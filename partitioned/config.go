@@ -248,6 +248,7 @@ type QueueConfig[T any] struct {
 	// Overflow is what a push does without capacity. It waits (the default), is refused, or makes room: OverflowDropOldest
 	// drops and counts the oldest items that are in no batch yet, first those of the streams that the push goes to, then
 	// those of the stream that holds most. If to drop all of them would not be enough, it drops none and returns ErrFull.
+	// What Restore brought beyond Capacity is too much as well: the first push that finds none drops it.
 	Overflow Overflow
 
 	// Expired reports, when the turn of an item has come to be put into a batch, that it is no longer worth processing. The item
