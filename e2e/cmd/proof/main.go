@@ -76,15 +76,16 @@ func (f *flags) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	before, begin := loadAverage(), time.Now()
+	others := usedByOthers()
+	begin := time.Now()
 	cases, err := f.measure(ctx, loads)
 	if err != nil {
 		return err
 	}
 	var page bytes.Buffer
 	page.WriteString(head)
-	if busy(before) {
-		fmt.Fprintf(&page, "**Measured on a busy machine** (load average %s): these figures are no proof. Run `make proof` on an idle one.\n\n", before)
+	if others > 0.1 {
+		fmt.Fprintf(&page, "**Measured on a busy machine**, where others used %.2f CPUs: these figures are no proof. Run `make proof` on an idle one.\n\n", others)
 	}
 	for i, l := range loads {
 		fmt.Fprintf(&page, "## %s\n\n", l.title())
@@ -107,7 +108,7 @@ func (f *flags) run(ctx context.Context) (err error) {
 		}
 	}
 	fmt.Fprintf(&page, "## Where and when\n\n%s", machine())
-	fmt.Fprintf(&page, "- load average of the machine before: %s\n", before)
+	fmt.Fprintf(&page, "- others used %.2f CPUs in the %v before\n", others, observed)
 	fmt.Fprintf(&page, "- rounds: %d, loads of %v, %d senders in the closed loop, %d items a second at the fixed rate; %v in all\n",
 		f.rounds, f.options.Lasts, f.options.Producers, f.options.PerSecond, time.Since(begin).Round(time.Second))
 	raw, err := json.MarshalIndent(cases, "", " ")
@@ -214,19 +215,35 @@ func drawBars(dir string, loads []load, cases [][]proof.Rounds) error {
 	)
 }
 
-func loadAverage() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	return strings.Join(strings.Fields(string(text))[:3], ", ")
+// observed is how long the machine is watched before the first round.
+const observed = 3 * time.Second
+
+// usedByOthers returns how many CPUs are in use, on average, while this process does nothing. The load average would not do: it also
+// counts the build that `make proof` may have begun with.
+func usedByOthers() float64 {
+	before := cpuTicks()
+	time.Sleep(observed)
+	return float64(cpuTicks()-before) / 100 / observed.Seconds()
 }
 
-// busy reports whether the machine had other work in the last minute.
-func busy(average string) bool {
-	first, _, _ := strings.Cut(average, ",")
-	load, err := strconv.ParseFloat(first, 64)
-	return err == nil && load > 0.5
+// cpuTicks returns for how long all CPUs together have not been idle, in ticks of 10 ms; 0 where the system does not say.
+func cpuTicks() (ticks int64) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(text), "\n") // cpu user nice system idle iowait irq softirq steal ...
+	for i, field := range strings.Fields(line)[1:9] {
+		if i == 3 || i == 4 {
+			continue
+		}
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0
+		}
+		ticks += n
+	}
+	return ticks
 }
 
 // machine says where this runs.

@@ -91,7 +91,7 @@ func (f *flags) sweep(ctx context.Context, page io.Writer, pictures string) erro
 	}
 	fmt.Fprintf(page, "## Over the senders, and over the backend's latency\n\nOne round each, with 10 spans a request, 50 resources and gzip. Throughput is that of the closed loop.\n\n"+
 		"![Throughput over senders](%[1]s/senders.svg)\n\n![Throughput over the latency of the backend](%[1]s/latency.svg)\n\n"+
-		"## While the backend is away\n\nThe backend is killed for the middle third of a load, and exporters do not retry. What is lost was acknowledged before.\n\n", filepath.Base(pictures))
+		"## While the backend is away\n\nThe backend is killed for the middle third of a load, and nothing tries again but where the variant says so. What is lost was acknowledged before.\n\n", filepath.Base(pictures))
 	var killed []proof.Rounds
 	for _, v := range proof.Variants {
 		r, err := proof.Killed(ctx, l.of(v), f.options)
@@ -109,7 +109,7 @@ func (f *flags) sweep(ctx context.Context, page io.Writer, pictures string) erro
 }
 
 // profiled are the variants whose CPU time is looked at.
-var profiled = regexp.MustCompile("^(`batch`|\\*\\*here\\*\\*(, `(buffer: map|storage|partitions: 10)`)?)$")
+var profiled = regexp.MustCompile("^(`batch`|\\*\\*here\\*\\*(, `(buffer: map|storage|partitions: 10)`(, retry)?)?)$")
 
 // profile looks at where the CPU time goes.
 func (f *flags) profile(ctx context.Context, page io.Writer, loads []load) error {

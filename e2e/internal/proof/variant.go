@@ -42,7 +42,7 @@ var Variants = []Variant{
 	{"**here**, `partitions: 10`", "partitionedbuffer: {partitions: 10}", noQueue},
 	{"**here**, `buffer: map`", "partitionedbuffer: {buffer: map}", noQueue},
 	{"**here**, `wait_for_result`", "partitionedbuffer: {wait_for_result: true, num_consumers: 10}", noQueue},
-	{"**here**, `storage`", "partitionedbuffer: {storage: file_storage, num_consumers: 10}", noQueue},
+	{"**here**, `storage`, retry", "partitionedbuffer: {storage: file_storage, num_consumers: 10, retry_on_failure: {enabled: true}}", noQueue},
 }
 
 // Case is what is measured.
