@@ -55,23 +55,48 @@ func (p Picture) Draw(file string) error {
 
 // SplitPicture shows how fast the cases of the group Split with one name cut, in millions of spans a second.
 func SplitPicture(name string, reports []*Report) Picture {
-	p := Picture{Title: "A request of 200 000 spans that is cut, " + name, X: "million spans a second"}
+	reports = only(reports, func(r *Report) bool { return r.Group == splitGroup && r.Name == name })
+	p := bars(reports, func(r *Report) string { return r.Param }, func(r *Report, variant int) float64 {
+		return splitItems / median(r.Figures[variant][0]) / 1000
+	})
+	p.Title, p.X = "A request of 200 000 spans that is cut, "+name, "million spans a second"
+	return p
+}
+
+// StoredPicture shows how much of the group Stored is delivered, in thousands of requests a second.
+func StoredPicture(reports []*Report) Picture {
+	reports = only(reports, func(r *Report) bool { return r.Group == storedGroup })
+	p := bars(reports, func(r *Report) string { return r.Name + " " + r.Param }, func(r *Report, variant int) float64 {
+		return median(r.Figures[variant][1]) / 1000
+	})
+	p.Title, p.X = "Stored and delivered, with file_storage", "thousand requests of 10 spans a second"
+	return p
+}
+
+func only(reports []*Report, is func(*Report) bool) (some []*Report) {
+	for _, r := range reports {
+		if is(r) {
+			some = append(some, r)
+		}
+	}
+	return some
+}
+
+// bars has a group of bars for each report, with one for each of the variants of all reports. 0: it was not run.
+func bars(reports []*Report, name func(*Report) string, value func(r *Report, variant int) float64) (p Picture) {
 	for _, r := range reports {
 		for _, v := range r.Variants {
-			if r.Group == splitGroup && r.Name == name && !slices.Contains(p.Names, v.label()) {
+			if !slices.Contains(p.Names, v.label()) {
 				p.Names = append(p.Names, v.label())
 			}
 		}
 	}
 	for _, r := range reports {
-		if r.Group != splitGroup || r.Name != name {
-			continue
-		}
-		bars := Bars{Name: r.Param, Values: make([]float64, len(p.Names))} // 0: was not run
+		group := Bars{Name: name(r), Values: make([]float64, len(p.Names))}
 		for i, v := range r.Variants {
-			bars.Values[slices.Index(p.Names, v.label())] = splitItems / median(r.Figures[i][0]) / 1000
+			group.Values[slices.Index(p.Names, v.label())] = value(r, i)
 		}
-		p.Bars = append(p.Bars, bars)
+		p.Bars = append(p.Bars, group)
 	}
 	return p
 }

@@ -29,3 +29,22 @@ func TestSplitPicture(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+// The picture of what is stored has the second figure, requests delivered a second.
+func TestStoredPicture(t *testing.T) {
+	var reports []*Report
+	for _, c := range storedCases() {
+		r := &Report{Case: c}
+		for i := range c.Variants {
+			r.Figures = append(r.Figures, [][]float64{{7}, {float64(3000 / (i + 1))}, {7}}) // acknowledged, delivered, CPU
+		}
+		reports = append(reports, r)
+	}
+	p := StoredPicture(reports)
+	if want := []string{"ours", persistentQueue}; !reflect.DeepEqual(p.Names, want) {
+		t.Errorf("%q, want %q", p.Names, want)
+	}
+	if want := (Bars{"fsync=true producers=64", []float64{3, 1.5}}); len(p.Bars) != 4 || !reflect.DeepEqual(p.Bars[0], want) {
+		t.Errorf("%v, want %v first", p.Bars, want)
+	}
+}

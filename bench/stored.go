@@ -43,7 +43,7 @@ func storedCases() []Case {
 		{1, false, 3000, 3000, []Target{{Column: "acknowledged/s", Of: ours, Over: persistentQueue, AtLeast: 1}}},
 	} {
 		cases = append(cases, Case{
-			Group: "Stored", Name: fmt.Sprintf("fsync=%t", c.fsync), Param: fmt.Sprintf("producers=%d", c.producers),
+			Group: storedGroup, Name: fmt.Sprintf("fsync=%t", c.fsync), Param: fmt.Sprintf("producers=%d", c.producers),
 			About: "With `storage: file_storage` on a real file, 10-span requests, no-op next consumer, closed loop. The rival is exporterhelper's persistent " +
 				"queue with its batcher and ten consumers. A request is acknowledged when Consume returned, and delivered when the next consumer has it.",
 			Columns: []Column{{Unit: "acknowledged/s", Ratio: true}, {Unit: "delivered/s", Ratio: true}, {Unit: "cpu-µs/op", Ratio: true}},
@@ -67,7 +67,10 @@ func storedCases() []Case {
 	return cases
 }
 
-const persistentQueue = "persistent queue"
+const (
+	storedGroup     = "Stored"
+	persistentQueue = "persistent queue"
+)
 
 // stored runs a load against a variant with a storage, until all is delivered.
 func stored(v Variant, l Load, fsync bool) (o Outcome, err error) {

@@ -23,7 +23,7 @@ func main() {
 	rounds := flag.Int("rounds", 10, "rounds per case; every variant runs once in each")
 	pattern := flag.String("run", ".", "run the cases whose name, Group/name/param, matches this regular expression")
 	idle := flag.Duration("idle", 30*time.Second, "time that may be spent, over the whole run, on waiting for an idle machine")
-	pictures := flag.String("pictures", "", "folder for pictures of the group Split; empty: none")
+	pictures := flag.String("pictures", "", "folder for pictures of the groups Split and Stored; empty: none")
 	list := flag.Bool("list", false, "print the names of the cases and exit")
 	flag.Parse()
 	if err := run(*rounds, *pattern, *idle, *list, *pictures); err != nil {
@@ -80,13 +80,17 @@ func run(rounds int, pattern string, idle time.Duration, list bool, pictures str
 	if pictures == "" {
 		return nil
 	}
-	return drawSplits(pictures, reports)
+	return draw(pictures, reports)
 }
 
-// drawSplits draws what was run of the group Split.
-func drawSplits(folder string, reports []*bench.Report) (err error) {
-	for name, file := range map[string]string{"resources=1": "splits.svg", "resources=1000": "splits-resources.svg"} {
-		if p := bench.SplitPicture(name, reports); len(p.Bars) > 0 {
+// draw draws what was run of the groups that have a picture.
+func draw(folder string, reports []*bench.Report) (err error) {
+	for file, p := range map[string]bench.Picture{
+		"splits.svg":           bench.SplitPicture("resources=1", reports),
+		"splits-resources.svg": bench.SplitPicture("resources=1000", reports),
+		"stored.svg":           bench.StoredPicture(reports),
+	} {
+		if len(p.Bars) > 0 {
 			err = errors.Join(err, p.Draw(filepath.Join(folder, file)))
 		}
 	}
