@@ -16,7 +16,8 @@ type Change struct {
 }
 
 // Update changes a queue, running or not, for all partitions, and from the next batch on. Deadlines run on: an item that
-// has waited for longer than a new Interval is due at once. It is all or nothing: an error names the field, as NewUnstarted's.
+// has waited for longer than a new Interval is due at once, and a stream that waits for its MinInterval ends that wait as it began. It is
+// all or nothing: an error names the field, as NewUnstarted's.
 func (q *Queue[T]) Update(c Change) error {
 	if q.gate == nil {
 		return errZero
