@@ -222,6 +222,11 @@ func (p *pipeline) items() (items []string) {
 	return items
 }
 
+// gauge returns the value of a metric that is no whole number.
+func (p *pipeline) gauge(t *testing.T, name string) float64 {
+	return p.collect(t)[name].Data.(metricdata.Gauge[float64]).DataPoints[0].Value
+}
+
 // metric returns the sum of all points of a metric, over the values of its attribute reason if that is not named; 0 if
 // the processor does not report it.
 func (p *pipeline) metric(t *testing.T, name, reason string) int64 {

@@ -20,7 +20,6 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/storagetest"
@@ -334,6 +333,45 @@ func TestStorageHangs(t *testing.T) {
 	})
 }
 
+// TestStorageTellsThatItHangs whichever call it is: no call fails meanwhile, and nothing is counted but callers that wait.
+func TestStorageTellsThatItHangs(t *testing.T) {
+	isWrite := func(ops []*storage.Operation) bool { return ops[len(ops)-1].Type == storage.Set }
+	isRecovery := func(ops []*storage.Operation) bool { return len(ops) > 1 && ops[0].Type == storage.Get }
+	isRead := func(ops []*storage.Operation) bool {
+		return len(ops) == 1 && ops[0].Type == storage.Get && ops[0].Key != "pb1"
+	}
+	for name, hangs := range map[string]func(ops []*storage.Operation) bool{"write": isWrite, "recovery": isRecovery, "read": isRead} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := storagetest.NewDisk()
+				anyLogs.leave(t, d, 1)
+				d.SetFault(func(ops []*storage.Operation) storagetest.Fault {
+					if hangs(ops) {
+						return storagetest.Hang
+					}
+					return storagetest.None
+				})
+				p := anyLogs.stored(t, d, nil, nil)
+				pushed := make(chan error, 1)
+				go func() { pushed <- p.push(context.Background(), 10, 10) }()
+				time.Sleep(time.Minute)
+				require.InDelta(t, 60, p.gauge(t, "storage_oldest_call_age"), 2)
+				lines := p.log.FilterMessage("The storage fails").All()
+				require.Len(t, lines, 1)
+				require.Equal(t, "journal: a call has not ended after 10s", lines[0].ContextMap()["error"])
+				d.SetFault(nil)
+				d.Release()
+				time.Sleep(10 * time.Second)
+				require.NoError(t, <-pushed)
+				require.Zero(t, p.gauge(t, "storage_oldest_call_age"))
+				require.Zero(t, p.metric(t, "storage_errors", ""))
+				p.stop(t)
+				require.ElementsMatch(t, anyLogs.tens(2), p.items())
+			})
+		})
+	}
+}
+
 // TestStorageHangsWhileItIsRead: a consumer that reads a batch back, or what it cuts, is let go with export_timeout, and serves others.
 func TestStorageHangsWhileItIsRead(t *testing.T) {
 	for name, most := range map[string]int64{"whole": 0, "cut": 7} {
@@ -529,9 +567,7 @@ func TestStorageOfASlowTenant(t *testing.T) {
 func TestStorageTellsTheAgeOfItsOldestEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := storagetest.NewDisk()
-		age := func(p *pipeline) float64 {
-			return p.collect(t)["storage_oldest_entry_age"].Data.(metricdata.Gauge[float64]).DataPoints[0].Value
-		}
+		age := func(p *pipeline) float64 { return p.gauge(t, "storage_oldest_entry_age") }
 		set := func(c *Config) { c.Timeout = time.Hour }
 		p := anyLogs.stored(t, d, set, down)
 		require.Zero(t, age(p))

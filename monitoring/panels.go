@@ -204,6 +204,10 @@ var rows = []row{
 			[]query{{pipeline, rate("#storage_errors")}},
 		},
 		{
+			"Oldest call of the storage", "Since when a call has not ended. If it grows, the disk hangs, and callers wait.", "s",
+			[]query{{pipeline, highest("#storage_oldest_call_age")}},
+		},
+		{
 			"Kept and recovered", "Items, in all: kept by the last shutdown, and recovered by the start after it.", "short",
 			[]query{
 				{pipeline + " kept", total("#items_kept")},

@@ -168,6 +168,7 @@ type figures struct {
 	damages                                    int64         // entries
 	memory                                     int64         // bytes
 	oldest                                     time.Duration // age of the oldest entry
+	calling                                    time.Duration // of the oldest call that has not ended
 }
 
 func (s *storage[P]) figures() figures {
@@ -176,6 +177,9 @@ func (s *storage[P]) figures() figures {
 		f.journal = s.journal.Stats()
 		if oldest := f.journal.Oldest; !oldest.IsZero() {
 			f.oldest = max(time.Since(oldest), 0) // the clock may have been set back
+		}
+		if calling := f.journal.Calling; !calling.IsZero() {
+			f.calling = time.Since(calling)
 		}
 	}
 	return f

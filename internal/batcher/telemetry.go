@@ -128,8 +128,8 @@ func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() s
 	t.stats.Store(&stats)
 	all := t.observed(cfg)
 	waited, oldest, fill := t.builder.ProcessorPartitionedbufferCapacityWaitTime, t.builder.ProcessorPartitionedbufferOldestItemAge, t.builder.ProcessorPartitionedbufferFullestKeyFill
-	stored := t.builder.ProcessorPartitionedbufferStorageOldestEntryAge
-	instruments := []metric.Observable{waited, oldest, fill, stored}
+	stored, calling := t.builder.ProcessorPartitionedbufferStorageOldestEntryAge, t.builder.ProcessorPartitionedbufferStorageOldestCallAge
+	instruments := []metric.Observable{waited, oldest, fill, stored, calling}
 	for i := range all {
 		instruments = append(instruments, all[i].instrument)
 	}
@@ -143,6 +143,7 @@ func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() s
 		o.ObserveFloat64(oldest, now.Oldest.Seconds(), t.attrs)
 		o.ObserveFloat64(fill, fullestFill(&now.Stats), t.attrs)
 		o.ObserveFloat64(stored, now.storage.oldest.Seconds(), t.attrs)
+		o.ObserveFloat64(calling, now.storage.calling.Seconds(), t.attrs)
 		return nil
 	}, instruments...)
 	return err

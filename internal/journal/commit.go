@@ -4,8 +4,6 @@ package journal
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"go.opentelemetry.io/collector/extension/xextension/storage"
@@ -24,11 +22,7 @@ type transaction struct {
 // run is the committer. It ends after Close, and closes the client.
 func (j *Journal) run() {
 	defer close(j.done)
-	defer func() {
-		if err := guard(func() error { return j.client.Close(context.WithoutCancel(j.ctx)) }); err != nil {
-			j.failed(err)
-		}
-	}()
+	defer func() { _ = j.call(func() error { return j.client.Close(context.WithoutCancel(j.ctx)) }) }()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -208,20 +202,6 @@ func (j *Journal) deleted(t *transaction, err error) {
 	}
 }
 
-// batch calls the client. A panic there is an error: a damaged page must not end the process.
 func (j *Journal) batch(ctx context.Context, ops []*storage.Operation) error {
-	err := guard(func() error { return j.client.Batch(ctx, ops...) })
-	if err != nil {
-		j.failed(err)
-	}
-	return err
-}
-
-func guard(f func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("journal: panic in the storage client: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return f()
+	return j.call(func() error { return j.client.Batch(ctx, ops...) })
 }

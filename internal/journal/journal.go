@@ -25,6 +25,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,12 +50,13 @@ type Config struct {
 	BlockSize   int           // numbers of a block; default 1024
 	MaxBytes    int           // of the values of one transaction, or of one read, unless a single one is larger; default 8 MiB
 	DeleteDelay time.Duration // longest that a delete waits for a transaction that puts something; default 100 ms
-	Failed      func(error)   // is told of each call of the client that failed, on any goroutine and under no lock; nil: nobody is
+	Failed      func(error)   // is told of each call of the client that failed or has not ended after slowCall, on any goroutine and under no lock; nil: nobody is
 }
 
 const (
 	maxDeletes   = 4096 // of one transaction
 	maxReads     = 64   // of Load at once, those included that hang
+	slowCall     = 10 * time.Second
 	firstBackoff = 100 * time.Millisecond
 	maxPause     = time.Second     // during which nothing is put after a failure
 	maxBackoff   = 5 * time.Second // between attempts to read or delete
@@ -92,8 +95,9 @@ type Journal struct {
 		resume  time.Time
 		failure error
 
+		calls   []time.Time // when those of the client began that have not ended, in order
 		entries list
-		stats   Stats // but for Oldest
+		stats   Stats // but for Oldest and Calling
 	}
 }
 
@@ -105,6 +109,7 @@ type Stats struct {
 	Transactions int64     // that wrote something
 	Written      int64     // entries
 	Errors       int64     // calls of the client that failed
+	Calling      time.Time // when the oldest call of the client began that has not ended; zero: there is none
 }
 
 // group is entries that are written in one transaction.
@@ -226,6 +231,9 @@ func (j *Journal) Stats() Stats {
 	if e := j.mu.entries.oldest; e != nil {
 		s.Oldest = time.UnixMilli(e.since)
 	}
+	if len(j.mu.calls) > 0 {
+		s.Calling = j.mu.calls[0]
+	}
 	return s
 }
 
@@ -284,11 +292,54 @@ func (j *Journal) settle(e *Entry) {
 func (j *Journal) blockSize() uint64     { return uint64(j.cfg.BlockSize) }
 func (j *Journal) block(e *Entry) uint64 { return e.number / j.blockSize() }
 
+// call makes a call of the client, and notes that it is under way: a disk that hangs fails no call. A panic there is an error, as a
+// damaged page must not end the process.
+func (j *Journal) call(f func() error) error {
+	begun := j.begin()
+	slow := time.AfterFunc(slowCall, func() { j.tell(fmt.Errorf("journal: a call has not ended after %v", slowCall)) })
+	err := guard(f)
+	slow.Stop()
+	j.end(begun)
+	if err != nil {
+		j.failed(err)
+	}
+	return err
+}
+
+func (j *Journal) begin() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := time.Now()
+	j.mu.calls = append(j.mu.calls, now)
+	return now
+}
+
+// end ends a call. Those that began at the same time are alike.
+func (j *Journal) end(begun time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	i := slices.Index(j.mu.calls, begun)
+	j.mu.calls = slices.Delete(j.mu.calls, i, i+1)
+}
+
+func guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("journal: panic in the storage client: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return f()
+}
+
 // failed counts a call of the client that failed, and tells of it.
 func (j *Journal) failed(err error) {
 	j.mu.Lock()
 	j.mu.stats.Errors++
 	j.mu.Unlock()
+	j.tell(err)
+}
+
+func (j *Journal) tell(err error) {
 	if j.cfg.Failed != nil {
 		j.cfg.Failed(err)
 	}

@@ -86,7 +86,7 @@ func (j *Journal) walk(ctx context.Context) (first []uint64, err error) {
 		return nil, errNoWalker
 	}
 	blocks := map[uint64]bool{}
-	err = guard(func() error {
+	err = j.call(func() error {
 		return w.Walk(ctx, func(k string, _ []byte) ([]*storage.Operation, error) {
 			if n, err := strconv.ParseUint(k[min(1, len(k)):], 16, 64); err == nil && k == key(n) {
 				blocks[n/j.blockSize()] = true
@@ -95,7 +95,6 @@ func (j *Journal) walk(ctx context.Context) (first []uint64, err error) {
 		})
 	})
 	if err != nil {
-		j.failed(err)
 		return nil, err
 	}
 	for b := range blocks {

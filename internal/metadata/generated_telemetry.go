@@ -67,6 +67,7 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferStorageEntries           metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferStorageErrors            metric.Int64ObservableCounter
 	ProcessorPartitionedbufferStorageMemory            metric.Int64ObservableUpDownCounter
+	ProcessorPartitionedbufferStorageOldestCallAge     metric.Float64ObservableGauge
 	ProcessorPartitionedbufferStorageOldestEntryAge    metric.Float64ObservableGauge
 	ProcessorPartitionedbufferStorageRequests          metric.Int64ObservableCounter
 	ProcessorPartitionedbufferStorageTransactions      metric.Int64ObservableCounter
@@ -534,6 +535,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageMemory
 	return nil
 }
 
+// RegisterProcessorPartitionedbufferStorageOldestCallAgeCallback sets callback for observable ProcessorPartitionedbufferStorageOldestCallAge metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageOldestCallAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPartitionedbufferStorageOldestCallAge, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferStorageOldestCallAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorPartitionedbufferStorageOldestEntryAgeCallback sets callback for observable ProcessorPartitionedbufferStorageOldestEntryAge metric.
 func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferStorageOldestEntryAgeCallback(cb metric.Float64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -853,6 +869,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_storage_memory",
 		metric.WithDescription("Number of bytes of what waits in the storage that are in memory too, as encoded. At most memory_size. [Alpha]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferStorageOldestCallAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_partitionedbuffer_storage_oldest_call_age",
+		metric.WithDescription("Age of the oldest call of the storage that has not ended, whether it reads or writes. 0 means that there is none. If it grows, the storage hangs. [Alpha]"),
+		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferStorageOldestEntryAge, err = builder.meter.Float64ObservableGauge(
