@@ -37,7 +37,7 @@ type Outage struct {
 
 // Measure has all requests accepted while the next consumer fails, and then delivered.
 func (l OutageLoad) Measure() (o Outage, err error) {
-	host, err := newFileStorage(false)
+	host, err := newFileStorage(nil)
 	if err != nil {
 		return o, err
 	}

@@ -75,7 +75,7 @@ const (
 // stored runs a load against a variant with a storage, until all is delivered.
 func stored(v Variant, l Load, fsync bool) (o Outcome, err error) {
 	l.Calls = v.Calls
-	host, err := newFileStorage(fsync)
+	host, err := newFileStorage(func(c *filestorage.Config) { c.FSync = fsync })
 	if err != nil {
 		return o, err
 	}
@@ -122,14 +122,17 @@ type storageHost struct {
 	dir string
 }
 
-func newFileStorage(fsync bool) (*storageHost, error) {
+// newFileStorage starts a file_storage that set, if not nil, sets up.
+func newFileStorage(set func(*filestorage.Config)) (*storageHost, error) {
 	dir, err := os.MkdirTemp("", "stored")
 	if err != nil {
 		return nil, err
 	}
 	f := filestorage.NewFactory()
 	cfg := f.CreateDefaultConfig().(*filestorage.Config)
-	cfg.Directory, cfg.FSync = dir, fsync
+	if cfg.Directory = dir; set != nil {
+		set(cfg)
+	}
 	h := &storageHost{id: component.NewID(f.Type()), dir: dir}
 	h.Extension, err = f.Create(context.Background(), extension.Settings{
 		ID: h.id,

@@ -62,9 +62,9 @@ func (j *Journal) take() (t transaction, wait time.Duration, over bool) {
 	wait = time.Hour
 	if len(j.mu.deletes) > 0 {
 		wait = time.Until(j.mu.deleteAt)
-		together := j.mu.backoff == 0 && (len(t.puts) > 0 || j.mu.closing || len(j.mu.deletes) >= maxDeletes)
+		together := j.mu.backoff == 0 && (len(t.puts) > 0 || j.mu.closing || len(j.mu.deletes) >= j.mu.most)
 		if together || wait <= 0 {
-			n := min(len(j.mu.deletes), maxDeletes)
+			n := min(len(j.mu.deletes), j.mu.most)
 			t.deletes, j.mu.deletes = j.mu.deletes[:n:n], j.mu.deletes[n:]
 		}
 	}
@@ -180,17 +180,23 @@ func (j *Journal) put(t *transaction, err error) {
 	}
 }
 
-// deleted books that entries were deleted, or has them deleted again. mu is held.
+// deleted books that entries were deleted, or has them deleted again. A storage that is full may have room for fewer at a time:
+// file_storage writes what is beside each entry that it deletes into a free page. mu is held.
 func (j *Journal) deleted(t *transaction, err error) {
 	if len(t.deletes) == 0 {
 		return
 	}
 	if err != nil {
 		j.mu.backoff = min(max(2*j.mu.backoff, firstBackoff), maxBackoff)
+		if j.mu.most = len(t.deletes) / 2; j.mu.most > 0 {
+			j.mu.backoff = firstBackoff // fewer are worth a try soon
+		}
+		j.mu.most = max(j.mu.most, 1)
 		j.mu.deleteAt = time.Now().Add(j.mu.backoff)
 		j.mu.deletes = append(t.deletes, j.mu.deletes...)
 		return
 	}
+	j.mu.most = min(max(j.mu.most, 2*len(t.deletes)), maxDeletes)
 	if j.mu.backoff = 0; len(t.puts) == 0 {
 		j.mu.stats.Transactions++
 	}

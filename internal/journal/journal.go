@@ -54,7 +54,7 @@ type Config struct {
 }
 
 const (
-	maxDeletes   = 4096 // of one transaction
+	maxDeletes   = 4096 // of one transaction, at most
 	maxReads     = 64   // of Load at once, those included that hang
 	slowCall     = 10 * time.Second
 	firstBackoff = 100 * time.Millisecond
@@ -88,6 +88,7 @@ type Journal struct {
 
 		puts     []group
 		deletes  []*Entry
+		most     int       // deletes of one transaction: half of those that failed last, then twice those that succeed
 		deleteAt time.Time // when deletes are written at the latest, or tried again
 		backoff  time.Duration
 
@@ -130,7 +131,7 @@ func New(client storage.Client, cfg Config) *Journal {
 		cfg.DeleteDelay = 100 * time.Millisecond
 	}
 	j := &Journal{cfg: cfg, client: client, wake: make(chan struct{}, 1), reads: make(chan struct{}, maxReads), done: make(chan struct{}), headed: map[uint64]bool{}}
-	j.mu.blocks = map[uint64]int{}
+	j.mu.blocks, j.mu.most = map[uint64]int{}, maxDeletes
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	go j.run()
 	return j
@@ -266,7 +267,7 @@ func (j *Journal) remove(e *Entry) {
 		j.mu.deleteAt = time.Now().Add(j.cfg.DeleteDelay)
 		j.nudge() // the committer sets its timer
 	}
-	if j.mu.deletes = append(j.mu.deletes, e); len(j.mu.deletes) == maxDeletes {
+	if j.mu.deletes = append(j.mu.deletes, e); len(j.mu.deletes) == j.mu.most {
 		j.nudge()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -228,6 +229,43 @@ func TestAFullStorageStillDeletes(t *testing.T) { // core#7198, 8115; contrib#26
 		require.NoError(t, put(j, entryOf("newer")), "there is room again")
 		require.NoError(t, j.Close(context.Background()))
 	})
+}
+
+// TestAFullStorageDeletesAFewAtATime if it has no room for more: however few those are, all that is to be deleted is in the end. Later
+// transactions are large again.
+func TestAFullStorageDeletesAFewAtATime(t *testing.T) {
+	for _, most := range []int{1, 2, 100, 3000} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := storagetest.NewDisk()
+				j := opened(t, d, Config{})
+				entries := make([]*Entry, 5000)
+				for i := range entries {
+					entries[i] = entryOf("x")
+				}
+				require.NoError(t, put(j, entries...))
+				var sizes []int // of the transactions that succeed
+				fits := func(ops []*storage.Operation) storagetest.Fault {
+					if len(ops) > most {
+						return storagetest.Fail
+					}
+					sizes = append(sizes, len(ops))
+					return storagetest.None
+				}
+				d.SetFault(fits)
+				j.Delete(entries[:500]...)
+				time.Sleep(time.Hour)
+				require.Equal(t, int64(4500), j.Stats().Entries)
+				require.LessOrEqual(t, j.Stats().Errors, int64(len(sizes)+12), "no more of them fail than succeed, once the size is found")
+				most = maxDeletes
+				j.Delete(entries[500:]...)
+				time.Sleep(time.Hour)
+				require.Equal(t, []string{"/" + headerKey}, d.Keys())
+				require.Greater(t, slices.Max(sizes), 1000)
+				require.NoError(t, j.Close(context.Background()))
+			})
+		})
+	}
 }
 
 func TestCloseEndsWhileTheStorageHangs(t *testing.T) {

@@ -48,7 +48,7 @@ func TestModel(t *testing.T) {
 		cfg := Config{BlockSize: rapid.IntRange(1, 5).Draw(rt, "block"), MaxBytes: rapid.IntRange(1, 60).Draw(rt, "bytes")}
 		steps := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) step {
 			return step{
-				what:  rapid.SampledFrom([]string{"put", "put", "put", "delete", "delete", "fault", "works", "wait", "close", "crash"}).Draw(rt, "what"),
+				what:  rapid.SampledFrom([]string{"put", "put", "put", "delete", "delete", "fault", "full", "works", "wait", "close", "crash"}).Draw(rt, "what"),
 				n:     rapid.IntRange(1, 7).Draw(rt, "n"),
 				fault: rapid.SampledFrom([]storagetest.Fault{storagetest.Fail, storagetest.Half, storagetest.Late, storagetest.Panic}).Draw(rt, "fault"),
 			}
@@ -83,6 +83,14 @@ func runModel(cfg Config, steps []step) string {
 				}
 				return storagetest.None
 			})
+		case "full": // there is room for so many deletes at once, so none is left for good
+			m.faulty = false
+			d.SetFault(func(ops []*storage.Operation) storagetest.Fault {
+				if len(ops) > s.n {
+					return s.fault
+				}
+				return storagetest.None
+			})
 		case "works":
 			m.faulty = false
 			d.SetFault(nil)
@@ -101,7 +109,7 @@ func runModel(cfg Config, steps []step) string {
 				_ = j.Close(context.Background())
 				d = after
 			} else {
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 				_ = j.Close(ctx)
 				cancel()
 				synctest.Wait()
