@@ -144,7 +144,7 @@ func (o *policy[P]) giveUp(batch []request[P], f *failed[P], made *again[P]) {
 // attempted notes what is known of the attempts.
 func (a *again[P]) attempted(tries attempts) {
 	for i := range a.requests {
-		a.requests[i].meta.attempts = tries
+		a.requests[i].meta.attempts = &tries
 	}
 }
 
@@ -204,7 +204,7 @@ func (a *again[P]) replace(i int, head, tail request[P]) {
 
 // mergedMeta is what is known of requests that come again as one.
 func mergedMeta[P any](batch []request[P], tries attempts) *meta[P] {
-	m := &meta[P]{several: several(batch), links: linksOf(batch), attempts: tries, kept: mergeKept(batch)}
+	m := &meta[P]{several: several(batch), links: linksOf(batch), attempts: &tries, kept: mergeKept(batch)}
 	m.deadline, _ = latestDeadline(batch)
 	for i := range batch {
 		if batch[i].meta != nil {

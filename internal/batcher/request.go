@@ -39,7 +39,7 @@ type meta[P any] struct {
 	links    []trace.Link   // to the sampled spans that it came from, at most maxLinks
 	deadline time.Time      // of the last of the callers that wait for the result; zero: one of them has none
 	arrived  time.Time      // when Consume was called, with max_age; of several calls the last one
-	attempts attempts       // to send it
+	attempts *attempts      // to send it; nil: there were none. Not changed
 	kept     []*kept[P]     // with a storage: what it stands for there. Not changed
 }
 
@@ -157,8 +157,8 @@ func several[P any](requests []request[P]) bool {
 
 // attemptsOf returns what the batch knows of the times before: one that comes again is a single request.
 func attemptsOf[P any](requests []request[P]) (a attempts) {
-	if m := requests[0].meta; m != nil {
-		a = m.attempts
+	if m := requests[0].meta; m != nil && m.attempts != nil {
+		a = *m.attempts
 	}
 	return a
 }

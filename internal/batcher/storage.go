@@ -114,33 +114,28 @@ func (s *storage[P]) call(ctx context.Context, r request[P]) (*call[P], []reques
 			return nil, nil, err
 		}
 	}
-	c := &call[P]{storage: s, payload: r.payload, done: make(chan struct{})}
-	n := 1
+	var c *call[P]
 	if requests != nil {
-		c.division = requests[0].meta.source.(*part[P]).division
-		n = c.division.parts
+		c = newCall(s, requests)
 	} else {
-		m := *r.meta
+		var m *meta[P]
+		c, m = newSingleCall(s, *r.meta)
 		m.key = key
 		if s.payloads.bytes {
 			m.measure = signal.MeasureOf(s.payloads.signal, r.payload)
 		}
-		requests = []request[P]{{items: r.items, meta: &m}}
+		requests = []request[P]{{items: r.items, meta: m}}
 	}
-	c.parts = make([]kept[P], n)
-	heads := make([]storedHead, n)
+	c.payload, c.done = r.payload, make(chan struct{})
+	heads := make([]storedHead, len(c.parts))
 	for i := range requests {
-		m, at := requests[i].meta, 0
-		if p, ok := m.source.(*part[P]); ok {
-			at = p.n
-		}
-		k := &c.parts[at]
-		k.call, k.part, k.key, k.items, k.holders, k.counted = c, at, m.key, requests[i].items, 1, true
-		m.source, m.kept = k, []*kept[P]{k}
-		heads[at] = storedHead{items: requests[i].items, size: m.measure.Bytes, span: trace.SpanContextFromContext(ctx)}
-		heads[at].metadata = s.queue.router.metadataOf(client.FromContext(ctx).Metadata.Get)
+		m := requests[i].meta
+		k := m.kept[0]
+		k.key, k.items, k.counted = m.key, requests[i].items, true
+		heads[k.part] = storedHead{items: requests[i].items, size: m.measure.Bytes, span: trace.SpanContextFromContext(ctx)}
+		heads[k.part].metadata = s.queue.router.metadataOf(client.FromContext(ctx).Metadata.Get)
 	}
-	c.mu.open, c.mu.held = len(requests), true
+	c.mu.held = true
 	if err := s.encode(c, heads, r.meta.arrived); err != nil {
 		return nil, nil, err
 	}

@@ -72,11 +72,10 @@ func (s *storage[P]) restore(ctx context.Context, f journal.Found) {
 		s.damaged(f.Entry, f.Key, err)
 		return
 	}
-	c := &call[P]{storage: s, parts: make([]kept[P], 1)}
-	c.mu.taken, c.mu.answered, c.mu.open = true, true, 1
-	k := &c.parts[0]
-	k.call, k.entry, k.stored, k.holders = c, f.Entry, true, 1
-	m := &meta[P]{arrived: f.Since, source: k, kept: []*kept[P]{k}}
+	c, m := newSingleCall(s, meta[P]{arrived: f.Since})
+	c.mu.taken, c.mu.answered = true, true
+	k := m.kept[0]
+	k.entry, k.stored = f.Entry, true
 	switch {
 	case s.payloads.dictionary:
 		m.measure.Bytes, m.whole = h.size, h.size == wholeSize

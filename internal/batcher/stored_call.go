@@ -25,10 +25,10 @@ import (
 
 // call is one Consume call, whose requests are kept.
 type call[P any] struct {
-	storage  *storage[P]  // immutable, as are the next four, but for the fields of parts
+	storage  *storage[P]  // immutable, as are the next two, but for the fields of parts
 	division *division[P] // how the payload is taken apart; nil: there is one part
 	parts    []kept[P]
-	done     chan struct{} // closed when Consume may return; nil: nobody waits
+	done     chan struct{} // closed when Consume may return; nil: nobody waits. The caller's, but for closing it
 
 	mu struct { // guards everything in it, and the fields of a part that say so. A leaf
 		sync.Mutex
@@ -45,6 +45,37 @@ type call[P any] struct {
 	payload P // the caller's, until the call is answered
 }
 
+// newCall makes the call of requests that are the parts of one that has several keys. They have kept parts as their sources instead.
+func newCall[P any](s *storage[P], requests []request[P]) *call[P] {
+	c := &call[P]{storage: s, division: requests[0].meta.source.(*part[P]).division}
+	c.parts = make([]kept[P], c.division.parts)
+	c.mu.open = len(requests)
+	for i := range requests {
+		m := requests[i].meta
+		n := m.source.(*part[P]).n
+		k := &c.parts[n]
+		k.call, k.part, k.holders = c, n, 1
+		m.source, m.kept = k, []*kept[P]{k}
+	}
+	return c
+}
+
+// newSingleCall makes a call with one part, and the meta of its request, in one allocation: there may be millions of them.
+func newSingleCall[P any](s *storage[P], of meta[P]) (*call[P], *meta[P]) {
+	all := &struct {
+		call[P]
+		meta[P]
+		part [1]kept[P]
+		kept [1]*kept[P]
+	}{meta: of}
+	c, m, k := &all.call, &all.meta, &all.part[0]
+	c.storage, c.parts, c.mu.open = s, all.part[:], 1
+	k.call, k.holders = c, 1
+	all.kept[0] = k
+	m.source, m.kept = k, all.kept[:]
+	return c, m
+}
+
 // wait returns when all of c is written or delivered, or with what went wrong. When ctx or the storage is done, c is void or abandoned.
 func (c *call[P]) wait(ctx context.Context) error {
 	select {
@@ -56,6 +87,7 @@ func (c *call[P]) wait(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	err, restore := c.mu.err, c.mu.emptied
+	c.done = nil // it takes memory for as long as the call is pending
 	c.mu.Unlock()
 	if err == nil || consumererror.IsPermanent(err) || !restore {
 		return err
