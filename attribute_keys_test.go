@@ -190,6 +190,17 @@ func TestAttributesOfSamples(t *testing.T) {
 	})
 }
 
+// What one payload had of keys says nothing about the next.
+func TestOneItemHasOneKeyAfterSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipelineTo(t, profiles, byThird, func(*pipeline, context.Context, pprofile.Profiles) error { return nil }).begun(t)
+		require.NoError(t, send(context.Background(), p, newProfiles(0, 4)))
+		single := newProfiles(0, 1)
+		single.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(0).Samples().At(0).AttributeIndices().Append(-1, 1000)
+		require.NoError(t, send(context.Background(), p, single), "it cannot be taken apart, and need not be")
+	})
+}
+
 // placed is an item with the attributes of all that it stands below.
 type placed struct {
 	id                    int

@@ -27,9 +27,10 @@ func (by PartitionBy) String() string {
 
 // itemKeys finds the keys of the items of a payload, one after the other. It belongs to one goroutine, and may be used again.
 type itemKeys[P any] struct {
-	router *router[P]
-	use    func(*itemKeys[P]) bool // what to do with the key of each item; false: no more
-	seen   func(*signal.Item) bool // see
+	router  *router[P]
+	use     func(*itemKeys[P]) bool // what to do with the key of each item; false: no more
+	seen    func(*signal.Item) bool // see
+	payload P                       // of the walk that is under way
 
 	// Of the item that the walk is at:
 
@@ -53,6 +54,8 @@ type itemKeys[P any] struct {
 	again     bool   // text is set, and own is the key of the item before
 
 	first   []byte    // of compare
+	items   int       // of compare: those of the payload
+	whole   bool      // of compare: the payload cannot be taken apart
 	several bool      // of compare
 	parts   itemParts // of collect
 }
@@ -70,9 +73,10 @@ func (o *router[P]) newWalk(client []byte) *itemKeys[P] {
 
 // walk calls use with each item of payload.
 func (w *itemKeys[P]) walk(payload P, use func(*itemKeys[P]) bool) error {
-	w.use, w.err, w.resource, w.scope, w.count = use, nil, -1, -1, 0
+	w.payload, w.use, w.err, w.resource, w.scope, w.count = payload, use, nil, -1, -1, 0
 	w.router.signal.Each(payload, &w.item, w.seen)
-	w.item, w.text = signal.Item{}, "" // nothing of the payload is kept
+	var none P
+	w.payload, w.item, w.text = none, signal.Item{}, "" // nothing of the payload is kept
 	return w.err
 }
 

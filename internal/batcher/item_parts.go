@@ -8,14 +8,24 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
-// compare stops at the first item whose key is not that of the first one.
+// compare compares the key of each item with that of the first, and collects from the first item on whose key differs: each key is made
+// once. If the payload is whole, it stops there.
 func (w *itemKeys[P]) compare() bool {
-	if w.count == 0 {
+	switch {
+	case w.count == 0:
 		w.first = append(w.first[:0], w.key...)
 		return true
+	case w.several:
+		return w.collect()
+	case w.same || bytes.Equal(w.key, w.first):
+		return true
 	}
-	w.several = !w.same && !bytes.Equal(w.key, w.first)
-	return !w.several
+	w.several = true
+	if w.whole {
+		return false
+	}
+	w.collectPassed()
+	return w.collect()
 }
 
 // itemParts are the parts that the items of a payload belong to: one for each key or, if they are of one resource each, for each
@@ -52,6 +62,19 @@ func (w *itemKeys[P]) collect() bool {
 	}
 	p.mixed = p.mixed || p.ofResource[at] != p.last
 	return true
+}
+
+// collectPassed makes the part of the items before this one, which all have the key of the first.
+func (w *itemKeys[P]) collectPassed() {
+	w.parts = w.newParts(w.items, false)
+	p := &w.parts
+	p.keys, p.items, p.of = append(p.keys, string(w.first)), append(p.items, w.count), p.of[:w.count]
+	for i, passed := 0, 0; passed < w.count; i++ {
+		if n := w.router.signal.ItemsOf(w.payload, i); n > 0 {
+			p.ofResource[i] = 0
+			passed += n
+		}
+	}
 }
 
 // find returns the part of a key that is not that of the last item, made if it is the first.
@@ -91,31 +114,35 @@ func (p *itemParts) cuts() cuts {
 	return cuts{of: p.ofResource, parts: len(p.keys)}
 }
 
-// partsOf returns the parts of a payload with so many items.
-func (w *itemKeys[P]) partsOf(payload P, items int, ofOneResource bool) (itemParts, error) {
-	w.parts = itemParts{ofOneResource: ofOneResource, resource: -1, of: make([]int, 0, items)}
-	w.parts.ofResource = make([]int, w.router.signal.Resources(payload))
-	for i := range w.parts.ofResource {
-		w.parts.ofResource[i] = -1
-	}
+// partsOf returns the parts of a payload with so many items, of one resource each.
+func (w *itemKeys[P]) partsOf(payload P, items int) (itemParts, error) {
+	w.payload = payload
+	w.parts = w.newParts(items, true)
 	err := w.walk(payload, (*itemKeys[P]).collect)
 	return w.parts, err
+}
+
+func (w *itemKeys[P]) newParts(items int, ofOneResource bool) itemParts {
+	p := itemParts{ofOneResource: ofOneResource, resource: -1, of: make([]int, 0, items)}
+	p.ofResource = make([]int, w.router.signal.Resources(w.payload))
+	for i := range p.ofResource {
+		p.ofResource[i] = -1
+	}
+	return p
 }
 
 // routeItems is route where items of one resource may have different keys.
 func (o *router[P]) routeItems(r request[P], client []byte) (key string, parts []request[P], err error) {
 	w := o.newWalk(client)
 	defer w.end()
+	w.items, w.whole, w.several = r.items, r.meta != nil && r.meta.whole, false
 	err = w.walk(r.payload, (*itemKeys[P]).compare)
 	switch {
 	case err != nil:
 		return "", nil, err
-	case !w.several:
-		return string(w.first), nil, nil
-	case r.meta == nil || !r.meta.whole:
-		parts, err = o.divideItems(w, r)
-		return "", parts, err
-	case !o.none():
+	case w.several && !w.whole:
+		return "", o.divideItems(&w.parts, r), nil
+	case w.several && !o.none():
 		return "", nil, o.notDivisible(r.payload)
 	default:
 		return string(w.first), nil, nil
@@ -123,11 +150,7 @@ func (o *router[P]) routeItems(r request[P], client []byte) (key string, parts [
 }
 
 // divideItems makes a request for each key of r.
-func (o *router[P]) divideItems(w *itemKeys[P], r request[P]) ([]request[P], error) {
-	found, err := w.partsOf(r.payload, r.items, false)
-	if err != nil {
-		return nil, err
-	}
+func (o *router[P]) divideItems(found *itemParts, r request[P]) []request[P] {
 	p := newParting(r)
 	p.cut(found.cuts())
 	var measures []signal.Measure
@@ -141,7 +164,7 @@ func (o *router[P]) divideItems(w *itemKeys[P], r request[P]) ([]request[P], err
 			p.requests[k].meta.measure = measures[k]
 		}
 	}
-	return p.requests, nil
+	return p.requests
 }
 
 // measures measures the parts of a payload.

@@ -73,7 +73,7 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 			key = string(k)
 		case string(k) == key:
 		case r.meta == nil || !r.meta.whole:
-			parts, err = o.divide(r, k[:client])
+			parts, err = o.divide(r, resourceKeys{first: key, same: i, next: k, client: client})
 			return "", parts, err
 		case !o.none():
 			return "", nil, o.notDivisible(r.payload)
@@ -82,22 +82,36 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 	return key, nil, nil
 }
 
+// resourceKeys are the keys that are known of the resources of a payload with several.
+type resourceKeys struct {
+	first  string // of the first ones
+	same   int    // how many these are
+	next   []byte // of the one behind them
+	client int    // length of the part of next that is the same for all of the payload
+}
+
 // notDivisible is the error for a request with several keys that cannot be taken apart.
 func (o *router[P]) notDivisible(payload P) error {
 	return consumererror.NewPermanent(fmt.Errorf(
 		"profiles of several combinations of %s that cannot be taken apart: %w", o.settings(), o.signal.Check(payload)))
 }
 
-// divide makes a request for each key of r. client is the part of a key that is the same for all of them.
-func (o *router[P]) divide(r request[P], client []byte) (parts []request[P], err error) {
+// divide makes a request for each key of r.
+func (o *router[P]) divide(r request[P], known resourceKeys) (parts []request[P], err error) {
 	of := make([]int, o.signal.Resources(r.payload))
 	p := newParting(r)
-	key, index := client, map[string]int{}
+	key, index := known.next, map[string]int{known.first: 0}
+	p.add(known.first)
 	for i := range of {
-		if key, err = o.appendPart(key[:len(client)], r.payload, i); err != nil {
-			return nil, err
+		if i > known.same {
+			if key, err = o.appendPart(key[:known.client], r.payload, i); err != nil {
+				return nil, err
+			}
 		}
-		n, ok := index[string(key)]
+		n, ok := 0, true
+		if i >= known.same {
+			n, ok = index[string(key)]
+		}
 		if !ok {
 			n = len(p.requests)
 			name := string(key)
@@ -201,7 +215,7 @@ func (o *router[P]) begin(ctx context.Context, s *streams, r request[P]) (parts 
 	}
 	w := o.newWalk(s.key)
 	defer w.end()
-	parts, err = w.partsOf(r.payload, r.items, true)
+	parts, err = w.partsOf(r.payload, r.items)
 	if s.of = parts.keys; err != nil || parts.mixed {
 		return parts, err
 	}
