@@ -309,6 +309,7 @@ func (k placing[P]) read(p P) (ids []int) {
 type keyScript struct {
 	buffer                        string
 	metadata, resource, attribute []string
+	expressions                   map[string]string
 	waits, bytes                  bool
 	most                          int // cap; 0: none
 	requests                      [][]placed
@@ -319,13 +320,19 @@ func drawKeyScript(rt *rapid.T) (s keyScript) {
 	s.metadata = rapid.SampledFrom([][]string{nil, {"m"}, {"b"}}).Draw(rt, "metadata_keys")
 	s.resource = rapid.SampledFrom([][]string{nil, {"c"}}).Draw(rt, "resource_keys")
 	s.attribute = rapid.SampledFrom([][]string{{"a"}, {"a", "b"}}).Draw(rt, "attribute_keys")
+	s.expressions = rapid.SampledFrom([]map[string]string{
+		nil, {"e": "own a"}, {"e": "inherited b"}, {"e": "resource c"}, {"e": "own c", "f": "inherited b", "g": "resource a", "h": "own b"},
+	}).Draw(rt, "key_expressions")
+	if s.expressions != nil && rapid.Bool().Draw(rt, "expressions alone") {
+		s.attribute = nil
+	}
 	s.waits = s.buffer != "records" && rapid.Bool().Draw(rt, "wait_for_result")
 	s.most = rapid.SampledFrom([]int{0, 2, 5}).Draw(rt, "cap")
 	s.bytes = s.buffer == "queue" && rapid.Bool().Draw(rt, "bytes")
 	attributes := func(of string) map[string]any {
 		all := map[string]any{}
 		for _, name := range []string{"a", "b", "c"} {
-			if v := rapid.SampledFrom([]any{nil, nil, "x", "", "1", int64(2)}).Draw(rt, of+" "+name); v != nil {
+			if v := rapid.SampledFrom([]any{nil, nil, "x", "", "1", int64(2), "fails", "panics"}).Draw(rt, of+" "+name); v != nil {
 				all[name] = v
 			}
 		}
@@ -363,6 +370,7 @@ func (s *keyScript) set(c *Config) {
 		byRecord(c)
 	}
 	c.MetadataKeys, c.ResourceKeys, c.AttributeKeys = s.metadata, s.resource, s.attribute
+	c.KeyExpressions = s.expressions
 	c.WaitForResult, c.SendBatchSize, c.SendBatchMaxSize = s.waits, 1000, 0
 	if s.most > 0 {
 		c.SendBatchSize, c.SendBatchMaxSize = int64(s.most), int64(s.most)
@@ -394,7 +402,41 @@ func (s *keyScript) key(metadata string, one placed) string {
 	for _, name := range s.attribute {
 		add(name, one.own, one.scope, one.resource)
 	}
+	for name, text := range s.expressions {
+		if v, failed := one.evaluate(text); v != nil && !failed {
+			pairs = append(pairs, name, fmt.Sprint(v))
+		}
+	}
 	return combination(pairs...)
+}
+
+// evaluate returns what an expression of [testFactory] finds; nil: nothing.
+func (p placed) evaluate(text string) (v any, failed bool) {
+	where, name, _ := strings.Cut(text, " ")
+	v = p.resource[name]
+	switch own, ofScope := p.own[name], p.scope[name]; {
+	case where == "own":
+		v = own
+	case where == "inherited" && ofScope != nil:
+		v = ofScope
+	}
+	return v, slices.Contains(failing, v)
+}
+
+// failures is how often expressions fail: once for an item, a scope or a resource.
+func (s *keyScript) failures() (n int64) {
+	for _, request := range s.requests {
+		for _, one := range request {
+			for _, text := range s.expressions {
+				_, failed := one.evaluate(text)
+				begins := strings.HasPrefix(text, "own ") || strings.HasPrefix(text, "inherited ") && one.newScope || one.newResource
+				if failed && begins {
+					n++
+				}
+			}
+		}
+	}
+	return n
 }
 
 // TestKeysAgainstAModel: each item is in a batch of its own key, once, in order, whatever holds it until then.
@@ -440,6 +482,9 @@ func replayKeys[P payload](t *testing.T, k placing[P], s *keyScript) (problem st
 			key := s.key(metadata, one)
 			want[key] = append(want[key], one.id)
 		}
+	}
+	if failures := p.metric(t, "key_expression_errors", ""); failures != s.failures() {
+		return fmt.Sprintf("%d expressions failed, and not %d", failures, s.failures())
 	}
 	if err := p.Shutdown(context.Background()); err != nil {
 		return err.Error()

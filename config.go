@@ -49,7 +49,7 @@ const (
 
 // keyed reports whether batches are made by key.
 func (c *Config) keyed() bool {
-	return len(c.MetadataKeys)+len(c.ResourceKeys)+len(c.AttributeKeys) > 0
+	return len(c.MetadataKeys)+len(c.ResourceKeys)+len(c.AttributeKeys)+len(c.KeyExpressions) > 0
 }
 
 // triggered reports whether a size makes a batch due. Without one each request is a batch, and timeout has no effect.
@@ -175,7 +175,7 @@ func (m *Map) ignored() signal.Ignored {
 // settings returns the configuration with every default and automatic size as a number.
 func (c *Config) settings() batcher.Settings {
 	s := batcher.Settings{
-		MetadataKeys: c.MetadataKeys, ResourceKeys: c.ResourceKeys, AttributeKeys: c.AttributeKeys, MaxKeys: toInt(c.MetadataCardinalityLimit),
+		MetadataKeys: c.MetadataKeys, ResourceKeys: c.ResourceKeys, AttributeKeys: c.AttributeKeys, KeyExpressions: c.KeyExpressions, MaxKeys: toInt(c.MetadataCardinalityLimit),
 		Partitions: int(c.Partitions), Timeout: c.Timeout, Bytes: c.bytesKey() != "", Consumers: c.consumers(), Unit: c.unit(),
 		WaitForResult: c.WaitForResult, WaitTimeout: c.WaitTimeout, MaxAge: c.MaxAge, ExportTimeout: c.ExportTimeout, Retry: c.RetryOnFailure, SplitOnTooLarge: c.SplitOnTooLarge, SplitOnRejected: c.SplitOnRejected,
 		SortByTime: c.SortByTime, ShutdownTimeout: c.ShutdownTimeout,

@@ -78,6 +78,7 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 			MetadataKeys:             []string{"Tenant", "region"},
 			ResourceKeys:             []string{"tenant.id"},
 			AttributeKeys:            []string{"user.id"},
+			KeyExpressions:           map[string]string{"shard": "Substring(trace_id.string, 0, 1)"},
 			MetadataCardinalityLimit: 7,
 			Partitions:               1,
 			NumConsumers:             3,
@@ -138,9 +139,9 @@ func TestConfigLoadsEveryKey(t *testing.T) {
 	whole := confmap.New()
 	require.NoError(t, whole.Marshal(createDefaultConfig()))
 	every = whole.ToStringMap()
-	every["metadata_keys"], every["resource_keys"], every["attribute_keys"], every["too_large_errors"] = nil, nil, nil, nil // left out when empty
-	delete(every, "partition_by")                                                                                           // in a section of its own
-	delete(every, "map")                                                                                                    // in a section of its own
+	every["metadata_keys"], every["resource_keys"], every["attribute_keys"], every["key_expressions"], every["too_large_errors"] = nil, nil, nil, nil, nil // left out when empty
+	delete(every, "partition_by")                                                                                                                          // in a section of its own
+	delete(every, "map")                                                                                                                                   // in a section of its own
 	for key := range every {
 		require.Truef(t, section.IsSet(key), "testdata/config.yaml lacks %s", key)
 	}
@@ -195,6 +196,7 @@ func TestConfigAllowsTheEdges(t *testing.T) {
 		"one name in two":               {"metadata_keys": []string{"a"}, "attribute_keys": []string{"A"}},
 		"a consumer a partition":        {"partitions": 10000, "num_consumers": 10000},
 		"less consumers":                {"partitions": 3, "num_consumers": 2},
+		"one name in lists and not":     {"metadata_keys": []string{"a"}, "key_expressions": map[string]any{"b": "body"}},
 		"a key's queue, by resource":    {"queue_size_per_key": 8192, "resource_keys": []string{"a"}},
 		"a key's queue of its trigger":  {"queue_size_per_key": 8192, "metadata_keys": []string{"a"}},
 	} {
@@ -287,6 +289,7 @@ func TestAutomaticCapacityFollowsBatchesAndConsumers(t *testing.T) {
 		"a consumer a partition":      {func(c *Config) { c.Partitions = 20 }, 23 * 8192},
 		"resource keys":               {func(c *Config) { c.ResourceKeys = key }, 2 * 13 * 8192},
 		"attribute keys":              {func(c *Config) { c.AttributeKeys = key }, 2 * 13 * 8192},
+		"expressions":                 {byExpression, 2 * 13 * 8192},
 		"keys: ten consumers":         {func(c *Config) { c.MetadataKeys = key }, 2 * 13 * 8192},
 		"keys, small batches":         {func(c *Config) { c.MetadataKeys, c.SendBatchSize = key, 100 }, 2 * 65_536},
 		"keys, queue given":           {func(c *Config) { c.MetadataKeys, c.QueueSize = key, 400_000 }, 400_000},

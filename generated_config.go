@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// AdaptiveConcurrency whether the number of calls at once follows what the next consumer bears, by their latency and refusals. num_consumers is the most. Not with metadata_keys, resource_keys or attribute_keys.
+// AdaptiveConcurrency whether the number of calls at once follows what the next consumer bears, by their latency and refusals. num_consumers is the most. Not with metadata_keys, resource_keys, attribute_keys or key_expressions.
 type AdaptiveConcurrency struct {
 	// Whether it is on.
 	Enabled bool `mapstructure:"enabled"`
@@ -77,7 +77,7 @@ func NewDefaultMap() Map {
 
 // Config of the partitionedbuffer processor. The first five keys are those of the batch processor.
 type Config struct {
-	// Whether the number of calls at once follows what the next consumer bears, by their latency and refusals. num_consumers is the most. Not with metadata_keys, resource_keys or attribute_keys.
+	// Whether the number of calls at once follows what the next consumer bears, by their latency and refusals. num_consumers is the most. Not with metadata_keys, resource_keys, attribute_keys or key_expressions.
 	AdaptiveConcurrency AdaptiveConcurrency `mapstructure:"adaptive_concurrency"`
 	// Attributes of spans, log records, data points or profile samples whose values are part of the key; of the record, else of its scope, else of its resource. A request with several keys is taken apart. The values join the client metadata of the batch, under the attribute's name in lower case.
 	AttributeKeys []string `mapstructure:"attribute_keys,omitempty"`
@@ -89,6 +89,8 @@ type Config struct {
 	DropOldestOnOverflow bool `mapstructure:"drop_oldest_on_overflow"`
 	// Deadline of one call of the next consumer. 0 means none.
 	ExportTimeout time.Duration `mapstructure:"export_timeout"`
+	// OTTL expressions whose values are part of the key, by names under which these join the client metadata of the batch. Each is evaluated for each span, log record, data point or profile sample, or once for a resource or scope if it looks at nothing below. A request with several keys is taken apart. Needs a collector that is built with the module keyexpressions.
+	KeyExpressions map[string]string `mapstructure:"key_expressions,omitempty"`
 	// Settings of the map. Needs buffer map.
 	Map Map `mapstructure:"map"`
 	// Items that came longer ago when their turn comes to be sent are dropped and counted. 0 means never. Not with map.key resource.
@@ -101,17 +103,17 @@ type Config struct {
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`
 	// Least time between the beginnings of two batches of a key or partition, for backends that count requests. 0 means none.
 	MinInterval time.Duration `mapstructure:"min_interval"`
-	// Most calls of the next consumer at once. 0 means automatic, which is 10 with metadata_keys, resource_keys or attribute_keys, else the number of partitions.
+	// Most calls of the next consumer at once. 0 means automatic, which is 10 with metadata_keys, resource_keys, attribute_keys or key_expressions, else the number of partitions.
 	NumConsumers int64 `mapstructure:"num_consumers"`
 	// With partition_by attributes, the attributes that decide; of the record, else of its scope, else of its resource.
 	PartitionAttributes []string `mapstructure:"partition_attributes,omitempty"`
 	// What decides between partitions; resource, trace (the trace ID, else the resource) or attributes (those of partition_attributes, else the resource).
 	PartitionBy string `mapstructure:"partition_by"`
-	// Number of partitions that telemetry is spread over. Each keeps its order. It must be 1 with metadata_keys, resource_keys or attribute_keys.
+	// Number of partitions that telemetry is spread over. Each keeps its order. It must be 1 with metadata_keys, resource_keys, attribute_keys or key_expressions.
 	Partitions int64 `mapstructure:"partitions"`
 	// Capacity, in the unit of sizer. A request is admitted while less than this is pending. 0 means automatic.
 	QueueSize int64 `mapstructure:"queue_size"`
-	// Most that one key may have pending, in the unit of sizer. The lower of this and its share of queue_size holds. 0 means only the share. Needs metadata_keys, resource_keys or attribute_keys.
+	// Most that one key may have pending, in the unit of sizer. The lower of this and its share of queue_size holds. 0 means only the share. Needs metadata_keys, resource_keys, attribute_keys or key_expressions.
 	QueueSizePerKey int64 `mapstructure:"queue_size_per_key"`
 	// Resource attributes whose values are part of the key. A request with several keys is taken apart. The values join the client metadata of the batch, under the attribute's name in lower case.
 	ResourceKeys []string `mapstructure:"resource_keys,omitempty"`

@@ -77,7 +77,7 @@ func defaults(t *testing.T) map[string]any {
 	conf := confmap.New()
 	require.NoError(t, conf.Marshal(createDefaultConfig()))
 	all := conf.ToStringMap()
-	for _, list := range []string{"metadata_keys", "resource_keys", "attribute_keys", "partition_attributes", "too_large_errors", "map.log_keys", "map.ignore_attributes", "map.ignore_fields"} {
+	for _, list := range []string{"metadata_keys", "resource_keys", "attribute_keys", "key_expressions", "partition_attributes", "too_large_errors", "map.log_keys", "map.ignore_attributes", "map.ignore_fields"} {
 		all[list] = "none" // left out when empty
 	}
 	for _, section := range []string{"map", "adaptive_concurrency"} {

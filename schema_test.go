@@ -41,6 +41,8 @@ func TestSchemaSaysWhatValidateSays(t *testing.T) {
 		list["type"], list["uniqueItems"] = []string{"array", "string"}, true // the Collector splits text at its commas
 		list.at("")["minLength"] = 1
 	}
+	s.at("key_expressions")["propertyNames"] = schema{"minLength": 1}
+	s.at("key_expressions")["additionalProperties"] = schema{"type": "string", "minLength": 1}
 	s.at("map.ignore_fields").at("")["enum"] = ignorableFields
 	field := "(" + strings.Join(ignorableFields, "|") + ")"
 	s.at("map.ignore_fields")["pattern"] = "^(" + field + "(," + field + ")*)?$" // of the text that is split
@@ -76,8 +78,12 @@ func (s schema) close() {
 	if s["type"] != "object" {
 		return
 	}
+	properties, ok := s["properties"].(map[string]any)
+	if !ok { // its keys are the user's
+		return
+	}
 	s["additionalProperties"] = false
-	for _, p := range s["properties"].(map[string]any) {
+	for _, p := range properties {
 		schema(p.(map[string]any)).close()
 	}
 }

@@ -113,7 +113,7 @@ var traces = kind[ptrace.Traces]{
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := NewFactory().CreateTraces(context.Background(), set, cfg, c)
+		p, err := testFactory().CreateTraces(context.Background(), set, cfg, c)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -157,7 +157,7 @@ var logs = kind[plog.Logs]{
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := NewFactory().CreateLogs(context.Background(), set, cfg, c)
+		p, err := testFactory().CreateLogs(context.Background(), set, cfg, c)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -210,7 +210,7 @@ var metrics = kind[pmetric.Metrics]{
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := NewFactory().CreateMetrics(context.Background(), set, cfg, c)
+		p, err := testFactory().CreateMetrics(context.Background(), set, cfg, c)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -229,7 +229,7 @@ var profiles = kind[pprofile.Profiles]{
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := NewFactory().CreateProfiles(context.Background(), set, cfg, c)
+		p, err := testFactory().CreateProfiles(context.Background(), set, cfg, c)
 		if err != nil {
 			return nil, nil, err
 		}

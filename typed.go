@@ -105,7 +105,7 @@ var neighbours = map[string]string{
 	"flush_timeout": "write timeout",
 	"min_size":      "write send_batch_size, or in bytes send_batch_size_bytes",
 	"max_size":      "write send_batch_max_size, or in bytes send_batch_max_size_bytes",
-	"partition":     "write metadata_keys here, without a section, or resource_keys or attribute_keys",
+	"partition":     "write metadata_keys here, without a section, or resource_keys, attribute_keys or key_expressions",
 	"enabled":       "a processor works if a pipeline names it",
 	"blocking":      "write block_on_overflow",
 	// an exporter's retry_on_failure
@@ -125,7 +125,7 @@ var neighbours = map[string]string{
 	"schedule_delay":         "write timeout",
 	"max_queue_size":         "write queue_size",
 	"max_in_flight_size_mib": "write queue_size with sizer: bytes",
-	"keys":                   "write metadata_keys, resource_keys or attribute_keys; buffer: map merges equal resources",
+	"keys":                   "write metadata_keys, resource_keys, attribute_keys or key_expressions; buffer: map merges equal resources",
 	// of our own, in the wrong place
 	"log_keys":             "it stands in the section map",
 	"log_version":          "it stands in the section map",

@@ -5,6 +5,7 @@ package partitionedbufferprocessor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"regexp"
@@ -23,7 +24,7 @@ const (
 	maxSize      = math.MaxUint32 // as in batch
 	maxQueue     = 1 << 50        // with a storage more may be pending than memory holds
 
-	anyKeys = "metadata_keys, resource_keys or attribute_keys"
+	anyKeys = "metadata_keys, resource_keys, attribute_keys or key_expressions"
 
 	// leastDuration is what a duration that is not 0 has at least. Shorter ones are numbers whose unit was forgotten.
 	leastDuration = time.Millisecond
@@ -116,6 +117,7 @@ func validateConfig(c *Config) error {
 	var f faults
 	c.checkValues(&f)
 	c.checkNames(&f)
+	c.checkExpressions(&f)
 	c.checkSizes(&f)
 	c.checkPace(&f)
 	c.checkAdaptive(&f)
@@ -208,6 +210,32 @@ func (c *Config) checkNames(f *faults) {
 	for _, name := range c.AttributeKeys {
 		if slices.ContainsFunc(c.ResourceKeys, func(other string) bool { return strings.EqualFold(name, other) }) {
 			*f = append(*f, fmt.Errorf("attribute_keys and resource_keys both have %q; keep it in attribute_keys, which look at the resource too", strings.ToLower(name)))
+		}
+	}
+}
+
+// checkExpressions checks the names of expressions. What is wrong with an expression shows when a pipeline is built, as each signal has its own.
+func (c *Config) checkExpressions(f *faults) {
+	seen := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.KeyExpressions)) {
+		key, lower := "key_expressions."+name, strings.ToLower(name)
+		if name == "" {
+			f.add("key_expressions", c.KeyExpressions, "it has an empty name")
+		}
+		if strings.TrimSpace(c.KeyExpressions[name]) == "" {
+			f.add(key, c.KeyExpressions[name], "it must be an expression")
+		}
+		if other, twice := seen[lower]; twice {
+			f.add(key, c.KeyExpressions[name], "key_expressions.%s has the same name in the client metadata of batches, in lower case", other)
+		}
+		seen[lower] = name
+		for _, list := range []struct {
+			key   string
+			names []string
+		}{{"metadata_keys", c.MetadataKeys}, {"resource_keys", c.ResourceKeys}, {"attribute_keys", c.AttributeKeys}} {
+			if slices.ContainsFunc(list.names, func(other string) bool { return strings.ToLower(other) == lower }) {
+				f.add(key, c.KeyExpressions[name], "%s has %q too, which is one name in the client metadata of batches", list.key, lower)
+			}
 		}
 	}
 }

@@ -23,7 +23,7 @@ func TestMigratingHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := keysOf(t, Ours.Factory.CreateDefaultConfig(), "metadata_keys", "resource_keys", "attribute_keys", "partition_attributes")
+	ours := keysOf(t, Ours.Factory.CreateDefaultConfig(), "metadata_keys", "resource_keys", "attribute_keys", "key_expressions", "partition_attributes")
 	queue := exporterhelper.NewDefaultQueueConfig()
 	queue.Batch.GetOrInsertDefault()
 	const partitionKeys = "batch.partition.metadata_keys"

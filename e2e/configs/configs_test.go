@@ -166,7 +166,7 @@ func TestEveryKeyWithValuesOfEveryKind(t *testing.T) {
 	retry := map[string]any{"retry_on_failure::enabled": true, "retry_on_failure::initial_interval": "1ms", "retry_on_failure::max_interval": "1ms", "retry_on_failure::max_elapsed_time": 0}
 	for key, base := range map[string]map[string]any{
 		"timeout": {}, "send_batch_size": {}, "send_batch_max_size": {"send_batch_size": 0}, "metadata_keys": {},
-		"metadata_cardinality_limit": keyed, "send_batch_size_bytes": {}, "send_batch_max_size_bytes": {}, "resource_keys": {}, "attribute_keys": {},
+		"metadata_cardinality_limit": keyed, "send_batch_size_bytes": {}, "send_batch_max_size_bytes": {}, "resource_keys": {}, "attribute_keys": {}, "key_expressions": {},
 		"partition_by": {"partitions": 2}, "partition_attributes": {"partitions": 2, "partition_by": "attributes"},
 		"partitions": {}, "num_consumers": {}, "sizer": {}, "queue_size": {"send_batch_size": 0},
 		"queue_size_per_key":  {"metadata_keys": []any{"tenant"}, "send_batch_size": 0, "queue_size": int64(1 << 50)},

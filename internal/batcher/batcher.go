@@ -55,8 +55,8 @@ type Next[P any] struct {
 	Mutates bool // it may change what it gets
 }
 
-// New makes a Batcher that accepts nothing until Start.
-func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[P, R], next Next[P]) (*Batcher[P], error) {
+// New makes a Batcher that accepts nothing until Start. The expressions are those of cfg.KeyExpressions.
+func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[P, R], all []Expression[P], next Next[P]) (*Batcher[P], error) {
 	t, err := newTelemetry(set, kind.Name)
 	if err != nil {
 		return nil, err
@@ -71,16 +71,19 @@ func New[P, R any](set processor.Settings, cfg Settings, kind signal.Descriptor[
 		stalled:     &stalledKeys{log: set.Logger},
 		tooManyKeys: newNotice(set.Logger, zap.WarnLevel, "Requests with new keys are refused; their senders were told"),
 	}
-	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys, cfg.AttributeKeys)
+	xs := newExpressions(all, set.Logger)
+	keys := newKeyer(cfg.MetadataKeys, cfg.ResourceKeys, xs.of(OfResource).names(), cfg.AttributeKeys, slices.Concat(xs.of(OfScope), xs.of(OfItem)).names())
 	cfg.observer, cfg.limiter = b.observer(&keys), newAdaptive(cfg)
 	if cfg.stored() {
 		b.storage = newStorage(&b.cfg, set.ID, kind.Name, b.payloads, set.Logger)
 	}
 	s := newSender(cfg, keys, b.payloads, b.storage, t, b.health, set.Logger, next)
-	if b.store, err = newStore(cfg, kind, keys, b.payloads, b.storage, s.send); err != nil {
+	if b.store, err = newStore(cfg, kind, keys, xs, b.payloads, b.storage, s.send); err != nil {
 		return nil, err
 	}
-	return b, t.observe(set, cfg, func() snapshot { return snapshot{Stats: b.Stats(), storage: b.figures(), limit: cfg.limiter.changes()} })
+	return b, t.observe(set, cfg, xs.names(), func() snapshot {
+		return snapshot{Stats: b.Stats(), storage: b.figures(), limit: cfg.limiter.changes(), expressionErrors: xs.failures()}
+	})
 }
 
 // observer notes what the queue reports: callers that begin to wait, and what it dropped.
@@ -107,14 +110,14 @@ func (b *Batcher[P]) observer(keys *keyer) *partitioned.Observer {
 }
 
 // newStore makes what the configuration asks for.
-func newStore[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, p *payloads[P], st *storage[P], send sendFunc[P]) (store[P], error) {
+func newStore[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, xs expressions[P], p *payloads[P], st *storage[P], send sendFunc[P]) (store[P], error) {
 	switch {
 	case cfg.Map == nil:
-		return newQueue(cfg, keys, p, st, send)
+		return newQueue(cfg, keys, xs, p, st, send)
 	case cfg.Map.Records && kind.Records != nil:
-		return newRecords(cfg, kind, keys, p, send)
+		return newRecords(cfg, kind, keys, xs, p, send)
 	case !cfg.Map.Records && kind.Groups != nil:
-		return newResources(cfg, kind.Groups, keys, p, send)
+		return newResources(cfg, kind.Groups, keys, xs, p, send)
 	default:
 		return nil, fmt.Errorf("%s cannot be held in a map", kind.Name)
 	}

@@ -3,6 +3,7 @@
 package batcher
 
 import (
+	"context"
 	"hash/maphash"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -30,6 +31,7 @@ type itemKeys[P any] struct {
 	router  *router[P]
 	use     func(*itemKeys[P]) bool // what to do with the key of each item; false: no more
 	seen    func(*signal.Item) bool // see
+	ctx     context.Context         // of the request
 	payload P                       // of the walk that is under way
 
 	// Of the item that the walk is at:
@@ -52,6 +54,8 @@ type itemKeys[P any] struct {
 	own       []byte // the key of an item with a value of its own
 	text      string // that value, of the item before, if it is the only attribute and text; of the payload, so not kept
 	again     bool   // text is set, and own is the key of the item before
+	ofScope   []byte // the values of expressions of the scope
+	expressed []byte // the key with the values of expressions below the resource
 
 	first   []byte    // of compare
 	items   int       // of compare: those of the payload
@@ -61,13 +65,13 @@ type itemKeys[P any] struct {
 }
 
 // newWalk returns one for a payload. client is the part of the key that is the same for all of it.
-func (o *router[P]) newWalk(client []byte) *itemKeys[P] {
+func (o *router[P]) newWalk(ctx context.Context, client []byte) *itemKeys[P] {
 	w, _ := o.walks.Get().(*itemKeys[P])
 	if w == nil {
 		w = &itemKeys[P]{router: o}
 		w.seen = w.see
 	}
-	w.above, w.client = append(w.above[:0], client...), len(client)
+	w.ctx, w.above, w.client = ctx, append(w.above[:0], client...), len(client)
 	return w
 }
 
@@ -82,14 +86,14 @@ func (w *itemKeys[P]) walk(payload P, use func(*itemKeys[P]) bool) error {
 
 // end keeps w for the next payload, unless it has become large.
 func (w *itemKeys[P]) end() {
-	w.parts = itemParts{}
-	if cap(w.above)+cap(w.inherits)+cap(w.inherited)+cap(w.own)+cap(w.first) <= maxKeyText {
+	w.ctx, w.parts = nil, itemParts{}
+	if cap(w.above)+cap(w.inherits)+cap(w.inherited)+cap(w.own)+cap(w.ofScope)+cap(w.expressed)+cap(w.first) <= maxKeyText {
 		w.router.walks.Put(w)
 	}
 }
 
 func (w *itemKeys[P]) see(it *signal.Item) bool {
-	if it.Scope != w.scope && !w.enter(it) {
+	if it.ScopeNumber != w.scope && !w.enter(it) {
 		return false
 	}
 	o := w.router
@@ -108,6 +112,8 @@ func (w *itemKeys[P]) see(it *signal.Item) bool {
 		}
 		w.own = append(w.own[:0], name...)
 		w.key, w.same = w.own, false
+	case o.expresses && !w.express(it):
+		return false
 	}
 	more := w.use(w)
 	w.count++
@@ -122,28 +128,32 @@ func (w *itemKeys[P]) enter(it *signal.Item) bool {
 		if w.above, w.err = o.appendResource(w.above[:w.client], it.ResourceAttributes()); w.err != nil {
 			return false
 		}
+		if w.above, w.err = o.ofResource.appendTo(w.ctx, w.above, w.payload, it.Position); w.err != nil {
+			return false
+		}
 	}
-	w.scope, w.plain, w.again = it.Scope, false, false
+	w.scope, w.plain, w.again = it.ScopeNumber, false, false
 	w.inherits, w.ends = w.inherits[:0], w.ends[:0]
 	for i := range o.items {
-		v, ok := it.Inherited(o.items[i].attribute)
-		if w.inherits, w.err = appendValue(w.inherits, v, ok, o.itemSetting, o.items[i].attribute); w.err != nil {
+		v, ok := it.Inherited(o.items[i])
+		if w.inherits, w.err = appendAttribute(w.inherits, v, ok, o.itemSetting, o.items[i]); w.err != nil {
 			return false
 		}
 		w.ends = append(w.ends, len(w.inherits))
 	}
 	w.inherited = append(append(w.inherited[:0], w.above...), w.inherits...)
-	return true
+	w.ofScope, w.err = o.ofScope.appendTo(w.ctx, w.ofScope[:0], w.payload, it.Position)
+	return w.err == nil
 }
 
 // ownKey makes the key of an item of its values, its own before those that it inherits.
 func (w *itemKeys[P]) ownKey(it *signal.Item) bool {
 	items, own, begin := w.router.items, false, 0
 	if len(items) == 1 { // mostly, and mostly with the value of the item before
-		v, ok := it.Own(items[0].attribute)
+		v, ok := it.Own(items[0])
 		text := ok && v.Type() == pcommon.ValueTypeStr
 		if text && w.again && v.Str() == w.text {
-			w.same = true
+			w.key, w.same = w.own, true
 			return true
 		}
 		if w.again = text && w.router.by != ByAttributes; w.again {
@@ -151,12 +161,12 @@ func (w *itemKeys[P]) ownKey(it *signal.Item) bool {
 		}
 	}
 	for i := range items {
-		if v, ok := it.Own(items[i].attribute); ok {
+		if v, ok := it.Own(items[i]); ok {
 			if !own {
 				own = true
 				w.own = append(append(w.own[:0], w.above...), w.inherits[:begin]...)
 			}
-			if w.own, w.err = appendValue(w.own, v, true, w.router.itemSetting, items[i].attribute); w.err != nil {
+			if w.own, w.err = appendAttribute(w.own, v, true, w.router.itemSetting, items[i]); w.err != nil {
 				return false
 			}
 		} else if own {
@@ -170,6 +180,14 @@ func (w *itemKeys[P]) ownKey(it *signal.Item) bool {
 		w.key, w.same, w.plain = w.inherited, w.plain, true
 	}
 	return true
+}
+
+// express appends the values of expressions to the key. Those of the scope are the same for the item before, if that is of it.
+func (w *itemKeys[P]) express(it *signal.Item) bool {
+	w.expressed = append(append(w.expressed[:0], w.key...), w.ofScope...)
+	w.expressed, w.err = w.router.ofItem.appendTo(w.ctx, w.expressed, w.payload, it.Position)
+	w.key, w.same = w.expressed, w.same && len(w.router.ofItem) == 0
+	return w.err == nil
 }
 
 // lacksAll reports whether a key, of partition_attributes, is that of an item without any of them.

@@ -4,6 +4,7 @@ package batcher
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
@@ -132,8 +133,8 @@ func (w *itemKeys[P]) newParts(items int, ofOneResource bool) itemParts {
 }
 
 // routeItems is route where items of one resource may have different keys.
-func (o *router[P]) routeItems(r request[P], client []byte) (key string, parts []request[P], err error) {
-	w := o.newWalk(client)
+func (o *router[P]) routeItems(ctx context.Context, r request[P], client []byte) (key string, parts []request[P], err error) {
+	w := o.newWalk(ctx, client)
 	defer w.end()
 	w.items, w.whole, w.several = r.items, r.meta != nil && r.meta.whole, false
 	err = w.walk(r.payload, (*itemKeys[P]).compare)

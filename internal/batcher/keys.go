@@ -19,64 +19,66 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
-// keyer makes the key of a request of its client metadata and the attributes of a resource and of an item, and client metadata of the key
-// again.
+// keyer makes the key of a request of its client metadata, the attributes of a resource and of an item, and what expressions find there; and
+// client metadata of the key again.
 //
 // A key is, for each name of metadata in turn, the number of values and then each value with its length before it; and then
-// for each name of resource and of attribute the type of its value, 0 if there is none, and the value as text with its length before it. All
+// for each of names the type of its value, 0 if there is none, and the value as text with its length before it. All
 // numbers are unsigned varints. So it is injective: no two combinations share a key, whatever their values contain; a name
 // without a value differs from one with an empty value, and the string "1" from the number 1. Lists and maps are injective as
 // texts, see [signal.AppendText].
 type keyer struct {
-	metadata  []string // names, in lower case
-	resource  []attributeKey
-	attribute []attributeKey // of items
-	met       *atomic.Bool   // a request had a value for one of metadata
-}
-
-// attributeKey is an attribute that is part of the key.
-type attributeKey struct {
-	attribute string
-	name      string // in the batch's client metadata; "" if metadata_keys has that name, whose values the batch gets then
+	metadata  []string     // names, in lower case
+	resource  []string     // attributes
+	attribute []string     // of items
+	names     []string     // of the values of resource, of expressions of resources, of attribute and of other expressions. See clientName
+	expressed bool         // some are of expressions
+	met       *atomic.Bool // a request had a value for one of metadata
 }
 
 const (
-	settingResource   = "resource_keys"
-	settingAttributes = "attribute_keys"
+	settingResource    = "resource_keys"
+	settingAttributes  = "attribute_keys"
+	settingExpressions = "key_expressions"
 )
 
-func newKeyer(metadata, resource, attribute []string) (k keyer) {
-	k.met = new(atomic.Bool)
+// newKeyer makes one for attributes of resources and of items, and for expressions of resources (above) and of what is below them, by their names.
+func newKeyer(metadata, resource, above, attribute, below []string) keyer {
+	k := keyer{resource: resource, attribute: attribute, expressed: len(above)+len(below) > 0, met: new(atomic.Bool)}
 	for _, name := range metadata {
 		k.metadata = append(k.metadata, strings.ToLower(name))
 	}
 	slices.Sort(k.metadata)
-	keys := func(attributes []string) (keys []attributeKey) {
-		for _, attribute := range attributes {
-			name := strings.ToLower(attribute)
-			if slices.Contains(k.metadata, name) {
-				name = ""
-			}
-			keys = append(keys, attributeKey{attribute, name})
-		}
-		return keys
+	for _, name := range slices.Concat(resource, above, attribute, below) {
+		k.names = append(k.names, k.clientName(name))
 	}
-	k.resource, k.attribute = keys(resource), keys(attribute)
 	return k
 }
 
-func (k *keyer) none() bool { return len(k.metadata)+len(k.resource)+len(k.attribute) == 0 }
+// clientName returns the name in the client metadata of batches; "" if metadata_keys has that name, whose values the batch gets then.
+func (k *keyer) clientName(name string) string {
+	name = strings.ToLower(name)
+	if slices.Contains(k.metadata, name) {
+		return ""
+	}
+	return name
+}
+
+func (k *keyer) none() bool { return len(k.metadata)+len(k.names) == 0 }
 
 // settings names what keys are made of, but for the client metadata.
 func (k *keyer) settings() string {
-	switch {
-	case len(k.attribute) == 0:
-		return settingResource
-	case len(k.resource) == 0:
-		return settingAttributes
-	default:
-		return settingResource + " and " + settingAttributes
+	var all []string
+	if len(k.resource) > 0 {
+		all = append(all, settingResource)
 	}
+	if len(k.attribute) > 0 {
+		all = append(all, settingAttributes)
+	}
+	if k.expressed {
+		all = append(all, settingExpressions)
+	}
+	return strings.Join(all, " and ")
 }
 
 // appendClient appends the part of a key that is the same for all of a request.
@@ -106,43 +108,63 @@ func (k *keyer) neverMet() bool { return len(k.metadata) > 0 && !k.met.Load() }
 // goes out with each batch as client metadata.
 const maxKeyText = 16 << 10
 
-// appendResource appends the part of a key that hangs on the resource. It fails, permanently, if the text of a value is too long.
+// appendResource appends the values of resource. It fails, permanently, if the text of one is too long.
 func (k *keyer) appendResource(b []byte, attributes pcommon.Map) (_ []byte, err error) {
-	for _, key := range k.resource {
-		v, ok := attributes.Get(key.attribute)
-		if b, err = appendValue(b, v, ok, settingResource, key.attribute); err != nil {
+	for _, attribute := range k.resource {
+		v, ok := attributes.Get(attribute)
+		if b, err = appendAttribute(b, v, ok, settingResource, attribute); err != nil {
 			return b, err
 		}
 	}
 	return b, nil
 }
 
-// appendValue appends the value of an attribute, or that there is none. It fails, permanently, if its text is too long.
-func appendValue(b []byte, v pcommon.Value, ok bool, setting, attribute string) ([]byte, error) {
+// appendAttribute appends the value of an attribute, or that there is none. It fails, permanently, if its text is too long.
+func appendAttribute(b []byte, v pcommon.Value, ok bool, setting, attribute string) ([]byte, error) {
 	if !ok {
 		return append(b, 0), nil
 	}
-	b = append(b, byte(v.Type())+1)
-	short := true
-	switch v.Type() {
-	case pcommon.ValueTypeStr:
-		if short = len(v.Str()) <= maxKeyText; short {
-			b = appendText(b, v.Str())
-		}
-	case pcommon.ValueTypeInt:
-		var digits [20]byte
-		b = appendText(b, strconv.AppendInt(digits[:0], v.Int(), 10))
-	default:
-		var text []byte
-		if text, short = signal.AppendText(nil, v, maxKeyText); short {
-			b = appendText(b, text)
-		}
-	}
+	b, short := appendValue(b, v)
 	if !short {
-		return b, consumererror.NewPermanent(fmt.Errorf(
-			"%s: attribute %q has more than %d bytes as text, which is the most that a key takes", setting, attribute, maxKeyText))
+		return b, tooLong(setting, "attribute", attribute)
 	}
 	return b, nil
+}
+
+// tooLong is the error for a value, of what has this name, whose text has more than maxKeyText bytes.
+func tooLong(setting, what, name string) error {
+	return consumererror.NewPermanent(fmt.Errorf(
+		"%s: %s %q has more than %d bytes as text, which is the most that a key takes", setting, what, name, maxKeyText))
+}
+
+// appendValue appends a value with its type, unless its text is too long.
+func appendValue(b []byte, v pcommon.Value) (_ []byte, short bool) {
+	switch v.Type() {
+	case pcommon.ValueTypeStr:
+		return appendString(b, v.Str())
+	case pcommon.ValueTypeInt:
+		return appendInt(b, v.Int()), true
+	default:
+		text, short := signal.AppendText(nil, v, maxKeyText)
+		if !short {
+			return b, false
+		}
+		return appendText(append(b, byte(v.Type())+1), text), true
+	}
+}
+
+// appendString is appendValue for a string.
+func appendString(b []byte, s string) (_ []byte, short bool) {
+	if len(s) > maxKeyText {
+		return b, false
+	}
+	return appendText(append(b, byte(pcommon.ValueTypeStr)+1), s), true
+}
+
+// appendInt is appendValue for an integer.
+func appendInt(b []byte, n int64) []byte {
+	var digits [20]byte
+	return appendText(append(b, byte(pcommon.ValueTypeInt)+1), strconv.AppendInt(digits[:0], n, 10))
 }
 
 func appendText[T string | []byte](b []byte, text T) []byte {
@@ -172,20 +194,18 @@ func (k *keyer) values(key string) map[string][]string {
 		key = key[length:]
 		return t
 	}
-	metadata := make(map[string][]string, len(k.metadata)+len(k.resource)+len(k.attribute))
+	metadata := make(map[string][]string, len(k.metadata)+len(k.names))
 	for _, name := range k.metadata {
 		for range number() {
 			metadata[name] = append(metadata[name], text())
 		}
 	}
-	for _, keys := range [2][]attributeKey{k.resource, k.attribute} {
-		for _, a := range keys {
-			if number() == 0 {
-				continue
-			}
-			if value := text(); a.name != "" {
-				metadata[a.name] = []string{value}
-			}
+	for _, name := range k.names {
+		if number() == 0 {
+			continue
+		}
+		if value := text(); name != "" {
+			metadata[name] = []string{value}
 		}
 	}
 	return metadata

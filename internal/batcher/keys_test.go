@@ -62,7 +62,7 @@ func TestKeysAreInjective(t *testing.T) {
 			[]any{},
 		}).Draw(t, "attribute")
 	})
-	k := newKeyer(names, []string{"r1", "r2"}, nil)
+	k := newKeyer(names, []string{"r1", "r2"}, nil, nil, nil)
 	rapid.Check(t, func(t *rapid.T) {
 		one, other := values.Draw(t, "one"), values.Draw(t, "other")
 		if rapid.Bool().Draw(t, "close") { // differs by where one list ends and the next begins
@@ -117,7 +117,7 @@ func metadataOf(ctx context.Context) map[string][]string {
 
 // TestKeyHasALimit: the error is permanent, and names the attribute and the limit, of whatever type the value is and however deep.
 func TestKeyHasALimit(t *testing.T) {
-	k := newKeyer(nil, []string{"first", "tenant"}, nil)
+	k := newKeyer(nil, []string{"first", "tenant"}, nil, nil, nil)
 	for name, raw := range map[string]any{
 		"text": strings.Repeat("x", maxKeyText+1), "bytes": make([]byte, maxKeyText), "list": []any{strings.Repeat("x", maxKeyText)},
 		"map": map[string]any{strings.Repeat("x", maxKeyText): 1},

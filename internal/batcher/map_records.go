@@ -53,10 +53,10 @@ type others[P, R any] struct {
 	again *request[P] // instead of one: what comes again, or a part of it
 }
 
-func newRecords[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, p *payloads[P], send sendFunc[P]) (*records[P, R], error) {
+func newRecords[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer, xs expressions[P], p *payloads[P], send sendFunc[P]) (*records[P, R], error) {
 	partitions := mapPartitions(cfg)
 	m := &records[P, R]{
-		signal: kind.Records, router: newRouter(cfg, keys, p, partitions), payloads: p, send: send,
+		signal: kind.Records, router: newRouter(cfg, keys, xs, p, partitions), payloads: p, send: send,
 		keys: signal.RecordKeys{Version: cfg.Map.LogVersion, Ignore: cfg.Map.Ignore, Points: cfg.Map.Points},
 	}
 	// By trace, what arrives twice is in one partition already.
@@ -103,7 +103,7 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 	}
 	parts, err := m.router.begin(ctx, &w.streams, r)
 	if err == nil {
-		w.write(m, from, &parts, r.meta)
+		w.write(ctx, m, from, &parts, r.meta)
 		err = w.streams.err
 	}
 	if err == nil {
@@ -131,7 +131,7 @@ type recordWriter[P, R any] struct {
 // maxWriter is how many entries a writer has room for that is kept for the next push.
 const maxWriter = 16 << 10
 
-func (w *recordWriter[P, R]) write(m *records[P, R], from P, parts *itemParts, of *meta[P]) {
+func (w *recordWriter[P, R]) write(ctx context.Context, m *records[P, R], from P, parts *itemParts, of *meta[P]) {
 	var with *others[P, R]
 	if of != nil {
 		with = &others[P, R]{meta: of}
@@ -145,7 +145,7 @@ func (w *recordWriter[P, R]) write(m *records[P, R], from P, parts *itemParts, o
 			n++
 		} else if id.Resource != resource {
 			resource = id.Resource
-			stream = m.router.stream(&w.streams, from, resource)
+			stream = m.router.stream(ctx, &w.streams, from, resource)
 		}
 		if stream != w.stream {
 			w.endAlone(m.serial.Add(1), of)

@@ -50,8 +50,8 @@ type arrival[P any] struct {
 	before *arrival[P]
 }
 
-func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, p *payloads[P], send sendFunc[P]) (*resources[P], error) {
-	m := &resources[P]{signal: sig, router: newRouter(cfg, keys, p, mapPartitions(cfg)), payloads: p, send: send}
+func newResources[P any](cfg Settings, sig signal.Groups[P], keys keyer, xs expressions[P], p *payloads[P], send sendFunc[P]) (*resources[P], error) {
+	m := &resources[P]{signal: sig, router: newRouter(cfg, keys, xs, p, mapPartitions(cfg)), payloads: p, send: send}
 	mc := mapConfig[resourceID, resource[P]](cfg)
 	mc.Process = m.process
 	mc.Weigh = func(e resourceEntry[P]) partitioned.Weight {
@@ -90,7 +90,7 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 		r.payload = m.payloads.apart(r.payload, parts.cuts())
 	}
 	var one [1]resourceEntry[P]
-	entries, err := m.entries(w, r, &parts, one[:0])
+	entries, err := m.entries(ctx, w, r, &parts, one[:0])
 	if err != nil {
 		if copied {
 			m.payloads.release(r.payload)
@@ -120,7 +120,7 @@ func (m *resources[P]) push(ctx context.Context, r request[P], wait bool) (parti
 }
 
 // entries makes an entry for each resource of r with an item, behind those in entries. What was taken apart has a resource for each part.
-func (m *resources[P]) entries(w *resourceWriter[P], r request[P], parts *itemParts, entries []resourceEntry[P]) ([]resourceEntry[P], error) {
+func (m *resources[P]) entries(ctx context.Context, w *resourceWriter[P], r request[P], parts *itemParts, entries []resourceEntry[P]) ([]resourceEntry[P], error) {
 	n := m.payloads.signal.Resources(r.payload)
 	l := r.lease()
 	if l != nil {
@@ -149,7 +149,7 @@ func (m *resources[P]) entries(w *resourceWriter[P], r request[P], parts *itemPa
 		if g.Items == 0 {
 			continue
 		}
-		entries = append(entries, resourceEntry[P]{Key: resourceID{m.router.stream(&w.streams, r.payload, i), identity}, Value: of})
+		entries = append(entries, resourceEntry[P]{Key: resourceID{m.router.stream(ctx, &w.streams, r.payload, i), identity}, Value: of})
 	}
 	return entries, w.streams.err
 }

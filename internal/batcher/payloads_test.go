@@ -55,7 +55,7 @@ func TestRequestIsMeasuredOnce(t *testing.T) {
 			records, tel := 0, componenttest.NewTelemetry()
 			kind := signal.OfLogs()
 			kind.Signal = measuredLogs{records: &records}
-			b, err := New(metadatatest.NewSettings(tel), cfg, kind, Next[plog.Logs]{Consume: func(context.Context, plog.Logs) error { return nil }})
+			b, err := New(metadatatest.NewSettings(tel), cfg, kind, nil, Next[plog.Logs]{Consume: func(context.Context, plog.Logs) error { return nil }})
 			require.NoError(t, err)
 			b.telemetry.bytes = false // the detailed level measures too, what is sent
 			require.NoError(t, b.Start(context.Background(), componenttest.NewNopHost()))
@@ -102,7 +102,7 @@ func uncuttableSizes(t *testing.T, set func(*Settings), payloads ...plog.Logs) (
 		set(&cfg)
 		kind := signal.OfLogs()
 		kind.Signal = uncuttable{}
-		b, err := New(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, kind, Next[plog.Logs]{Consume: func(_ context.Context, ld plog.Logs) error {
+		b, err := New(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, kind, nil, Next[plog.Logs]{Consume: func(_ context.Context, ld plog.Logs) error {
 			sizes = append(sizes, ld.LogRecordCount())
 			return nil
 		}})

@@ -31,7 +31,7 @@ type queue[P any] struct {
 	payloads *payloads[P]
 }
 
-func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], st *storage[P], send sendFunc[P]) (*queue[P], error) {
+func newQueue[P any](cfg Settings, keys keyer, xs expressions[P], p *payloads[P], st *storage[P], send sendFunc[P]) (*queue[P], error) {
 	qc := queueConfig[request[P]](cfg)
 	qc.Process = send
 	qc.Weigh = weigh[P]
@@ -67,7 +67,7 @@ func newQueue[P any](cfg Settings, keys keyer, p *payloads[P], st *storage[P], s
 	if qc.OrderOnlyByPartition {
 		partitions = partitionKeys(qc.Partitions, q.Partition)
 	}
-	all := &queue[P]{q, newRouter(cfg, keys, p, partitions), p}
+	all := &queue[P]{q, newRouter(cfg, keys, xs, p, partitions), p}
 	if st != nil {
 		st.queue = all
 	}

@@ -31,7 +31,7 @@ func (s *Settings) explain(err error) error {
 	case errors.Is(err, partitioned.ErrFull):
 		text = "the queue is full: " + s.limits() + "; send again later, or raise it if this lasts"
 	case errors.Is(err, partitioned.ErrTooManyKeys):
-		text = fmt.Sprintf("too many keys (values of metadata_keys, resource_keys and attribute_keys) are pending: metadata_cardinality_limit is %d; send again later, or raise it", s.MaxKeys)
+		text = fmt.Sprintf("too many keys (values of metadata_keys, resource_keys, attribute_keys and key_expressions) are pending: metadata_cardinality_limit is %d; send again later, or raise it", s.MaxKeys)
 	case errors.Is(err, partitioned.ErrClosed), errors.Is(err, partitioned.ErrNotStarted):
 		text = "the processor is shutting down, or was not started: nothing was accepted; send again later"
 	case errors.Is(err, partitioned.ErrAbandoned):

@@ -24,34 +24,39 @@ type router[P any] struct { // immutable
 	by         PartitionBy  // what decides between them
 	seed       maphash.Seed // of the hash of that
 
-	items       []attributeKey // of items: whose values are in the key, or decide between partitions
-	itemSetting string         // where they stand
-	walks       sync.Pool      // of *itemKeys[P]
+	ofResource, ofScope, ofItem expressions[P] // whose values are in the key
+	expresses                   bool           // there are some of items or their scopes
+
+	items       []string  // attributes of items: whose values are in the key, or decide between partitions
+	itemSetting string    // where they stand
+	walks       sync.Pool // of *itemKeys[P]
 }
 
-func newRouter[P any](cfg Settings, keys keyer, p *payloads[P], partitions []string) *router[P] {
+func newRouter[P any](cfg Settings, keys keyer, xs expressions[P], p *payloads[P], partitions []string) *router[P] {
 	o := &router[P]{keyer: keys, signal: p.signal, bytes: p.bytes, partitions: partitions, seed: maphash.MakeSeed()}
+	o.ofResource, o.ofScope, o.ofItem = xs.of(OfResource), xs.of(OfScope), xs.of(OfItem)
+	o.expresses = len(o.ofScope)+len(o.ofItem) > 0
 	o.items, o.itemSetting = keys.attribute, settingAttributes
 	if len(partitions) > 0 {
 		o.by = cfg.PartitionBy
 	}
 	if o.by == ByAttributes {
 		o.itemSetting = "partition_attributes"
-		for _, name := range cfg.PartitionAttributes {
-			o.items = append(o.items, attributeKey{attribute: name})
-		}
+		o.items = cfg.PartitionAttributes
 	}
 	return o
 }
 
 // byItems reports whether items of one resource may belong to different streams.
-func (o *router[P]) byItems() bool { return len(o.items) > 0 || o.by == ByTrace }
+func (o *router[P]) byItems() bool { return len(o.items) > 0 || o.by == ByTrace || o.expresses }
 
 // single reports whether there is one stream for everything.
 func (o *router[P]) single() bool { return o.none() && len(o.partitions) == 0 }
 
 // byResource reports whether streams hang on the payload.
-func (o *router[P]) byResource() bool { return len(o.resource)+len(o.partitions) > 0 || o.byItems() }
+func (o *router[P]) byResource() bool {
+	return len(o.resource)+len(o.ofResource)+len(o.partitions) > 0 || o.byItems()
+}
 
 // route returns the key of r, or one request for each key if it has several.
 func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts []request[P], err error) {
@@ -60,12 +65,12 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 	client := len(k)
 	switch {
 	case o.byItems():
-		return o.routeItems(r, k)
-	case len(o.resource) == 0 && len(o.partitions) == 0:
+		return o.routeItems(ctx, r, k)
+	case !o.byResource():
 		return string(k), nil, nil
 	}
 	for i := range o.signal.Resources(r.payload) {
-		if k, err = o.appendPart(k[:client], r.payload, i); err != nil {
+		if k, err = o.appendPart(ctx, k[:client], r.payload, i); err != nil {
 			return "", nil, err
 		}
 		switch {
@@ -73,7 +78,7 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 			key = string(k)
 		case string(k) == key:
 		case r.meta == nil || !r.meta.whole:
-			parts, err = o.divide(r, resourceKeys{first: key, same: i, next: k, client: client})
+			parts, err = o.divide(ctx, r, resourceKeys{first: key, same: i, next: k, client: client})
 			return "", parts, err
 		case !o.none():
 			return "", nil, o.notDivisible(r.payload)
@@ -97,14 +102,14 @@ func (o *router[P]) notDivisible(payload P) error {
 }
 
 // divide makes a request for each key of r.
-func (o *router[P]) divide(r request[P], known resourceKeys) (parts []request[P], err error) {
+func (o *router[P]) divide(ctx context.Context, r request[P], known resourceKeys) (parts []request[P], err error) {
 	of := make([]int, o.signal.Resources(r.payload))
 	p := newParting(r)
 	key, index := known.next, map[string]int{known.first: 0}
 	p.add(known.first)
 	for i := range of {
 		if i > known.same {
-			if key, err = o.appendPart(key[:known.client], r.payload, i); err != nil {
+			if key, err = o.appendPart(ctx, key[:known.client], r.payload, i); err != nil {
 				return nil, err
 			}
 		}
@@ -177,12 +182,15 @@ func (p *parting[P]) cut(c cuts) {
 }
 
 // appendPart appends to a key what it gets of a resource.
-func (o *router[P]) appendPart(key []byte, payload P, i int) ([]byte, error) {
+func (o *router[P]) appendPart(ctx context.Context, key []byte, payload P, i int) (_ []byte, err error) {
 	attributes := o.signal.Resource(payload, i).Attributes()
-	if len(o.partitions) == 0 {
-		return o.appendResource(key, attributes)
+	if len(o.partitions) > 0 {
+		return append(key, o.partition(signal.HashAttributes(o.seed, attributes))...), nil
 	}
-	return append(key, o.partition(signal.HashAttributes(o.seed, attributes))...), nil
+	if key, err = o.appendResource(key, attributes); err != nil || len(o.ofResource) == 0 {
+		return key, err
+	}
+	return o.ofResource.appendTo(ctx, key, payload, signal.Position{Resource: i})
 }
 
 func (o *router[P]) partition(hash uint64) string {
@@ -213,7 +221,7 @@ func (o *router[P]) begin(ctx context.Context, s *streams, r request[P]) (parts 
 	if !o.byItems() {
 		return parts, nil
 	}
-	w := o.newWalk(s.key)
+	w := o.newWalk(ctx, s.key)
 	defer w.end()
 	parts, err = w.partsOf(r.payload, r.items)
 	if s.of = parts.keys; err != nil || parts.mixed {
@@ -229,7 +237,7 @@ func (o *router[P]) begin(ctx context.Context, s *streams, r request[P]) (parts 
 }
 
 // stream returns the stream of a resource; "": there is one for everything, or it has none, and s.err says why.
-func (o *router[P]) stream(s *streams, payload P, i int) string {
+func (o *router[P]) stream(ctx context.Context, s *streams, payload P, i int) string {
 	if s.of != nil {
 		return s.of[i]
 	}
@@ -237,7 +245,7 @@ func (o *router[P]) stream(s *streams, payload P, i int) string {
 		return ""
 	}
 	var err error
-	if s.key, err = o.appendPart(s.key[:s.client], payload, i); err != nil {
+	if s.key, err = o.appendPart(ctx, s.key[:s.client], payload, i); err != nil {
 		s.err = err
 		return ""
 	}

@@ -21,7 +21,7 @@ import (
 func TestStreamsOfARequestExistOnce(t *testing.T) {
 	const keys, resources = 3, 100
 	p := newPayloads(Settings{}, signal.OfLogs().Signal, false, zap.NewNop())
-	o := newRouter(testSettings(), newKeyer([]string{"user"}, []string{"tenant"}, nil), p, nil)
+	o := newRouter(testSettings(), newKeyer([]string{"user"}, []string{"tenant"}, nil, nil, nil), nil, p, nil)
 	ld := plog.NewLogs()
 	for i := range resources {
 		ld.ResourceLogs().AppendEmpty().Resource().Attributes().PutStr("tenant", fmt.Sprint(i%keys))
@@ -33,7 +33,7 @@ func TestStreamsOfARequestExistOnce(t *testing.T) {
 		require.NoError(t, err)
 		texts := map[*byte]string{}
 		for i := range resources {
-			stream := o.stream(&s, ld, i)
+			stream := o.stream(ctx, &s, ld, i)
 			texts[unsafe.StringData(stream)] = stream
 		}
 		require.NoError(t, s.err)

@@ -18,14 +18,15 @@ import (
 
 // Settings is the configuration as the batcher needs it: validated, and with every default and automatic size as a number.
 type Settings struct {
-	MetadataKeys        []string    // client metadata that requests are batched by
-	ResourceKeys        []string    // resource attributes that telemetry is batched by
-	AttributeKeys       []string    // attributes of items, else of their scopes, else of their resources, that telemetry is batched by
-	MaxKeys             int         // keys with something pending; 0: no limit
-	Partitions          int         // without keys, that telemetry is spread over; at least 1
-	PartitionBy         PartitionBy // what decides between partitions
-	PartitionAttributes []string    // for ByAttributes
-	Map                 *Map        // what holds the pending batch; nil: a queue
+	MetadataKeys        []string          // client metadata that requests are batched by
+	ResourceKeys        []string          // resource attributes that telemetry is batched by
+	AttributeKeys       []string          // attributes of items, else of their scopes, else of their resources, that telemetry is batched by
+	KeyExpressions      map[string]string // expressions whose values telemetry is batched by, by their names
+	MaxKeys             int               // keys with something pending; 0: no limit
+	Partitions          int               // without keys, that telemetry is spread over; at least 1
+	PartitionBy         PartitionBy       // what decides between partitions
+	PartitionAttributes []string          // for ByAttributes
+	Map                 *Map              // what holds the pending batch; nil: a queue
 
 	Timeout      time.Duration      // longest wait of an item for its flush while a consumer is free
 	BatchSize    partitioned.Weight // that triggers a flush
@@ -86,6 +87,7 @@ func (s *Settings) fields() []zap.Field {
 		zap.Int("send_batch_size", trigger.Items), zap.Int("send_batch_max_size", s.MaxBatchSize.Items),
 		zap.Int("send_batch_size_bytes", trigger.Bytes), zap.Int("send_batch_max_size_bytes", s.MaxBatchSize.Bytes),
 		zap.Strings("metadata_keys", s.MetadataKeys), zap.Strings("resource_keys", s.ResourceKeys), zap.Strings("attribute_keys", s.AttributeKeys),
+		zap.Any("key_expressions", s.KeyExpressions),
 		zap.Int("metadata_cardinality_limit", s.MaxKeys),
 		zap.Int("partitions", s.Partitions), zap.String("partition_by", s.PartitionBy.String()), zap.Strings("partition_attributes", s.PartitionAttributes),
 		zap.Int("num_consumers", s.Consumers),
@@ -147,5 +149,5 @@ func (s *Settings) stored() bool { return s.Storage != component.ID{} }
 
 // keyed reports whether batches are made by key.
 func (s *Settings) keyed() bool {
-	return len(s.MetadataKeys)+len(s.ResourceKeys)+len(s.AttributeKeys) > 0
+	return len(s.MetadataKeys)+len(s.ResourceKeys)+len(s.AttributeKeys)+len(s.KeyExpressions) > 0
 }

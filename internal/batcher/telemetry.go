@@ -86,6 +86,8 @@ type snapshot struct {
 	storage figures
 	limit   limiter.Changes
 
+	expressionErrors []int64 // of each of key_expressions
+
 	// What the queue counts, without the storage's part: never less than in the snapshot before.
 
 	incoming int64 // items that were accepted, and not restored
@@ -124,9 +126,14 @@ type observed struct {
 
 // observe makes all instruments show stats, one snapshot for all of them, whenever somebody asks, and after shutdown the last
 // one. The callback is never unregistered: else losses at shutdown would reach nobody, and counters would fall meanwhile.
-func (t *telemetry) observe(set processor.Settings, cfg Settings, stats func() snapshot) error {
+func (t *telemetry) observe(set processor.Settings, cfg Settings, expressions []string, stats func() snapshot) error {
 	t.stats.Store(&stats)
 	all := t.observed(cfg)
+	for i, name := range expressions {
+		all = append(all, observed{
+			t.builder.ProcessorPartitionedbufferKeyExpressionErrors, func(s *snapshot) int64 { return s.expressionErrors[i] }, t.with(attribute.String("key", name)),
+		})
+	}
 	waited, oldest, fill := t.builder.ProcessorPartitionedbufferCapacityWaitTime, t.builder.ProcessorPartitionedbufferOldestItemAge, t.builder.ProcessorPartitionedbufferFullestKeyFill
 	stored, calling := t.builder.ProcessorPartitionedbufferStorageOldestEntryAge, t.builder.ProcessorPartitionedbufferStorageOldestCallAge
 	instruments := []metric.Observable{waited, oldest, fill, stored, calling}

@@ -54,6 +54,7 @@ type TelemetryBuilder struct {
 	ProcessorPartitionedbufferItemsRetried             metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsReturned            metric.Int64ObservableCounter
 	ProcessorPartitionedbufferItemsSuperseded          metric.Int64ObservableCounter
+	ProcessorPartitionedbufferKeyExpressionErrors      metric.Int64ObservableCounter
 	ProcessorPartitionedbufferMetadataCardinality      metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferMetadataCardinalityLimit metric.Int64ObservableUpDownCounter
 	ProcessorPartitionedbufferOldestItemAge            metric.Float64ObservableGauge
@@ -376,6 +377,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferItemsSupersed
 		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferItemsSuperseded, obs: o})
 		return nil
 	}, builder.ProcessorPartitionedbufferItemsSuperseded)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPartitionedbufferKeyExpressionErrorsCallback sets callback for observable ProcessorPartitionedbufferKeyExpressionErrors metric.
+func (builder *TelemetryBuilder) RegisterProcessorPartitionedbufferKeyExpressionErrorsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPartitionedbufferKeyExpressionErrors, obs: o})
+		return nil
+	}, builder.ProcessorPartitionedbufferKeyExpressionErrors)
 	if err != nil {
 		return err
 	}
@@ -790,6 +806,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_partitionedbuffer_items_superseded",
 		metric.WithDescription("Number of items that were accepted and replaced by a newer record with the same identity, or added to one. Only with buffer map and map.key record. [Alpha]"),
 		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPartitionedbufferKeyExpressionErrors, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_partitionedbuffer_key_expression_errors",
+		metric.WithDescription("Number of times that an expression of key_expressions failed, so that a key lacks its value. [Alpha]"),
+		metric.WithUnit("{error}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPartitionedbufferMetadataCardinality, err = builder.meter.Int64ObservableUpDownCounter(

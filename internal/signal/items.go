@@ -10,11 +10,18 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
+// Position is where an item stands in a payload: indices, each in the container above.
+type Position struct {
+	Resource, Scope int
+	Group           int // of its metric or profile; 0 for spans and log records
+	Index           int // of the item itself; below 0: it is a profile without samples
+}
+
 // Item is one item of a payload with what stands above it, to be read.
 type Item struct {
-	Resource int             // index of its resource
-	Scope    int             // number of its scope, counted from 0 over the whole payload
-	Trace    pcommon.TraceID // empty: it has none
+	Position
+	ScopeNumber int             // of its scope, counted from 0 over the whole payload
+	Trace       pcommon.TraceID // empty: it has none
 
 	own, scope, resource pcommon.Map
 	sample               sample // instead of own, for profiles
@@ -47,18 +54,18 @@ func (Traces) Each(p ptrace.Traces, it *Item, f func(*Item) bool) {
 		r := resources.At(it.Resource)
 		it.resource = r.Resource().Attributes()
 		scopes := r.ScopeSpans()
-		for j := range scopes.Len() {
-			s := scopes.At(j)
+		for it.Scope = range scopes.Len() {
+			s := scopes.At(it.Scope)
 			it.scope = s.Scope().Attributes()
 			spans := s.Spans()
-			for k := range spans.Len() {
-				span := spans.At(k)
+			for it.Index = range spans.Len() {
+				span := spans.At(it.Index)
 				it.own, it.Trace = span.Attributes(), span.TraceID()
 				if !f(it) {
 					return
 				}
 			}
-			it.Scope++
+			it.ScopeNumber++
 		}
 	}
 }
@@ -71,18 +78,18 @@ func (Logs) Each(p plog.Logs, it *Item, f func(*Item) bool) {
 		r := resources.At(it.Resource)
 		it.resource = r.Resource().Attributes()
 		scopes := r.ScopeLogs()
-		for j := range scopes.Len() {
-			s := scopes.At(j)
+		for it.Scope = range scopes.Len() {
+			s := scopes.At(it.Scope)
 			it.scope = s.Scope().Attributes()
 			records := s.LogRecords()
-			for k := range records.Len() {
-				record := records.At(k)
+			for it.Index = range records.Len() {
+				record := records.At(it.Index)
 				it.own, it.Trace = record.Attributes(), record.TraceID()
 				if !f(it) {
 					return
 				}
 			}
-			it.Scope++
+			it.ScopeNumber++
 		}
 	}
 }
@@ -95,16 +102,16 @@ func (Metrics) Each(p pmetric.Metrics, it *Item, f func(*Item) bool) {
 		r := resources.At(it.Resource)
 		it.resource = r.Resource().Attributes()
 		scopes := r.ScopeMetrics()
-		for j := range scopes.Len() {
-			s := scopes.At(j)
+		for it.Scope = range scopes.Len() {
+			s := scopes.At(it.Scope)
 			it.scope = s.Scope().Attributes()
 			metrics := s.Metrics()
-			for k := range metrics.Len() {
-				if !eachPoint(metrics.At(k), it, f) {
+			for it.Group = range metrics.Len() {
+				if !eachPoint(metrics.At(it.Group), it, f) {
 					return
 				}
 			}
-			it.Scope++
+			it.ScopeNumber++
 		}
 	}
 }
@@ -131,8 +138,8 @@ func eachOf[D dataPoint, S interface {
 	Len() int
 	At(i int) D
 }](points S, it *Item, f func(*Item) bool) bool {
-	for i := range points.Len() {
-		it.own = points.At(i).Attributes()
+	for it.Index = range points.Len() {
+		it.own = points.At(it.Index).Attributes()
 		if !f(it) {
 			return false
 		}
@@ -146,23 +153,23 @@ func (Profiles) Each(p pprofile.Profiles, it *Item, f func(*Item) bool) {
 	it.sample = sample{known: true, dictionary: p.Dictionary()}
 	for i, r := range p.ResourceProfiles().All() {
 		it.Resource, it.resource = i, r.Resource().Attributes()
-		for _, s := range r.ScopeProfiles().All() {
-			it.scope = s.Scope().Attributes()
-			for _, profile := range s.Profiles().All() {
-				it.sample.profile = profile.AttributeIndices()
+		for j, s := range r.ScopeProfiles().All() {
+			it.Scope, it.scope = j, s.Scope().Attributes()
+			for k, profile := range s.Profiles().All() {
+				it.Group, it.Index, it.sample.profile = k, -1, profile.AttributeIndices()
 				it.sample.own, it.Trace = pcommon.NewInt32Slice(), pcommon.TraceID{}
 				if profile.Samples().Len() == 0 && !f(it) {
 					return
 				}
-				for _, one := range profile.Samples().All() {
-					it.sample.own = one.AttributeIndices()
+				for l, one := range profile.Samples().All() {
+					it.Index, it.sample.own = l, one.AttributeIndices()
 					it.Trace = it.sample.trace(one.LinkIndex())
 					if !f(it) {
 						return
 					}
 				}
 			}
-			it.Scope++
+			it.ScopeNumber++
 		}
 	}
 }
