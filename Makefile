@@ -16,7 +16,7 @@ KAFKA   := $(BUILD)/kafka/otelcol-kafka
 tool = $(GO) tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 
 # The modules that have code of ours. tools/ and build/ have none.
-MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod bench/interval/go.mod bench/queuebatch/go.mod e2e/go.mod e2e/headerssetter/go.mod monitoring/go.mod \
+MODULES := . $(patsubst %/go.mod,%,$(wildcard bench/go.mod bench/interval/go.mod bench/queuebatch/go.mod e2e/go.mod e2e/headerssetter/go.mod keyexpressions/go.mod monitoring/go.mod \
 	partitioned/go.mod))
 
 # What a collector is made of.
