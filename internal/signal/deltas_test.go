@@ -107,6 +107,26 @@ func TestSumOfExponentialHistograms(t *testing.T) {
 	})
 }
 
+// TestSumInPlace: what lies within the buckets of a series that has been seen before costs no memory, at its scale or a higher one.
+func TestSumInPlace(t *testing.T) {
+	all := append(make([]float64, 0, 100), -100, -0.01, 0.01, 100)
+	sum := observed(all, 1, 0)
+	for _, scale := range []int32{1, 2, 5} {
+		values := []float64{-50, -1, 0, 1, 2, 50}
+		added := observed(values, scale, 0)
+		require.Zero(t, testing.AllocsPerRun(1, func() {
+			addExponential(sum, added)
+			all = append(all, values...)
+		}))
+	}
+	want := observed(all, 1, 0)
+	require.Equal(t, want.Scale(), sum.Scale())
+	require.Equal(t, want.Count(), sum.Count())
+	require.Equal(t, want.ZeroCount(), sum.ZeroCount())
+	require.Equal(t, inside(want.Positive()), inside(sum.Positive()))
+	require.Equal(t, inside(want.Negative()), inside(sum.Negative()))
+}
+
 // TestSumFitsIntoBuckets: far apart, at a fine scale, two histograms of one value each have a sum of few buckets, as coarse as needed.
 func TestSumFitsIntoBuckets(t *testing.T) {
 	for _, far := range []float64{1e3, 1e100, math.MaxFloat64} {

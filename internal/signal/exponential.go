@@ -104,25 +104,34 @@ func addExponential(held, added pmetric.ExponentialHistogramDataPoint) {
 	addExemplars(held.Exemplars(), added.Exemplars())
 	addDistribution(held, added)
 	held.SetZeroCount(held.ZeroCount() + added.ZeroCount())
-	alike := held.Scale() == added.Scale() && held.ZeroThreshold() == added.ZeroThreshold()
-	if alike && covers(held.Positive(), added.Positive()) && covers(held.Negative(), added.Negative()) {
-		addCovered(held.Positive(), added.Positive())
-		addCovered(held.Negative(), added.Negative())
+	by := int(added.Scale()) - int(held.Scale())
+	if by >= 0 && held.ZeroThreshold() == added.ZeroThreshold() &&
+		covers(held.Positive(), added.Positive(), by) && covers(held.Negative(), added.Negative(), by) {
+		addCovered(held.Positive(), added.Positive(), by)
+		addCovered(held.Negative(), added.Negative(), by)
 		return
 	}
 	addBuckets(held, added)
 }
 
-// covers reports whether kept has each bucket of added.
-func covers(held, added pmetric.ExponentialHistogramDataPointBuckets) bool {
-	first, n := int64(added.Offset())-int64(held.Offset()), int64(added.BucketCounts().Len())
-	return n == 0 || first >= 0 && first+n <= int64(held.BucketCounts().Len())
+// covers reports whether held has a bucket for each of added, whose scale is higher by so much.
+func covers(held, added pmetric.ExponentialHistogramDataPointBuckets, by int) bool {
+	n := int64(added.BucketCounts().Len())
+	if n == 0 {
+		return true
+	}
+	first, last := int64(added.Offset())>>by, (int64(added.Offset())+n-1)>>by
+	from := int64(held.Offset())
+	return first >= from && last < from+int64(held.BucketCounts().Len())
 }
 
-func addCovered(held, added pmetric.ExponentialHistogramDataPointBuckets) {
-	to, from, shift := held.BucketCounts(), added.BucketCounts(), int(added.Offset()-held.Offset())
+// addCovered adds in place, which is what most sums are: once a series has been seen for a while, nothing new is as far out.
+func addCovered(held, added pmetric.ExponentialHistogramDataPointBuckets, by int) {
+	to, from := held.BucketCounts(), added.BucketCounts()
+	first, offset := int64(held.Offset()), int64(added.Offset())
 	for i := range from.Len() {
-		to.SetAt(shift+i, to.At(shift+i)+from.At(i))
+		at := int((offset+int64(i))>>by - first)
+		to.SetAt(at, to.At(at)+from.At(i))
 	}
 }
 
