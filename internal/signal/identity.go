@@ -20,9 +20,8 @@ import (
 type Encoder struct {
 	buf  []byte
 	walk walk
-	once bool // what is written will hardly come again
 
-	without Ignored // what is not written at the moment
+	without Ignored // what is not written at the moment of a resource or scope
 
 	orders   recent[string, string] // attributes as they stood, and in the order of their keys
 	names    recent[identity, Name]
@@ -111,14 +110,10 @@ func (e *Encoder) enough() bool { return false }
 // maps that come again is remembered.
 func (e *Encoder) attributes(m pcommon.Map) {
 	if len(e.without.Attributes) > 0 {
-		e.otherAttributes(m)
+		e.attributesWithout(m, e.without.Attributes)
 		return
 	}
 	e.number(uint64(m.Len()))
-	if e.once {
-		e.sort(m)
-		return
-	}
 	begin := len(e.buf)
 	sorted, last := true, ""
 	for k, v := range m.All() {
@@ -179,11 +174,11 @@ func (e *Encoder) sortMany(m pcommon.Map) {
 	e.walk.drop(0)
 }
 
-// otherAttributes is attributes without those that are ignored.
-func (e *Encoder) otherAttributes(m pcommon.Map) {
+// attributesWithout is attributes without those that are ignored.
+func (e *Encoder) attributesWithout(m pcommon.Map, ignored map[string]struct{}) {
 	kept := 0
 	for k := range m.All() {
-		if _, ignored := e.without.Attributes[k]; !ignored {
+		if _, ok := ignored[k]; !ok {
 			kept++
 		}
 	}
@@ -191,7 +186,7 @@ func (e *Encoder) otherAttributes(m pcommon.Map) {
 	e.walk.sort(m) // no walk is under way, so these are all pairs
 	for i := range m.Len() {
 		p := e.walk.pairs[i]
-		if _, ignored := e.without.Attributes[p.key]; !ignored {
+		if _, ok := ignored[p.key]; !ok {
 			e.text(p.key)
 			e.value(p.value)
 		}

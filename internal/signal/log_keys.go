@@ -100,9 +100,11 @@ func (e *Encoder) logIdentity(keys *RecordKeys, record plog.LogRecord, scope pco
 }
 
 func (e *Encoder) allAttributes(m pcommon.Map, ignore *Ignored) {
-	e.without.Attributes = ignore.Attributes
+	if len(ignore.Attributes) > 0 {
+		e.attributesWithout(m, ignore.Attributes)
+		return
+	}
 	e.attributes(m)
-	e.without.Attributes = nil
 }
 
 func (k *LogKey) attribute(record, scope, resource pcommon.Map) (v pcommon.Value, ok bool) {

@@ -122,11 +122,15 @@ func (e *Encoder) point(attributes pcommon.Map, ignore *Ignored, start pcommon.T
 	return e.string()
 }
 
+// pointAttributes writes attributes of which there are too many to remember their order.
 func (e *Encoder) pointAttributes(attributes pcommon.Map, ignore *Ignored) {
 	e.reset()
-	e.once, e.without.Attributes = true, ignore.Attributes
-	e.attributes(attributes)
-	e.once, e.without.Attributes = false, nil
+	if len(ignore.Attributes) > 0 {
+		e.attributesWithout(attributes, ignore.Attributes)
+		return
+	}
+	e.number(uint64(attributes.Len()))
+	e.sort(attributes)
 }
 
 // negatives is how many numbers below 0 are versions. An ID has room for 2^64 - 1 versions, so they are taken from the upper end:
