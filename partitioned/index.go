@@ -113,8 +113,10 @@ func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units i
 	if void {
 		return q.annihilate(s, at, w, units, c), nil
 	}
-	before := b.active[at].weight
-	after := q.reweigh(b.active[at].item, before)
+	before, after := b.active[at].weight, w
+	if how == merge {
+		after = q.reweigh(b.active[at].item, before)
+	}
 	more := q.units(after) - q.units(before)
 	s.partition.mu.replace(int64(w.items), int64(after.items)-int64(before.items))
 	if c != nil || after != before { // mostly neither: then s is only read

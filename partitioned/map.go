@@ -48,7 +48,7 @@ type MapQueueConfig[K comparable, V any] struct {
 	//   - Partitions: default 4 for each processor; more of them make writes to many keys quicker, and batches smaller.
 	//     Consumers: default 1, or 10 with a Key.
 	//   - Adaptive: always; a flush sends all that is held. So BatchSize is only a trigger, MaxBatchSize bounds batches.
-	//   - Weigh: runs under the partition's lock too, like Merge. What is superseded weighs nothing any more.
+	//   - Weigh: runs under the partition's lock too, for what Merge made. What is superseded weighs nothing any more.
 	//   - Order: of one key, always.
 	QueueConfig[Entry[K, V]]
 

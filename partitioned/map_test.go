@@ -367,6 +367,43 @@ func TestSupersededReleasesItsRoom(t *testing.T) {
 	})
 }
 
+// TestWriteIsWeighedOnce: what replaces an entry weighs what it was pushed with. Only what Merge made is weighed again.
+func TestWriteIsWeighedOnce(t *testing.T) {
+	weighed := 0
+	cfg := one(&mapRecorder{})
+	cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
+	cfg.Supersede = func(kept, _ kv) int { return kept.Value }
+	cfg.Weigh = func(e kv) Weight {
+		weighed++
+		return Weight{Items: e.Value}
+	}
+	m := startMap(t, cfg)
+	for _, c := range []struct {
+		write   func() error
+		weighed int
+		queued  int64
+	}{
+		{func() error { return m.Put(bg, "a", 2) }, 1, 2},
+		{func() error { return m.Put(bg, "a", 5) }, 1, 5},
+		{func() error { return m.PutNewer(bg, "a", 4, 1) }, 1, 4},
+		{func() error { return m.PutNewer(bg, "a", 9, 1) }, 1, 4},
+		{func() error { return m.PutAllNewer(bg, kv{Key: "a", Value: 7, Version: 2}, kv{Key: "b", Value: 1}) }, 2, 8},
+		{func() error { return m.Merge(bg, "a", 1) }, 2, 9},
+	} {
+		weighed = 0
+		if err := c.write(); err != nil {
+			t.Fatal(err)
+		}
+		if st := m.Stats(); weighed != c.weighed || st.Queued != c.queued {
+			t.Errorf("weighed %d times, want %d; %d queued, want %d", weighed, c.weighed, st.Queued, c.queued)
+		}
+	}
+	if err := m.Shutdown(within(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, &m.queue)
+}
+
 // TestPutAndDeleteForEver holds no more than what is there.
 func TestPutAndDeleteForEver(t *testing.T) {
 	r := &mapRecorder{}

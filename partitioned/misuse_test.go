@@ -318,9 +318,10 @@ func TestPushWaitOfOneWhoIsGone(t *testing.T) {
 func TestPanicOfAMapsWeighUnderItsLock(t *testing.T) {
 	r := &mapRecorder{}
 	cfg := one(r)
+	cfg.Merge = func(held, added kv) int { return held.Value + added.Value }
 	pushed := false
 	cfg.Weigh = func(e kv) Weight {
-		if pushed = !pushed; !pushed { // the second time of each write, which is under the lock
+		if pushed = !pushed; !pushed { // the second time of a write, which is of what Merge made, under the lock
 			panic("no weight")
 		}
 		return Weight{Items: e.Value}
@@ -328,7 +329,7 @@ func TestPanicOfAMapsWeighUnderItsLock(t *testing.T) {
 	m := startMap(t, cfg)
 	for _, value := range []int{3, 5} {
 		pushed = false
-		if err := m.Put(bg, "a", value); err != nil {
+		if err := m.Merge(bg, "a", value); err != nil {
 			t.Fatal(err)
 		}
 	}
