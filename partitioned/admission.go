@@ -83,8 +83,11 @@ func (q *Queue[T]) admitItem(p *partition[T], key string, item T, w packedWeight
 		if c != nil {
 			c = s.claimant(c, share{1, w.unpack(), units})
 		}
-		s.backlog.append(item, c, w)
+		quiet := s.backlog.append(item, c, w)
 		s.accept(int64(w.items), units)
+		if !quiet {
+			s.moveOn()
+		}
 	}
 	p.mu.Unlock()
 	return ok
@@ -286,6 +289,7 @@ func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 			s.backlog.append(items[i], c, m.weight(i))
 		}
 		s.accept(int64(p.weight.Items), p.units)
+		s.moveOn()
 		return
 	}
 	for i := p.from; i < p.to; i++ {

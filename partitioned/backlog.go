@@ -110,12 +110,15 @@ func (p *buffers[T]) put(b []entry[T]) (ok bool) {
 	return ok
 }
 
-// append adds an item behind all others.
-func (b *backlog[T]) append(item T, c *completion, w packedWeight) {
+// append adds an item behind all others. quiet: it does not begin what is pending, and makes nothing due, so the stream need not move on.
+func (b *backlog[T]) append(item T, c *completion, w packedWeight) (quiet bool) {
 	if len(b.active) == cap(b.active) {
 		b.extend()
 	}
-	if !b.calm(w) {
+	// With a batch that is complete, to be calm says nothing of all that is pending.
+	if quiet = b.calm(w); quiet {
+		quiet = b.complete.Items == 0
+	} else {
 		var begins bool
 		if b.complete, begins = b.expect(w.unpack()); begins {
 			b.marks.add(b.at+len(b.active), time.Now()) // the only clock of a push
@@ -123,9 +126,11 @@ func (b *backlog[T]) append(item T, c *completion, w packedWeight) {
 	}
 	if c != nil {
 		b.urgent++
+		quiet = false
 	}
 	b.active = append(b.active, entry[T]{item, c, w})
 	b.weight = b.weight.plus(w.unpack())
+	return quiet
 }
 
 // appendFlush adds a marker that makes the stream due, and whose completion learns when all before it is settled.

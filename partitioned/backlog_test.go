@@ -460,6 +460,8 @@ func TestAgeOfWhatComesBackBeforeEvictedEntries(t *testing.T) {
 
 // wrongBacklogs looks at every entry that no consumer has, and returns what the streams of q count wrongly of them; "": all is right.
 func wrongBacklogs[T any](q *Queue[T]) (wrong string) {
+	q.life.Lock() // no Update is on its way
+	defer q.life.Unlock()
 	for _, p := range q.partitions {
 		p.mu.Lock()
 		if !p.mu.dead {
@@ -494,6 +496,9 @@ func (s *stream[T]) wrongBacklog() string {
 				markers++
 			}
 		}
+	}
+	if s.state == timed && s.due() {
+		return fmt.Sprintf("stream %q is due, and nobody was told\n", s.key)
 	}
 	if weight == b.weight && urgent == b.urgent && markers == b.markers {
 		return ""

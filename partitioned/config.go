@@ -276,7 +276,7 @@ type tuning struct {
 	interval       time.Duration
 	size, limit    Weight // BatchSize and MaxBatchSize
 	until          Weight // what a cut stops at: size, or with Adaptive or MinInterval nothing but the limit
-	calm           Weight // less than this neither reaches until nor exceeds limit
+	calm           Weight // less than this reaches neither size nor until, and does not exceed limit
 	adaptive       bool   // a flush sends all that one swap gave
 	minInterval    time.Duration
 	linger         time.Duration // at most interval
@@ -286,7 +286,8 @@ type tuning struct {
 func (c *QueueConfig[T]) tuning() *tuning {
 	t := &tuning{
 		interval: c.Interval, size: c.BatchSize, limit: c.MaxBatchSize, adaptive: c.Adaptive, processTimeout: c.ProcessTimeout,
-		minInterval: c.MinInterval, linger: c.Linger, calm: Weight{math.MaxInt, math.MaxInt},
+		minInterval: c.MinInterval, linger: c.Linger,
+		calm: Weight{least(c.BatchSize.Items, c.MaxBatchSize.Items), least(c.BatchSize.Bytes, c.MaxBatchSize.Bytes)},
 	}
 	if c.Interval > 0 {
 		t.linger = min(c.Linger, c.Interval)
@@ -297,7 +298,6 @@ func (c *QueueConfig[T]) tuning() *tuning {
 	if c.MinInterval == 0 {
 		t.until = c.BatchSize
 	}
-	t.calm = Weight{least(t.until.Items, t.limit.Items), least(t.until.Bytes, t.limit.Bytes)}
 	return t
 }
 

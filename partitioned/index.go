@@ -92,8 +92,11 @@ func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how
 	if !ok {
 		return q.supersede(s, w, units, c), failed
 	}
-	b.append(item, c, w)
+	quiet := b.append(item, c, w)
 	s.accept(int64(w.items), units)
+	if !quiet {
+		s.moveOn()
+	}
 	return false, failed
 }
 

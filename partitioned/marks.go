@@ -80,8 +80,8 @@ func (r *remap) kept(from, to int) {
 	}
 }
 
-// calm reports whether an item of weight w neither begins a batch nor completes one: most do not. It says so without a look at what
-// expect weighs up.
+// calm reports whether an item of weight w neither begins a batch, nor completes one, nor makes the stream due by its size: most do not.
+// It says so without a look at what expect weighs up.
 func (b *backlog[T]) calm(w packedWeight) bool {
 	t := b.tuned.Load()
 	items, bytes := b.weight.Items-b.complete.Items, b.weight.Bytes-b.complete.Bytes

@@ -112,7 +112,6 @@ func (s *stream[T]) keepsOrder() bool { return s.partition.common.ordered || s.a
 func (s *stream[T]) accept(items, units int64) {
 	s.reserve(units)
 	s.partition.mu.accept(items)
-	s.moveOn()
 }
 
 // take books that the gate has taken units for s. within: its share allowed it.
