@@ -66,6 +66,9 @@ func (q *Queue[T]) admit(parts []part[T], items []T, m *measures, c *completion,
 		if err != nil || m.hashes != nil { // nothing was written, or all may have been superseded
 			forgetEmpty(parts)
 		}
+		if q.spreads {
+			q.passTurns(parts, err != nil)
+		}
 	}
 	unlockAll(parts)
 	return full, err
@@ -87,6 +90,9 @@ func (q *Queue[T]) admitItem(p *partition[T], key string, item T, w packedWeight
 		s.accept(int64(w.items), units)
 		if !quiet {
 			s.moveOn()
+		}
+		if q.spreads {
+			q.took(s, 1)
 		}
 	}
 	p.mu.Unlock()

@@ -169,7 +169,8 @@ type QueueConfig[T any] struct {
 	// Key returns what an item is batched and ordered by. It runs in Push, before any lock. A key of another type needs a string
 	// of its own, as strconv.Itoa makes of a number. Nil: all items are of one kind.
 	// They stay in order with one partition and one consumer, and with several partitions in each of them. Pushes then
-	// spread over the partitions, unless PushKey says where to.
+	// spread over the partitions, unless PushKey says where to: one by one while little is pending, and in runs of up to 64 items
+	// while much is. A push of several items is divided if that makes parts of 64 items, or of BatchSize.
 	Key func(item T) string
 	// OrderOnlyByPartition makes Key choose the partition and nothing else. Batches then mix the keys of their partition, in
 	// order.
@@ -180,7 +181,7 @@ type QueueConfig[T any] struct {
 
 	// Partitions is the number of locks that the streams are spread over, by a hash of the key that never changes.
 	// Default: 1 without Key, since order is worth more than a lock that costs 20 ns; else 4 for each processor. Without Key more of them
-	// make pushes no quicker, as each push goes to another one than the last: they are for several Consumers that keep an order each.
+	// make pushes no quicker: they are for several Consumers that keep an order each.
 	Partitions int
 	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10. What is made with one consumer and
 	// without Key keeps its order, however many Update makes of it.

@@ -15,7 +15,8 @@ type partition[T any] struct {
 	mu struct { // before the scheduler's lock; several partitions in the order of their numbers
 		lock
 		accounts
-		dead bool // the deadline of Shutdown is over and everything was counted: nothing moves any more
+		dead bool  // the deadline of Shutdown is over and everything was counted: nothing moves any more
+		run  int32 // what is left of its run of items without a key; 0: none has begun. See turns
 	}
 	gate gate // of the queue if this is its only partition. It is entered under the lock, so it stands beside it
 

@@ -127,8 +127,8 @@ func (q *Queue[T]) pushAll(ctx context.Context, key *string, items []T, how writ
 	if q.mapping.hash != nil {
 		m.hashes = q.hashAll(hashes[:0], items)
 	}
-	if len(items) > 1 && !q.oneStream() {
-		parts, items := q.divide(key, items, &m)
+	if len(items) > 1 && !q.oneStream(key, len(items)) {
+		parts, items := q.divide(items, &m)
 		return q.pushParts(ctx, parts, items, &m, c)
 	}
 	one := [1]part[T]{{to: len(items)}}

@@ -85,3 +85,38 @@ func BenchmarkQueuePush(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPushWithoutAKey measures a push of one item to one partition, and to eight: more of them must not cost more.
+func BenchmarkPushWithoutAKey(b *testing.B) {
+	for _, size := range []int{100, 8192} {
+		for _, producers := range []int{1, 2, 4, 64} {
+			for _, partitions := range []int{1, 8} {
+				b.Run(fmt.Sprintf("size=%d/producers=%d/partitions=%d", size, producers, partitions), func(b *testing.B) {
+					q, err := NewUnstarted(QueueConfig[*payload]{
+						Process:    func(context.Context, Batch[*payload]) Verdict[*payload] { return Verdict[*payload]{} },
+						Interval:   200 * time.Millisecond,
+						BatchSize:  Weight{Items: size},
+						Partitions: partitions,
+						Capacity:   1 << 20,
+					})
+					if err != nil {
+						b.Fatal(err)
+					}
+					q.Start()
+					b.ReportAllocs()
+					one := &payload{}
+					var wg sync.WaitGroup
+					for g := range producers {
+						wg.Go(func() {
+							for range b.N*(g+1)/producers - b.N*g/producers {
+								q.Push(context.Background(), one)
+							}
+						})
+					}
+					wg.Wait()
+					q.Shutdown(context.Background())
+				})
+			}
+		}
+	}
+}

@@ -21,6 +21,7 @@ type Queue[T any] struct {
 
 	mapping mapping[T] // zero in a Queue
 	shares  bool       // several streams share the capacity
+	spreads bool       // items have no key, and go to the partitions by turns
 
 	gate *gate    // immutable
 	_    [64]byte // what is above is only read, by every push: no line of it is shared with what others write
@@ -31,11 +32,11 @@ type Queue[T any] struct {
 	scheduler scheduler[T]
 	keys      keyCount     // of which something is pending
 	stuck     atomic.Int64 // see common
+	turns     turns        // of the partitions, where items have no key
 	excess    atomic.Int64 // see common
 	inFlight  atomic.Int64 // items, for Len. The accounts have them by partition
 	memories  memories[T]
 	progress  progress
-	turn      atomic.Uint32 // of the partitions, where items have no key
 	refused   refusals
 
 	ctx     context.Context // of the calls of Process
@@ -87,6 +88,8 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.memories.max = cfg.MaxKeys
 	q.memories.mu.failed, q.memories.mu.paced = byEnd[T](), byEnd[T]()
 	q.shares = q.byKey() || cfg.Partitions > 1
+	q.spreads = cfg.Partitions > 1 && cfg.Key == nil && m.hash == nil
+	q.turns.run = 1
 	q.scheduler.several = q.shares
 	q.scheduler.byKey = q.byKey()
 	q.scheduler.mu.limit = cfg.Consumers

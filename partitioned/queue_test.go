@@ -235,25 +235,6 @@ func TestPushLeavesItsSliceAlone(t *testing.T) {
 	}
 }
 
-func TestWithoutAKeyItemsSpread(t *testing.T) {
-	l := &recorder{}
-	q := start(t, QueueConfig[parcel]{Process: l.process, Partitions: 4, Interval: time.Hour, BatchSize: Weight{Items: 1000}})
-	for range 100 {
-		if err := q.Push(bg, parcel{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := q.Push(bg, make([]parcel, 80)...); err != nil { // equal as they are
-		t.Fatal(err)
-	}
-	for _, l := range q.partitions {
-		if n := l.mu.accepted; n != 45 {
-			t.Errorf("partition %d has %d of 180", l.number, n)
-		}
-	}
-	q.Shutdown(bg)
-}
-
 func TestConfigErrorsNameTheField(t *testing.T) {
 	process := func(context.Context, Batch[parcel]) (v Verdict[parcel]) { return v }
 	for _, c := range []struct {

@@ -67,8 +67,10 @@ func TestDropOldestLooksAtFewStreams(t *testing.T) {
 			func(n int) QueueConfig[int] { return QueueConfig[int]{Partitions: n} },
 			func(q *Queue[int], i, _ int) error { return q.Push(bg, i) },
 		},
-		"items to all partitions": {
-			func(n int) QueueConfig[int] { return QueueConfig[int]{Partitions: n} },
+		"items to many partitions": { // one by one, as their batches are bounded in bytes
+			func(n int) QueueConfig[int] {
+				return QueueConfig[int]{Partitions: n, Weigh: func(int) Weight { return Weight{1, 1} }, MaxBatchSize: Weight{1 << 20, 1 << 30}}
+			},
 			func(q *Queue[int], _, n int) error { return q.Push(bg, make([]int, n/2)...) },
 		},
 	} {

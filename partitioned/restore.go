@@ -20,7 +20,7 @@ func (q *Queue[T]) Restore(items ...T) error {
 	if q.cfg.Weigh != nil {
 		m.weights = q.weighAll(nil, items)
 	}
-	parts, items := q.divide(nil, items, &m)
+	parts, items := q.divide(items, &m)
 	lockAll(parts)
 	defer unlockAll(parts)
 	if parts[0].partition.mu.dead || q.gate.closed() {

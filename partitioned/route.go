@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // weighAll returns the weights of items, in some or in memory of its own. It runs Weigh, under no lock.
@@ -32,8 +33,23 @@ func (q *Queue[T]) hashAll(some []uint64, items []T) []uint64 {
 	return some
 }
 
-// oneStream reports whether all items go to one stream.
-func (q *Queue[T]) oneStream() bool { return len(q.partitions) == 1 && !q.byKey() }
+// oneStream reports whether all items of a push of so many go to one stream.
+func (q *Queue[T]) oneStream(key *string, items int) bool {
+	return key != nil || len(q.partitions) == 1 && !q.byKey() || q.spreads && q.runs(items) == 1
+}
+
+// runs is the number of partitions that a push of so many items without a key is spread over. None gets less than a run of them, or than
+// what makes a batch. What an item weighs in bytes is not known here, so those that are batched by it are spread one by one.
+func (q *Queue[T]) runs(items int) int {
+	run := longRun
+	switch size := q.tuned.Load().size; {
+	case size.Bytes > 0 && size.Bytes != NoTrigger:
+		run = 1
+	case size.Items > 0:
+		run = min(run, size.Items)
+	}
+	return min(len(q.partitions), max(items/run, 1))
+}
 
 // locate returns where an item goes: the partition and the key of its stream. hash is that of its key in a Map.
 func (q *Queue[T]) locate(key *string, item T, hash uint64) (p *partition[T], name string) {
@@ -45,7 +61,7 @@ func (q *Queue[T]) locate(key *string, item T, hash uint64) (p *partition[T], na
 	case q.mapping.hash != nil:
 		return q.partitions[hash%uint64(len(q.partitions))], ""
 	default:
-		return q.nextPartition(), ""
+		return q.partitions[q.turns.of.Load()], ""
 	}
 	if p = q.partition(name); !q.byKey() {
 		name = "" // it says the partition, and no more
@@ -69,18 +85,15 @@ func (q *Queue[T]) total(p *part[T], m *measures) {
 
 // divide makes the parts of a push to several streams, in the order of their partitions. It returns items and changes m, both
 // in the order of the parts.
-func (q *Queue[T]) divide(key *string, items []T, m *measures) ([]part[T], []T) {
+func (q *Queue[T]) divide(items []T, m *measures) ([]part[T], []T) {
 	var parts []part[T]
 	switch {
-	case key == nil && q.cfg.Key == nil && q.mapping.hash == nil: // items spread evenly
-		runs := min(len(q.partitions), len(items))
-		for i := range runs {
-			parts = append(parts, part[T]{partition: q.nextPartition(), from: i * len(items) / runs, to: (i + 1) * len(items) / runs})
-		}
+	case q.spreads:
+		parts = q.byTurns(len(items))
 	case q.byKey():
-		parts, items = q.byStream(key, items, m)
+		parts, items = q.byStream(items, m)
 	default:
-		parts, items = q.byPartition(key, items, m)
+		parts, items = q.byPartition(items, m)
 	}
 	for i := range parts {
 		q.total(&parts[i], m)
@@ -89,12 +102,23 @@ func (q *Queue[T]) divide(key *string, items []T, m *measures) ([]part[T], []T) 
 	return parts, items
 }
 
+// byTurns is divide where items have no key: as many to each partition, from that of the turn on.
+func (q *Queue[T]) byTurns(items int) []part[T] {
+	parts := make([]part[T], q.runs(items))
+	turn := int(q.turns.of.Load())
+	for i := range parts {
+		p := q.partitions[(turn+i)%len(q.partitions)]
+		parts[i] = part[T]{partition: p, from: i * items / len(parts), to: (i + 1) * items / len(parts)}
+	}
+	return parts
+}
+
 // byStream is divide where a stream is a key: one part for each, in the order of the partitions, and then of the keys.
-func (q *Queue[T]) byStream(key *string, items []T, m *measures) ([]part[T], []T) {
+func (q *Queue[T]) byStream(items []T, m *measures) ([]part[T], []T) {
 	all := make([]part[T], len(items)) // one for each item, which from says
 	for i := range items {
 		all[i].from = i
-		all[i].partition, all[i].key = q.locate(key, items[i], m.hash(i))
+		all[i].partition, all[i].key = q.locate(nil, items[i], m.hash(i))
 	}
 	slices.SortStableFunc(all, func(a, b part[T]) int {
 		return cmp.Or(cmp.Compare(a.partition.number, b.partition.number), strings.Compare(a.key, b.key))
@@ -114,11 +138,11 @@ func (q *Queue[T]) byStream(key *string, items []T, m *measures) ([]part[T], []T
 }
 
 // byPartition is divide where a stream is what a partition holds: a counting sort of the items by partition.
-func (q *Queue[T]) byPartition(key *string, items []T, m *measures) ([]part[T], []T) {
+func (q *Queue[T]) byPartition(items []T, m *measures) ([]part[T], []T) {
 	to := make([]int32, len(items))
 	ends := make([]int, len(q.partitions)+1)
 	for i := range items {
-		p, _ := q.locate(key, items[i], m.hash(i))
+		p, _ := q.locate(nil, items[i], m.hash(i))
 		n := p.number
 		to[i] = int32(n)
 		ends[n+1]++
@@ -162,12 +186,61 @@ func reorder[T any](items []T, to []int32, m *measures) []T {
 	return sorted
 }
 
-// nextPartition returns where the next item without a key goes.
-func (q *Queue[T]) nextPartition() *partition[T] {
-	if len(q.partitions) == 1 {
-		return q.partitions[0]
+// longRun is how many items without a key a partition gets before it is the turn of the next one, while many are pending.
+const longRun = 64
+
+// turns says to which partition items without a key go. They come in runs, which are as long for all partitions in a round. Runs get
+// twice as long from round to round, and as short as what a partition holds that has its turn: so few items are spread as one by one,
+// and many are spread evenly, but most pushes go where the last one went. When each of them went on to the next partition, another lock
+// and what is behind it moved to another core, and a push took three times as long as with one partition (64 producers, two cores).
+type turns struct {
+	of  atomic.Int32 // the partition whose turn it is. Whoever holds its lock may pass it on
+	run int32        // how long runs are in this round. Owned by whoever holds that lock
+}
+
+// took books that s got so many items without a key, and passes the turn on if a run is over. Partition's lock held.
+func (q *Queue[T]) took(s *stream[T], items int) {
+	p := s.partition
+	if int(q.turns.of.Load()) != p.number {
+		return // any more
 	}
-	return q.partitions[q.turn.Add(1)%uint32(len(q.partitions))]
+	if p.mu.run == 0 {
+		q.turns.run = int32(min(int(q.turns.run), s.backlog.weight.Items))
+		p.mu.run = q.turns.run
+	}
+	if items >= int(p.mu.run) {
+		q.passTurn(p)
+		return
+	}
+	p.mu.run -= int32(items)
+}
+
+// passTurn makes it the turn of the next partition, if it is that of p. Lock of p held.
+func (q *Queue[T]) passTurn(p *partition[T]) {
+	t := &q.turns
+	if int(t.of.Load()) != p.number {
+		return
+	}
+	p.mu.run = 0
+	next := p.number + 1
+	if next == len(q.partitions) {
+		next, t.run = 0, min(2*t.run, longRun)
+	}
+	t.of.Store(int32(next))
+}
+
+// passTurns passes the turn on after a push: to what comes behind its partitions if it had several, or was refused, so that the next push
+// is not held up by what holds up this one. Partitions' locks held.
+func (q *Queue[T]) passTurns(parts []part[T], refused bool) {
+	if len(parts) == 1 && !refused {
+		q.took(parts[0].stream, parts[0].to-parts[0].from)
+		return
+	}
+	for range 2 { // they are in the order of their numbers, of which the turn may be in the midst
+		for i := range parts {
+			q.passTurn(parts[i].partition)
+		}
+	}
 }
 
 // Partition returns the number of the partition that key leads to, from 0 to Partitions - 1. It never changes.

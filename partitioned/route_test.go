@@ -6,24 +6,132 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
-// TestTurnsBeyondHalf of a uint32, which are no negative partitions where int has 32 bits (GOARCH=386).
-func TestTurnsBeyondHalf(t *testing.T) {
-	q := start(t, QueueConfig[int]{Process: Plain(func(context.Context, []int) error { return nil }), Partitions: 3})
-	q.turn.Store(1<<31 - 3)
-	for range 10 {
+// TestWithoutAKeyItemsSpread: by single items, no partition has more than twice what another has, nor more than a run more. By pushes of
+// several, the last one of a run may make that three times as long.
+func TestWithoutAKeyItemsSpread(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		partitions := rapid.IntRange(2, 9).Draw(t, "partitions")
+		largest := rapid.SampledFrom([]int{1, 1, 10, 128, 1000}).Draw(t, "largest")
+		q, err := NewUnstarted(QueueConfig[int]{
+			Process: Plain(func(context.Context, []int) error { return nil }), Partitions: partitions, Interval: time.Hour,
+			BatchSize: Weight{Items: rapid.SampledFrom([]int{NoTrigger, 1 << 20}).Draw(t, "size")},
+		})
+		if err = errors.Join(err, q.Start()); err != nil {
+			t.Fatal(err)
+		}
+		defer q.Shutdown(bg)
+		sizes := rapid.SliceOfN(rapid.IntRange(1, largest), 1, 500).Draw(t, "pushes")
+		for pushed, n := range sizes {
+			if err := q.Push(bg, make([]int, n)...); err != nil {
+				t.Fatal(err)
+			}
+			var held []int64
+			for _, p := range q.partitions {
+				p.mu.Lock()
+				held = append(held, p.mu.accepted)
+				p.mu.Unlock()
+			}
+			least, most := slices.Min(held), slices.Max(held)
+			even := most <= 2*least+1 && most-least <= longRun
+			if largest > 1 {
+				shortRuns := int64(bits.Len(longRun) * min(largest, 2*longRun))
+				even = most <= 3*least+shortRuns+longRun
+			}
+			if !even {
+				t.Fatalf("after %d pushes the partitions hold %v", pushed+1, held)
+			}
+		}
+	})
+}
+
+// TestRunsOfItemsWithoutAKey are long where they come one after another, and single where there are few.
+func TestRunsOfItemsWithoutAKey(t *testing.T) {
+	q := start(t, QueueConfig[int]{
+		Process: Plain(func(context.Context, []int) error { return nil }), Partitions: 4, Interval: time.Hour, BatchSize: Weight{Items: 1 << 20},
+	})
+	var turns []int32
+	for range 10_000 {
+		if turn := q.turns.of.Load(); len(turns) == 0 || turns[len(turns)-1] != turn {
+			turns = append(turns, turn)
+		}
 		if err := q.Push(bg, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	q.Shutdown(bg)
+	if !slices.Equal(turns[:6], []int32{0, 1, 2, 3, 0, 1}) {
+		t.Errorf("the first turns are %v", turns[:6])
+	}
+	if len(turns) > 10_000/40 {
+		t.Errorf("%d items had %d turns", 10_000, len(turns))
+	}
+}
+
+// TestFullPartitionHoldsUpNoOthers: of items without a key, one in a round finds the partition full whose Process hangs.
+func TestFullPartitionHoldsUpNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const partitions = 4
+		hold := make(chan struct{})
+		var hung atomic.Bool
+		q := start(t, QueueConfig[int]{
+			Process: Plain(func(context.Context, []int) error {
+				if !hung.Swap(true) {
+					<-hold
+				}
+				return nil
+			}),
+			Partitions: partitions, Consumers: partitions, Capacity: 40, Overflow: OverflowRefuse,
+		})
+		refused, pushes := 0, 400
+		for range pushes {
+			if err := q.Push(bg, 1); errors.Is(err, ErrFull) {
+				refused++
+			}
+			synctest.Wait()
+		}
+		if refused == 0 || refused > pushes/partitions {
+			t.Errorf("%d of %d pushes were refused", refused, pushes)
+		}
+		close(hold)
+		q.Shutdown(bg)
+		nothingLeft(t, q)
+	})
+}
+
+// TestCallersWithoutAKeyAreServedAtOnce: each of them by a consumer of its own, as long as there are enough.
+func TestCallersWithoutAKeyAreServedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := start(t, QueueConfig[int]{
+			Process: Plain(func(context.Context, []int) error { time.Sleep(time.Second); return nil }), Partitions: 8, Consumers: 8,
+			Interval: time.Hour, BatchSize: Weight{Items: 1000},
+		})
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if err := q.PushWait(bg, 1); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("eight calls took %v", took)
+		}
+		q.Shutdown(bg)
+	})
 }
 
 // TestPartitionOfAKeyNeverChanges, whatever happens in it.
