@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/storagetest"
 )
 
 // I7. Each push is delivered exactly once if its caller got nil, and not at all if it got an error.
@@ -306,4 +308,28 @@ func TestLifeCycleInOddOrders(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestShutdownTimeoutOfACentury: it is not over at once. What is pending is delivered, and nothing is left in a storage.
+func TestShutdownTimeoutOfACentury(t *testing.T) {
+	century := func(c *Config) { c.ShutdownTimeout, c.Timeout = 100*365*24*time.Hour, time.Hour }
+	t.Run("plain", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := anyLogs.start(t, century, nil)
+			require.NoError(t, p.push(context.Background(), 0, 10))
+			p.stop(t)
+			require.Equal(t, anyLogs.list(0, 10), p.items())
+			require.Empty(t, p.losses())
+		})
+	})
+	t.Run("storage", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := storagetest.NewDisk()
+			p := anyLogs.stored(t, d, century, nil)
+			require.NoError(t, p.push(context.Background(), 0, 10))
+			p.stop(t)
+			require.Equal(t, anyLogs.list(0, 10), p.items())
+			require.Empty(t, storedKeys(d))
+		})
+	})
 }

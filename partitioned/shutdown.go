@@ -72,7 +72,8 @@ func (q *Queue[T]) awaitEnd(ctx context.Context) error {
 func (q *Queue[T]) drain(ctx context.Context) {
 	working := ctx // while calls may begin
 	if deadline, ok := ctx.Deadline(); ok {
-		q.lastCall = time.Now().Add(time.Until(deadline) * 9 / 10)
+		left := time.Until(deadline)
+		q.lastCall = time.Now().Add(left - left/10) // nine times a time that is long overflows
 		var cancel context.CancelFunc
 		working, cancel = context.WithDeadline(ctx, q.lastCall)
 		defer cancel()

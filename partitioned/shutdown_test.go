@@ -503,3 +503,24 @@ func TestOneCallOfAPartitionDuringShutdown(t *testing.T) {
 		})
 	}
 }
+
+// TestShutdownWithADistantDeadline: nine tenths of a century overflowed, and all that was pending was dropped at once.
+func TestShutdownWithADistantDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &recorder{}
+		q := start(t, QueueConfig[parcel]{Process: l.process, Interval: time.Hour, BatchSize: Weight{Items: 10}})
+		for id := range 3 {
+			if err := q.Push(bg, parcel{id: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(bg, 100*365*24*time.Hour)
+		defer cancel()
+		if err := q.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		if st := q.Stats(); st.Forwarded != 3 || st.Lost != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}

@@ -98,5 +98,6 @@ func mostOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)*9/10))
+	left := time.Until(deadline)
+	return context.WithDeadline(ctx, time.Now().Add(left-left/10)) // nine times a time that is long overflows
 }
