@@ -120,7 +120,7 @@ func (b *backlog[T]) append(item T, c *completion, w packedWeight) (quiet bool) 
 		quiet = b.complete.Items == 0
 	} else {
 		var begins bool
-		if b.complete, begins = b.expect(w.unpack()); begins {
+		if b.complete, begins = b.expect(w.unpack()); begins || b.tuned.Load().unsure { // I6
 			b.marks.add(b.at+len(b.active), time.Now()) // the only clock of a push
 		}
 	}

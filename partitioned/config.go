@@ -278,6 +278,7 @@ type tuning struct {
 	size, limit    Weight // BatchSize and MaxBatchSize
 	until          Weight // what a cut stops at: size, or with Adaptive or MinInterval nothing but the limit
 	calm           Weight // less than this reaches neither size nor until, and does not exceed limit
+	unsure         bool   // Split decides how many bytes are in a part: nobody knows where a batch will end before it is cut
 	adaptive       bool   // a flush sends all that one swap gave
 	minInterval    time.Duration
 	linger         time.Duration // at most interval
@@ -298,6 +299,9 @@ func (c *QueueConfig[T]) tuning() *tuning {
 	}
 	if c.MinInterval == 0 {
 		t.until = c.BatchSize
+	}
+	if t.unsure = c.Split != nil && t.limit.Bytes > 0; t.unsure {
+		t.calm = Weight{}
 	}
 	return t
 }

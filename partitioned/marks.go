@@ -9,8 +9,8 @@ import (
 )
 
 // marks are positions of a backlog whose entry came at a known time. An entry is as old as the last mark at or before it, so
-// one that is unmarked counts as older than it is: it may go early, and never late (I6). To be exact where it matters, append
-// reads the clock for each entry that will be the first of a batch, and for no other.
+// one that is unmarked counts as older than it is: it would go early, and never late (I6). So append reads the clock for each entry that
+// will be the first of a batch, and for no other. Where nobody knows which that will be (tuning.unsure), it does so for all.
 //
 // Positions count the entries of a stream from its beginning, so they stay as they are when the front moves. What comes back
 // gets the positions before the front.
@@ -91,8 +91,8 @@ func (b *backlog[T]) calm(w packedWeight) bool {
 // expect looks where the next batches will end once an item of weight w is appended. It returns the weight of the batches that are
 // complete then, and whether another begins with the item and is to be marked.
 //
-// It does what cut does, with one difference: where both units limit a batch, or a part repeats something of the whole, it can only
-// guess where Split divides. Then the first entry of a batch may be unmarked. settleCut begins anew with what is really left.
+// It does what cut does, with one difference: where bytes limit a batch, and a part repeats something of the whole, it can only
+// guess where Split divides. Then each entry is marked. settleCut begins anew with what is really left.
 func (b *backlog[T]) expect(w Weight) (complete Weight, begins bool) {
 	t := b.tuned.Load()
 	fill := b.weight.minus(b.complete)

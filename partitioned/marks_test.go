@@ -3,8 +3,11 @@
 package partitioned
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,6 +173,142 @@ func TestCalmIsWhatExpectSays(t *testing.T) {
 				t.Fatalf("%+v, %v of %v are complete: %v is not calm", cfg, b.complete, b.weight, w)
 			}
 			b.append(0, nil, w)
+		}
+	})
+}
+
+// chunks is a push of so many items, of ten bytes each. Each part of it has some more, as the parts of a payload repeat what they stand under.
+type chunks struct {
+	key   string
+	first int // item
+	n     int
+	over  int // bytes of each part
+}
+
+func (p chunks) weight() Weight { return Weight{p.n, p.over + 10*p.n} }
+
+func (p chunks) split(room Weight) (head, tail chunks, ok bool) {
+	n := min(room.Items, (room.Bytes-p.over)/10)
+	if n < 1 || n >= p.n {
+		return p, p, false
+	}
+	head, tail = p, p
+	head.n, tail.first, tail.n = n, p.first+n, p.n-n
+	return head, tail, true
+}
+
+// uneven is a load of pushes of any size at any time.
+type uneven struct {
+	size, limit Weight
+	over        int           // see chunks
+	most        int           // items of a push
+	pause       time.Duration // between two, at most
+	slow        time.Duration // that a call takes, at most
+	keys        int
+	interval    time.Duration
+	seed        uint64
+}
+
+// timedCall is a call, and when it began and ended.
+type timedCall struct {
+	at, end time.Time
+	batch   Batch[chunks]
+	weight  Weight
+}
+
+// run returns the calls by key, and when each item came.
+func (l uneven) run(t *testing.T) (calls map[string][]*timedCall, came []time.Time) {
+	calls = map[string][]*timedCall{}
+	var mu sync.Mutex
+	rng, ofCalls := rand.New(rand.NewPCG(l.seed, 0)), rand.New(rand.NewPCG(l.seed, 1))
+	q := start(t, QueueConfig[chunks]{
+		Key: func(p chunks) string { return p.key }, Consumers: l.keys, Weigh: chunks.weight, Split: chunks.split,
+		Interval: l.interval, BatchSize: l.size, MaxBatchSize: l.limit,
+		Process: func(_ context.Context, b Batch[chunks]) (v Verdict[chunks]) {
+			c := &timedCall{at: time.Now(), batch: b}
+			for _, p := range b.Items {
+				c.weight = c.weight.plus(p.weight())
+			}
+			mu.Lock()
+			calls[b.Key] = append(calls[b.Key], c)
+			took := time.Duration(ofCalls.Int64N(int64(l.slow) + 1))
+			mu.Unlock()
+			time.Sleep(took)
+			c.end = time.Now()
+			return v
+		},
+	})
+	for range 60 {
+		p := chunks{fmt.Sprint(rng.IntN(l.keys)), len(came), 1 + rng.IntN(l.most), l.over}
+		for range p.n {
+			came = append(came, time.Now())
+		}
+		if err := q.Push(bg, p); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rng.Int64N(int64(l.pause))).Truncate(time.Millisecond) + time.Millisecond)
+	}
+	time.Sleep(time.Hour)
+	q.Shutdown(bg)
+	nothingLeft(t, q)
+	return calls, came
+}
+
+// full reports whether a call was due by its size: it reaches a trigger, or the item behind it, which was there, does not fit.
+func (l uneven) full(c, next *timedCall, came []time.Time) bool {
+	size := l.size
+	if size.Items == 0 {
+		size.Items = l.limit.Items
+	}
+	if size.Bytes == 0 {
+		size.Bytes = l.limit.Bytes
+	}
+	if c.weight.reaches(size) {
+		return true
+	}
+	if next == nil || came[next.batch.Items[0].first].After(c.at) {
+		return false
+	}
+	return c.weight.plus(Weight{1, 10 + l.over}).exceeds(l.limit)
+}
+
+// TestNoBatchIsEarlyOrLate: whatever comes when, a batch that is not full goes when its first item has waited for Interval, or when the call
+// before it ends later than that; also where it is known only by the cut which item that is (I6).
+func TestNoBatchIsEarlyOrLate(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		l := uneven{interval: 200*time.Millisecond + time.Microsecond, seed: rapid.Uint64().Draw(rt, "seed")}
+		l.size.Items = rapid.SampledFrom([]int{0, 5, 20, 100}).Draw(rt, "size")
+		if l.size.Items > 0 && rapid.Bool().Draw(rt, "limited") {
+			l.limit.Items = l.size.Items + rapid.SampledFrom([]int{0, 3, 20}).Draw(rt, "above")
+		}
+		l.limit.Bytes = rapid.SampledFrom([]int{60, 150, 400, 2000}).Draw(rt, "bytes")
+		if rapid.Bool().Draw(rt, "size in bytes") {
+			l.size.Bytes = l.limit.Bytes - rapid.SampledFrom([]int{0, 1, 20}).Draw(rt, "below")
+		}
+		l.over = rapid.SampledFrom([]int{0, 3, 20, 49}).Draw(rt, "over")
+		l.slow = rapid.SampledFrom([]time.Duration{0, 0, 50 * time.Millisecond, 300 * time.Millisecond}).Draw(rt, "slow")
+		l.keys = rapid.SampledFrom([]int{1, 3}).Draw(rt, "keys")
+		l.most = rapid.SampledFrom([]int{1, 10, 50, 300}).Draw(rt, "most")
+		l.pause = rapid.SampledFrom([]time.Duration{time.Millisecond, 10 * time.Millisecond, 150 * time.Millisecond}).Draw(rt, "pause")
+		var calls map[string][]*timedCall
+		var came []time.Time
+		synctest.Test(t, func(t *testing.T) { calls, came = l.run(t) })
+		for key, all := range calls {
+			var before *timedCall
+			for i, c := range all {
+				var next *timedCall
+				if i+1 < len(all) {
+					next = all[i+1]
+				}
+				due := came[c.batch.Items[0].first].Add(l.interval)
+				if c.at.Before(due) && !l.full(c, next, came) {
+					rt.Fatalf("%s: batch %d, of %v, goes %v early", key, i, c.weight, due.Sub(c.at))
+				}
+				if c.at.After(due) && (before == nil || c.at.After(before.end)) {
+					rt.Fatalf("%s: batch %d, of %v, goes %v late", key, i, c.weight, c.at.Sub(due))
+				}
+				before = c
+			}
 		}
 	})
 }
