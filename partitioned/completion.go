@@ -20,6 +20,7 @@ type completion struct {
 	forward bool          // behind is told, and done is unused
 	group   *group        // its entries make a batch of their own; nil: they do not
 	done    chan struct{} // closed when all entries are settled
+	stands  stander       // of a Rest in a Map, what its entries stand for; nil: for themselves
 
 	// Of a completion whose entries can be withdrawn, which is that of one part of a push to a Queue. Set by claimant, before
 	// a consumer can see an entry.

@@ -31,6 +31,7 @@ type call[T any] struct {
 	entered time.Time     // Process; with a Limiter only
 
 	arrive func(v Verdict[T]) // of a Map's mapping; nil: nobody is told
+	stands stander            // set by arrive: what its Rest stands for; nil: for itself
 }
 
 // waiting is who waits for an entry.
@@ -124,7 +125,7 @@ func (q *Queue[T]) work() {
 			q.callEnded(c, Verdict[T]{})
 		} else {
 			if q.mapping.depart != nil {
-				c.arrive = q.mapping.depart(s, c.batch.Items)
+				c.arrive = q.mapping.depart(s, c)
 			}
 			in = s
 			v := q.process(s, c)

@@ -141,6 +141,9 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 	r.oversized = hw.unpack().exceeds(c.limit)
 	if e.completion != nil {
 		e.completion.add()
+		if e.completion.stands != nil {
+			e.completion.stands.divided()
+		}
 		c.waiting = append(c.waiting, waiting{e.completion, at, int64(hw.items)})
 	}
 	e.item, e.weight = tail, tw

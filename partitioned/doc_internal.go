@@ -27,6 +27,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	withdraw              what a caller that gave up takes back
 	inprocess             which calls would wait for themselves
 	index, generation, table, memory    how a Map finds its entries, and the versions it remembers
+	standing              the versions of a batch of which something comes again under another key     owns completion.stands
 	gate, lock, completion              the units taken; a mutex that spins; who is told
 
 # The path of a push
@@ -132,6 +133,7 @@ A goroutine waits for nothing while it holds one of them: the channels served, d
 	progress, memories, limits each its own lock
 	call.*                     its consumer. Shutdown reads waiting and flushes under partition.mu while the call is one of the
 	                           stream's flights. They change only before book and after arrive, both under that lock.
+	completion.stands          immutable, once its entries are in a drain. A standing: partition.mu, but for divided, in a cut
 	completion.mu.*            completion.mu. behind only grows, so what recipients returned stays valid
 	tuned                      atomic pointer to immutable values
 	waiter.*                   waitList.mu; once served has a value, the caller's

@@ -44,7 +44,7 @@ func (q *Queue[T]) expire(s *stream[T], c *call[T], r cutResult) (waiting bool) 
 	for i := range c.expired {
 		e := &c.expired[i]
 		units += q.units(e.weight)
-		s.backlog.index.settled(s.backlog.active, e.item, false)
+		s.backlog.fell(e.entry)
 	}
 	s.partition.mu.expire(int64(r.expired.Items))
 	s.reserve(-units)

@@ -26,7 +26,7 @@ type mapping[T any] struct {
 	void func(item T) bool
 	// depart is told of a batch before Process, and returns what is told of its verdict after it. It remembers versions. Nil:
 	// nobody is told. Both run under no lock.
-	depart func(s *stream[T], items []T) (arrive func(v Verdict[T]))
+	depart func(s *stream[T], c *call[T]) (arrive func(v Verdict[T]))
 }
 
 // index finds the entries of active by their key. The partition's lock guards it, except for clear.
@@ -54,6 +54,9 @@ type index[T any] interface {
 	// position of the entry of active that item supersedes, or -1.
 	settled(active []entry[T], item T, delivered bool) (superseded int)
 
+	// fell books that an entry was dropped that stands for others.
+	fell(active []entry[T], s stander)
+
 	// swap begins a new active, in O(1). The consumer clears the table of the old one, without the lock, before the next
 	// swap.
 	swap()
@@ -70,6 +73,7 @@ func (noIndex[T]) first(item T, _ uint64, _ write, _ int) (T, bool) { return ite
 func (noIndex[T]) moved(T, int, int)                                {}
 func (noIndex[T]) left(T, bool)                                     {}
 func (noIndex[T]) settled([]entry[T], T, bool) int                  { return -1 }
+func (noIndex[T]) fell([]entry[T], stander)                         {}
 func (noIndex[T]) swap()                                            {}
 func (noIndex[T]) clear()                                           {}
 

@@ -73,7 +73,8 @@ type MapQueueConfig[K comparable, V any] struct {
 	// compares with it; an entry that Put or Merge begins has it as its own. A version that was dropped is not kept, so its repetition is
 	// processed; of a batch of which something failed, none is, unless Errs names what. While a version is with Process, or comes
 	// again, an older one is superseded, and an equal one is held until it is known which of the two is needed. Of an entry that Split
-	// divided, the part that is settled first decides. 0: PutNewer compares with what is held, and with nothing else.
+	// divided, the part that is settled first decides. A Rest with a key that is none of its batch stands for all of that: its versions
+	// stay pending, and are remembered if all of the Rest is taken. 0: PutNewer compares with what is held, and with nothing else.
 	Remember time.Duration
 	// MaxRemembered bounds the number of versions that are kept after their delivery, over all partitions and keys. Beyond it
 	// the ones that were delivered first are forgotten. Default: 100 000.
@@ -372,36 +373,6 @@ func (m *Map[K, V]) Flush(ctx context.Context) error { return m.queue.Flush(ctx)
 
 // Shutdown stops accepting and delivers what is pending, as [Queue.Shutdown] does.
 func (m *Map[K, V]) Shutdown(ctx context.Context) error { return m.queue.Shutdown(ctx) }
-
-// depart returns what remembers the versions of a batch: those of what was delivered. What comes again stays pending. Where
-// something failed and Errs does not say what, or was left out, nobody can tell what it was, and none is remembered: its repetition is
-// sent.
-func (m *Map[K, V]) depart(s *stream[Entry[K, V]], items []Entry[K, V]) func(MapVerdict[K, V]) {
-	keys := make([]K, len(items)) // items will be the callee's
-	for i := range items {
-		keys[i] = items[i].Key
-	}
-	return func(v MapVerdict[K, V]) {
-		again := make(map[K]struct{}, len(v.Rest))
-		for i := range v.Rest {
-			again[v.Rest[i].Key] = struct{}{}
-		}
-		if v.Errs == nil {
-			m.arrived(s, keys, again, v.Err == nil && v.Returned == 0)
-			return
-		}
-		var taken, failed []K
-		for i, key := range keys {
-			if v.Errs[i] == nil {
-				taken = append(taken, key)
-			} else {
-				failed = append(failed, key)
-			}
-		}
-		m.arrived(s, taken, again, v.Returned == 0)
-		m.arrived(s, failed, again, false)
-	}
-}
 
 // arrived books the versions of keys, some at a time, so that no writer waits long, and forgets what it is time to forget. The
 // batch is still in flight, so s exists, and nothing is cut from it.

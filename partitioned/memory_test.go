@@ -244,7 +244,7 @@ func TestDeadlineBeforeVersionsAreRemembered(t *testing.T) {
 	if err := m.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {
 		t.Fatal(err)
 	}
-	arrive := q.mapping.depart(s, c.batch.Items)
+	arrive := q.mapping.depart(s, c)
 	arrive(Verdict[kv]{})
 	conserved(t, m.Stats())
 }

@@ -15,6 +15,9 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		c.arrive(v)
 	}
 	back := q.requeue(c, v)
+	for i := range back.entries {
+		back.entries[i].completion.stands = c.stands
+	}
 	callersErr := v.Err
 	if c.errs = v.Errs; back.all(c) {
 		callersErr, c.errs = nil, nil // of the batch, nothing failed: whoever waits, waits for the Rest

@@ -59,7 +59,7 @@ func (b *backlog[T]) evictDrained() (e entry[T], ok bool) {
 		}
 		d.weight = d.weight.minus(e.weight.unpack())
 		d.withdrawn -= r.withdrawn
-		b.index.settled(b.active, e.item, false)
+		b.fell(e)
 		if i == 0 {
 			clear(entries[:r.dead])
 			d.consume(r.dead)
@@ -67,6 +67,15 @@ func (b *backlog[T]) evictDrained() (e entry[T], ok bool) {
 		return e, true
 	}
 	return e, false
+}
+
+// fell tells the index of an entry that was swapped out, and dropped.
+func (b *backlog[T]) fell(e entry[T]) {
+	if e.completion != nil && e.completion.stands != nil {
+		b.index.fell(b.active, e.completion.stands)
+		return
+	}
+	b.index.settled(b.active, e.item, false)
 }
 
 func (b *backlog[T]) evictFilled() (e entry[T], ok bool) {
