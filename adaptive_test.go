@@ -260,6 +260,53 @@ func TestAdaptivePausesForAnIntervalAtMost(t *testing.T) {
 	}
 }
 
+// TestAdaptiveOfAMap: its batches tell of refusals, and of pauses, as those of a queue do.
+func TestAdaptiveOfAMap(t *testing.T) {
+	later, err := status.New(codes.ResourceExhausted, "a quota").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(7 * time.Second)})
+	require.NoError(t, err)
+	for key, set := range mapsByKey {
+		t.Run(key, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls atomic.Int64
+				p := anyLogs.start(t, func(cfg *Config) {
+					adaptive(cfg)
+					set(cfg)
+					cfg.Timeout, cfg.Partitions, cfg.QueueSize = time.Millisecond, 64, 0
+					cfg.AdaptiveConcurrency.Initial, cfg.AdaptiveConcurrency.Min = 10, 2
+				}, func(context.Context, int) error {
+					switch n := calls.Add(1); {
+					case n <= 20:
+						return status.Error(codes.Unavailable, "no")
+					case n == 21:
+						return later.Err()
+					default:
+						return nil
+					}
+				})
+				push := func(i int) {
+					require.NoError(t, p.push(context.Background(), i, 1))
+					time.Sleep(10 * time.Millisecond)
+				}
+				for i := range 20 {
+					push(i)
+				}
+				require.EqualValues(t, 2, p.metric(t, "consumers_limit", ""))
+				require.EqualValues(t, 8, p.metric(t, "consumers_limit_changes", "refused"))
+				begin := time.Since(p.begin)
+				for i := range 5 {
+					push(20 + i)
+				}
+				time.Sleep(time.Minute)
+				require.Len(t, p.items(), 4)
+				for _, at := range p.times() {
+					require.GreaterOrEqual(t, at-begin, 7*time.Second)
+					require.Less(t, at-begin, 8*time.Second)
+				}
+			})
+		})
+	}
+}
+
 // TestAdaptiveIsLogged, with its bounds.
 func TestAdaptiveIsLogged(t *testing.T) {
 	p := anyLogs.start(t, adaptive, nil)

@@ -49,7 +49,7 @@ func sendEntries[P, E any](ctx context.Context, send sendFunc[P], batch partitio
 		Key: batch.Key, Items: requests, Weight: batch.Weight, Reason: batch.Reason, Oldest: batch.Oldest, Closing: batch.Closing,
 	})
 	v.Err, v.Taken, v.Returned, v.After = answer.Err, answer.Taken, answer.Returned, answer.After
-	v.From, v.Groups = answer.From, answer.Groups
+	v.From, v.Groups, v.Refused, v.Pause = answer.From, answer.Groups, answer.Refused, answer.Pause
 	for i := range answer.Rest {
 		v.Rest = append(v.Rest, entry(&answer.Rest[i]))
 	}
