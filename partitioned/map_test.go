@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,15 @@ type kv = Entry[string, int]
 
 // mapRecorder keeps the batches that a Map's Process got.
 type mapRecorder struct {
+	mu      sync.Mutex // guards batches: those of several keys may be sent at once
 	batches [][]kv
 	answer  func(Batch[kv]) Verdict[kv]
 }
 
 func (r *mapRecorder) process(_ context.Context, b Batch[kv]) Verdict[kv] {
+	r.mu.Lock()
 	r.batches = append(r.batches, slices.Clone(b.Items))
+	r.mu.Unlock()
 	if r.answer != nil {
 		return r.answer(b)
 	}
