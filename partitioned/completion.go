@@ -18,14 +18,14 @@ import (
 type completion struct {
 	flush   bool          // its entries are markers, and stand for no items
 	forward bool          // behind is told, and done is unused
+	swaps   uint32        // of stream when its entries were written. It has swapped since: they are in the drain
 	group   *group        // its entries make a batch of their own; nil: they do not
 	done    chan struct{} // closed when all entries are settled
 	stands  stander       // of a Rest in a Map, what its entries stand for; nil: for themselves
 
-	// Of a completion whose entries can be withdrawn, which is that of one part of a push to a Queue. Set by claimant, before
+	// Of a completion whose entries can be withdrawn, which is that of one part of a push to a Queue. Set by claimant, as swaps is, before
 	// a consumer can see an entry.
-	stream any    // a *stream[T]: where the entries are; nil: they cannot be withdrawn
-	swaps  uint32 // of the stream when they were written. It has swapped since: they are in the drain
+	stream any // a *stream[T]: where the entries are; nil: they cannot be withdrawn
 
 	mu struct { // a leaf: no other lock is taken while it is held
 		sync.Mutex
@@ -34,12 +34,12 @@ type completion struct {
 		failures  *failures     // err, if that is several, and of no other completion
 		abandoned bool          // nobody waits any more
 		ended     bool          // open has been 0
+		withdrawn bool          // what was left was taken back. Changes under the partition's lock too
 		behind    []*completion // only grows. None of them forwards but markers, so however often something is requeued, it is few steps
 
-		parts     []*completion // of a push with several, or of a Flush: those of its parts, which forward to this one
-		left      share         // what no batch has yet
-		claimed   int           // entries, or parts of one that was split, that a batch has or had
-		withdrawn bool          // what was left was taken back. Changes under the partition's lock too
+		parts   []*completion // of a push with several, or of a Flush: those of its parts, which forward to this one
+		left    share         // what no batch has yet
+		claimed int           // entries, or parts of one that was split, that a batch has or had
 	}
 }
 
