@@ -11,6 +11,7 @@ BUILD   := build
 OTELCOL := $(BUILD)/otelcol-partitionedbuffer
 PROOF   := $(BUILD)/proof/otelcol-proof
 KAFKA   := $(BUILD)/kafka/otelcol-kafka
+KEYED   := $(BUILD)/key-expressions/otelcol-key-expressions
 
 # $(call tool,NAME) is the command line that runs a tool, from any folder.
 tool = $(GO) tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
@@ -77,6 +78,18 @@ $(BUILD)/kafka/go.mod: builder-config-kafka.yaml go.mod partitioned/go.mod tools
 
 $(KAFKA): $(BUILD)/kafka/go.mod $(SOURCES)
 	$(call tool,builder) --config=builder-config-kafka.yaml --skip-strict-versioning --skip-generate --skip-get-modules
+	@touch $@
+
+.PHONY: build-key-expressions
+build-key-expressions: $(KEYED) ## build a collector with key_expressions, into build/key-expressions/
+
+$(BUILD)/key-expressions/go.mod: builder-config-key-expressions.yaml go.mod keyexpressions/go.mod partitioned/go.mod tools/builder/go.mod
+	@mkdir -p $(BUILD)
+	$(call tool,builder) --config=builder-config-key-expressions.yaml --skip-compilation
+	@touch $@
+
+$(KEYED): $(BUILD)/key-expressions/go.mod $(SOURCES) $(filter-out %_test.go,$(wildcard keyexpressions/*.go))
+	$(call tool,builder) --config=builder-config-key-expressions.yaml --skip-generate --skip-get-modules
 	@touch $@
 
 $(BUILD)/telemetrygen: tools/telemetrygen/go.mod

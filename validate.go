@@ -233,7 +233,7 @@ func (c *Config) checkExpressions(f *faults) {
 			key   string
 			names []string
 		}{{"metadata_keys", c.MetadataKeys}, {"resource_keys", c.ResourceKeys}, {"attribute_keys", c.AttributeKeys}} {
-			if slices.ContainsFunc(list.names, func(other string) bool { return strings.ToLower(other) == lower }) {
+			if slices.ContainsFunc(list.names, func(other string) bool { return strings.EqualFold(other, name) }) {
 				f.add(key, c.KeyExpressions[name], "%s has %q too, which is one name in the client metadata of batches", list.key, lower)
 			}
 		}

@@ -119,5 +119,5 @@ func TestExpressionsOfManyCallers(t *testing.T) {
 	wg.Wait()
 	end()
 	require.Len(t, s.items, 1)
-	require.Len(t, s.items[`list=["[1]"] of=["scope"] own=["A-B"] tenant=["acme"] `], callers*payloads*4)
+	require.Len(t, s.items[`list=["[1]"] of=["scope"] own=["A-B"] tenant=["acme"]`], callers*payloads*4)
 }

@@ -5,7 +5,6 @@ package keyexpressions
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,8 +13,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.yaml.in/yaml/v3"
 )
-
-const example = "../examples/key-expressions"
 
 func readYAML(t *testing.T, file string) *confmap.Conf {
 	t.Helper()
@@ -28,7 +25,7 @@ func readYAML(t *testing.T, file string) *confmap.Conf {
 
 // The example does with each signal what its comments say.
 func TestExample(t *testing.T) {
-	section, err := readYAML(t, filepath.Join(example, "config.yaml")).Sub("processors::partitionedbuffer")
+	section, err := readYAML(t, "../examples/key-expressions/config.yaml").Sub("processors::partitionedbuffer")
 	require.NoError(t, err)
 	t.Run("traces", func(t *testing.T) { exampleOf(t, spans, section.ToStringMap()) })
 	t.Run("metrics", func(t *testing.T) { exampleOf(t, points, section.ToStringMap()) })
@@ -49,15 +46,15 @@ func exampleOf[P any](t *testing.T, k kind[P], section map[string]any) {
 	end()
 	require.Equal(t, map[string]int64{"tenant": 0, "environment": 0}, s.failures(t))
 	require.Equal(t, map[string][]string{
-		`environment=["production"] tenant=["acme"] `: {"i", "i"}, `environment=["test"] tenant=["acme"] `: {"j", "j"},
-		`environment=["production"] tenant=["umbrella"] `: {"i"}, `environment=["test"] tenant=["umbrella"] `: {"j"},
+		`environment=["production"] tenant=["acme"]`: {"i", "i"}, `environment=["test"] tenant=["acme"]`: {"j", "j"},
+		`environment=["production"] tenant=["umbrella"]`: {"i"}, `environment=["test"] tenant=["umbrella"]`: {"j"},
 	}, s.items)
 }
 
 // A collector has one processor of this type: the module replaces that of the processor.
 func TestExampleIsBuiltWithThisModule(t *testing.T) {
 	var modules []string
-	processors, _ := readYAML(t, filepath.Join(example, "builder-config.yaml")).Get("processors").([]any)
+	processors, _ := readYAML(t, "../builder-config-key-expressions.yaml").Get("processors").([]any)
 	for _, p := range processors {
 		module, _, _ := strings.Cut(p.(map[string]any)["gomod"].(string), " ")
 		modules = append(modules, module)

@@ -53,7 +53,7 @@ func TestValuesOfExpressions(t *testing.T) {
 		if value == "" {
 			return map[string][]string{"": {"i", "j"}}
 		}
-		return map[string][]string{`key=["` + value + `"] `: {"i", "j"}}
+		return map[string][]string{`key=["` + value + `"]`: {"i", "j"}}
 	}
 	for text, value := range map[string]string{
 		`attributes["text"]`:                           "a-b",
@@ -83,49 +83,49 @@ func TestValuesOfExpressions(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			resources, items := []string{"r"}, []string{"i", "j"}
-			require.Equal(t, all(value), values(t, spans, ctx, text, spans.payload(resources, items, with)), "spans")
-			require.Equal(t, all(value), values(t, points, ctx, text, points.payload(resources, items, with)), "points")
-			require.Equal(t, all(value), values(t, records, ctx, text, records.payload(resources, items, with)), "records")
+			require.Equal(t, all(value), values(ctx, t, spans, text, spans.payload(resources, items, with)), "spans")
+			require.Equal(t, all(value), values(ctx, t, points, text, points.payload(resources, items, with)), "points")
+			require.Equal(t, all(value), values(ctx, t, records, text, records.payload(resources, items, with)), "records")
 		})
 	}
-	require.Equal(t, map[string][]string{`key=[""] `: {"i", "j"}}, values(t, spans, ctx, `attributes["empty"]`, spans.payload([]string{"r"}, []string{"i", "j"}, with)), "empty is a value")
+	require.Equal(t, map[string][]string{`key=[""]`: {"i", "j"}}, values(ctx, t, spans, `attributes["empty"]`, spans.payload([]string{"r"}, []string{"i", "j"}, with)), "empty is a value")
 }
 
 // What only one signal has.
 func TestValuesOfEachSignal(t *testing.T) {
 	ctx := context.Background()
 	for text, want := range map[string]map[string][]string{
-		"name":                             {`key=["i"] `: {"i", "i"}, `key=["j"] `: {"j", "j"}},
-		"span.kind.string":                 {`key=["Server"] `: {"i", "j", "i", "j"}},
-		"Substring(trace_id.string, 0, 1)": {`key=["0"] `: {"i", "j"}, `key=["1"] `: {"i", "j"}},
-		"trace_id":                         {`key=["00010000000000000000000000000000"] `: {"i"}, `key=["01010000000000000000000000000000"] `: {"j"}, `key=["10010000000000000000000000000000"] `: {"i"}, `key=["11010000000000000000000000000000"] `: {"j"}},
-		"span_id":                          {`key=["0001000000000000"] `: {"i", "i"}, `key=["0101000000000000"] `: {"j", "j"}},
-		"parent_span_id":                   {`key=[""] `: {"i", "j", "i", "j"}},
-		"end_time - start_time":            {`key=["2.5s"] `: {"i", "j", "i", "j"}},
-		"start_time":                       {`key=["1970-01-01T00:00:01Z"] `: {"i", "j", "i", "j"}},
-		"resource.schema_url":              {`key=["v1"] `: {"i", "j", "i", "j"}},
+		"name":                             {`key=["i"]`: {"i", "i"}, `key=["j"]`: {"j", "j"}},
+		"span.kind.string":                 {`key=["Server"]`: {"i", "j", "i", "j"}},
+		"Substring(trace_id.string, 0, 1)": {`key=["0"]`: {"i", "j"}, `key=["1"]`: {"i", "j"}},
+		"trace_id":                         {`key=["00010000000000000000000000000000"]`: {"i"}, `key=["01010000000000000000000000000000"]`: {"j"}, `key=["10010000000000000000000000000000"]`: {"i"}, `key=["11010000000000000000000000000000"]`: {"j"}},
+		"span_id":                          {`key=["0001000000000000"]`: {"i", "i"}, `key=["0101000000000000"]`: {"j", "j"}},
+		"parent_span_id":                   {`key=[""]`: {"i", "j", "i", "j"}},
+		"end_time - start_time":            {`key=["2.5s"]`: {"i", "j", "i", "j"}},
+		"start_time":                       {`key=["1970-01-01T00:00:01Z"]`: {"i", "j", "i", "j"}},
+		"resource.schema_url":              {`key=["v1"]`: {"i", "j", "i", "j"}},
 	} {
-		require.Equal(t, want, values(t, spans, ctx, text, spans.payload([]string{"r", "s"}, []string{"i", "j"}, nothing)), text)
+		require.Equal(t, want, values(ctx, t, spans, text, spans.payload([]string{"r", "s"}, []string{"i", "j"}, nothing)), text)
 	}
 	for text, want := range map[string]map[string][]string{
-		"metric.name": {`key=["i"] `: {"i", "i"}, `key=["j"] `: {"j", "j"}},
-		"count":       {"": {"i", "i"}, `key=["0"] `: {"j", "j"}},
+		"metric.name": {`key=["i"]`: {"i", "i"}, `key=["j"]`: {"j", "j"}},
+		"count":       {"": {"i", "i"}, `key=["0"]`: {"j", "j"}},
 	} {
-		require.Equal(t, want, values(t, points, ctx, text, points.payload([]string{"r", "s"}, []string{"i", "j"}, nothing)), text)
+		require.Equal(t, want, values(ctx, t, points, text, points.payload([]string{"r", "s"}, []string{"i", "j"}, nothing)), text)
 	}
 	for text, want := range map[string]map[string][]string{
-		"body":              {`key=["i"] `: {"i", "i"}, `key=["j"] `: {"j", "j"}},
-		"log.severity_text": {`key=["INFO"] `: {"i", "j", "i", "j"}},
+		"body":              {`key=["i"]`: {"i", "i"}, `key=["j"]`: {"j", "j"}},
+		"log.severity_text": {`key=["INFO"]`: {"i", "j", "i", "j"}},
 	} {
-		require.Equal(t, want, values(t, records, ctx, text, records.payload([]string{"r", "s"}, []string{"i", "j"}, nothing)), text)
+		require.Equal(t, want, values(ctx, t, records, text, records.payload([]string{"r", "s"}, []string{"i", "j"}, nothing)), text)
 	}
 	for text, want := range map[string]map[string][]string{
-		`attributes["x"]`:                 {`key=["of the sample"] `: {"0"}, "": {"1", "none"}},
-		"profile.profile_id.string":       {`key=["ab000000000000000000000000000000"] `: {"0", "1"}, `key=["cd000000000000000000000000000000"] `: {"none"}},
-		"profile.profile_id":              {`key=["ab000000000000000000000000000000"] `: {"0", "1"}, `key=["cd000000000000000000000000000000"] `: {"none"}},
-		`resource.attributes["resource"]`: {`key=["r"] `: {"0", "1", "none"}},
+		`attributes["x"]`:                 {`key=["of the sample"]`: {"0"}, "": {"1", "none"}},
+		"profile.profile_id.string":       {`key=["ab000000000000000000000000000000"]`: {"0", "1"}, `key=["cd000000000000000000000000000000"]`: {"none"}},
+		"profile.profile_id":              {`key=["ab000000000000000000000000000000"]`: {"0", "1"}, `key=["cd000000000000000000000000000000"]`: {"none"}},
+		`resource.attributes["resource"]`: {`key=["r"]`: {"0", "1", "none"}},
 	} {
-		require.Equal(t, want, values(t, samples, ctx, text, profiles(2)), text)
+		require.Equal(t, want, values(ctx, t, samples, text, profiles(2)), text)
 	}
 }
 
@@ -202,7 +202,7 @@ func TestFailingExpressions(t *testing.T) {
 	end()
 	require.Equal(t, map[string]int64{"short": 1, "number": 0, "missing": 0}, s.failures(t))
 	require.Equal(t, map[string][]string{
-		`number=["12"] short=["12"] `: {"i"}, `number=["3"] `: {"j"}, `number=["4567"] short=["45"] `: {"k"},
+		`number=["12"] short=["12"]`: {"i"}, `number=["3"]`: {"j"}, `number=["4567"] short=["45"]`: {"k"},
 	}, s.items)
 
 	ofSamples, pushSamples, endSamples := begin(t, samples, map[string]any{"key_expressions": map[string]any{"x": `attributes["x"]`}})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -24,7 +25,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
-	"go.opentelemetry.io/collector/processor/xprocessor"
 )
 
 // kind is what the tests have to know about one kind of telemetry.
@@ -38,7 +38,7 @@ type kind[P any] struct {
 	items func(P) []string // the texts of the items
 }
 
-var factory = NewFactory().(xprocessor.Factory)
+var factory = NewFactory()
 
 var spans = kind[ptrace.Traces]{
 	create: func(set processor.Settings, cfg component.Config, next func(context.Context, ptrace.Traces) error) (component.Component, func(context.Context, ptrace.Traces) error, error) {
@@ -139,7 +139,7 @@ var points = kind[pmetric.Metrics]{
 			for i, item := range items {
 				m := s.Metrics().AppendEmpty()
 				m.SetName(item)
-				own := pcommon.Map{}
+				var own pcommon.Map
 				if i%2 == 0 {
 					own = m.SetEmptyGauge().DataPoints().AppendEmpty().Attributes()
 				} else {
@@ -227,10 +227,11 @@ type sent struct {
 }
 
 func (s *sent) took(ctx context.Context, items []string) {
-	metadata, key := client.FromContext(ctx).Metadata, ""
+	metadata, pairs := client.FromContext(ctx).Metadata, []string{}
 	for _, name := range slices.Sorted(metadata.Keys()) {
-		key += fmt.Sprintf("%s=%q ", name, metadata.Get(name))
+		pairs = append(pairs, fmt.Sprintf("%s=%q", name, metadata.Get(name)))
 	}
+	key := strings.Join(pairs, " ")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.items[key] = append(s.items[key], items...)
@@ -267,7 +268,7 @@ func begin[P any](t *testing.T, k kind[P], section map[string]any) (s *sent, pus
 }
 
 // values sends a payload through a processor with one expression, and returns the items by the value of that, which is in brackets.
-func values[P any](t *testing.T, k kind[P], ctx context.Context, text string, p P) map[string][]string {
+func values[P any](ctx context.Context, t *testing.T, k kind[P], text string, p P) map[string][]string {
 	t.Helper()
 	s, push, end := begin(t, k, map[string]any{"key_expressions": map[string]any{"key": text}})
 	push(ctx, p)
