@@ -453,6 +453,54 @@ func TestStorageTellsACallerWhatBecameOfIt(t *testing.T) {
 	})
 }
 
+// TestStorageSendsAgainWhatItHas, and not what the next consumer made of it: nothing is copied before the first attempt.
+func TestStorageSendsAgainWhatItHas(t *testing.T) {
+	hangs := func(ops []*storage.Operation) storagetest.Fault {
+		if sets(ops) {
+			return storagetest.Hang
+		}
+		return storagetest.None
+	}
+	failing := onlyReads(func() storagetest.Fault { return storagetest.Fail })
+	for name, c := range map[string]struct {
+		fault func([]*storage.Operation) storagetest.Fault // for a minute
+		most  int64
+	}{"written": {}, "being written": {fault: hangs}, "not read at once": {fault: failing}, "cut": {most: 15}} {
+		for _, k := range kinds {
+			t.Run(name+" "+k.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d := storagetest.NewDisk()
+					p := k.answered(t, withStorage(func(cfg *Config) { cfg.SendBatchSize, cfg.SendBatchMaxSize = c.most, c.most }), func(a *answer) error {
+						if a.call <= 3 {
+							a.spoil()
+							return errDown
+						}
+						return nil
+					})
+					require.NoError(t, p.Start(context.Background(), onDisk(d)))
+					synctest.Wait()
+					d.SetFault(c.fault)
+					pushed := make(chan error, 3)
+					for i := range 3 {
+						go func() { pushed <- p.push(context.Background(), 10*i, 10) }()
+						synctest.Wait()
+					}
+					time.Sleep(time.Minute)
+					d.SetFault(nil)
+					d.Release()
+					time.Sleep(time.Minute)
+					for range 3 {
+						require.NoError(t, <-pushed)
+					}
+					require.Equal(t, k.tens(3), p.items())
+					p.stop(t)
+					require.Empty(t, storedKeys(d))
+				})
+			})
+		}
+	}
+}
+
 // TestStorageEntries that are damaged, lost or of a later version (core PR4475, #5894).
 func TestStorageEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -733,20 +781,23 @@ func storageChaos(t *testing.T, seed int) {
 	accepted, arrived := map[string]bool{}, map[string]bool{}
 	var mu sync.Mutex
 	for run := range 3 {
-		var calls, reads atomic.Int64
+		var reads atomic.Int64
 		k := anyLogs
-		p := k.stored(t, d, func(c *Config) {
+		p := k.answered(t, withStorage(func(c *Config) {
 			c.MetadataKeys = []string{"tenant"}
-			c.QueueSize, c.SendBatchSize, c.SendBatchMaxSize = 200, 20, 20
+			c.QueueSize, c.SendBatchSize = 200, 20
+			c.SendBatchMaxSize = int64(seed/2%2) * 20 // what is cut is copied before it is sent
 			c.MemorySize = int64(seed%2) * 2000
 			c.WaitTimeout = time.Second
 			c.ShutdownTimeout = 10 * time.Second
-		}, func(context.Context, int) error {
-			if int(calls.Add(1))%5 < seed%3+1 {
+		}), func(a *answer) error {
+			if a.call%5 < seed%3+1 {
+				a.spoil()
 				return errDown
 			}
 			return nil
 		})
+		require.NoError(t, p.Start(context.Background(), onDisk(d)))
 		d.SetFault(func([]*storage.Operation) storagetest.Fault {
 			switch n := reads.Add(1); {
 			case (int(n)+run)%7 == seed%7:

@@ -35,8 +35,9 @@ func (f *failed[P]) size(p *payloads[P]) int {
 
 // again is what comes again of a batch: all that failed of it.
 //
-// While callers wait, the requests come again as they were, so that each caller learns of its own. Else they come again as one, which
-// costs less. So does a subset that an error named of a batch of several callers: nobody can tell what of it belongs to whom.
+// While callers wait, the requests come again as they were, so that each caller learns of its own. So do those that the storage has, after
+// the first attempt. Else they come again as one, which costs less. So does a subset that an error named of a batch of several callers:
+// nobody can tell what of it belongs to whom.
 type again[P any] struct {
 	requests []request[P]
 	from     []int // the index in the batch that each of requests is of; nil: nobody can tell
@@ -47,6 +48,8 @@ func (o *policy[P]) again(batch []request[P], f *failed[P], tries attempts) *aga
 	switch {
 	case f.partial:
 		return o.subset(batch, f, tries)
+	case f.out.stored:
+		return &again[P]{requests: takeBack(withItems(batch))}
 	case !o.wait:
 		r := request[P]{payload: f.out.merged, items: f.items, meta: mergedMeta(batch, tries)}
 		f.out.held = false

@@ -12,12 +12,16 @@ type outgoing[P any] struct {
 	held   bool // ours
 	sent   P    // what the next consumer gets: merged or, if that is needed afterwards, a deep copy
 	copied bool // ours
+	stored bool // what comes again is had from the storage: nothing of merged is needed afterwards
 
 	items  int        // without those that were left out
 	lends  bool       // a caller gets back from merged what is not delivered
 	flight *flight[P] // of merged, if callers lend pieces of it
 	ends   []int      // number of resources of merged behind each request, with a flight
 }
+
+// repeatable reports whether what was sent can be sent again.
+func (out *outgoing[P]) repeatable() bool { return out.copied || out.stored }
 
 // load merges requests into out. A request whose caller gave up is left out: it has no items from then on.
 func (p *payloads[P]) load(out *outgoing[P], requests []request[P], wait bool) {

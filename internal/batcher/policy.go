@@ -109,7 +109,7 @@ func (o *policy[P]) decide(batch *partitioned.Batch[request[P]], f *failed[P]) (
 // postpone returns how long what failed waits for its next attempt; false: there is none. While Shutdown drains with a storage there is
 // always one: so what cannot be delivered in time is still pending at the end, and is kept.
 func (o *policy[P]) postpone(f *failed[P], tries *attempts, bad bool) (after time.Duration, comes bool) {
-	if !f.out.copied || bad || f.Permanent() {
+	if !f.out.repeatable() || bad || f.Permanent() {
 		return 0, false
 	}
 	if o.retry.Enabled {

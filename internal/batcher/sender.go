@@ -19,6 +19,7 @@ import (
 type sender[P any] struct { // immutable but for asked
 	wait      bool // callers wait for the result
 	again     bool // what is sent may have to be sent again
+	halves    bool // and in halves
 	adaptive  bool // the number of calls follows how they end
 	keys      keyer
 	payloads  *payloads[P]
@@ -37,6 +38,7 @@ type sender[P any] struct { // immutable but for asked
 func newSender[P any](cfg Settings, keys keyer, p *payloads[P], st *storage[P], t *telemetry, h *health, log *zap.Logger, next Next[P]) *sender[P] {
 	return &sender[P]{
 		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.SplitOnRejected || cfg.Retry.Enabled || st != nil,
+		halves:   cfg.SplitOnTooLarge || cfg.SplitOnRejected,
 		adaptive: cfg.Adaptive.enabled(),
 		keys:     keys, payloads: p, policy: newPolicy(cfg, p, st, log), telemetry: t, health: h, log: log, next: next, storage: st,
 		panicked:  newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
@@ -153,8 +155,9 @@ func (s *sender[P]) guard(f func() error) (err error) {
 // call calls the next consumer.
 func (s *sender[P]) call(c *sending, batch *partitioned.Batch[request[P]], out *outgoing[P]) error {
 	tooLarge := s.payloads.tooLarge(batch.Weight)
+	out.stored = s.storage != nil && !s.halves && canTakeBack(batch.Items)
 	// Else nobody pays for a copy. What is lent is only read after the call, so a next consumer that does not change it can have it.
-	s.payloads.address(out, s.again || out.lends && s.next.Mutates, tooLarge)
+	s.payloads.address(out, s.again && !out.stored || out.lends && s.next.Mutates, tooLarge)
 	switch {
 	case tooLarge:
 		c.bytes = s.payloads.signal.Size(out.sent) // without what was stripped

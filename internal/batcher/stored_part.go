@@ -124,6 +124,21 @@ func (k *kept[P]) take(p *payloads[P], _ int) P {
 	return k.separate(p)
 }
 
+// takeBack undoes take, after what that returned was sent and may be another's: the payload is had from the storage again, or from what was
+// encoded, which is there until the caller knows that it is stored.
+func (k *kept[P]) takeBack() {
+	c := k.call
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k.stored = true
+	if k.value == nil {
+		return
+	}
+	if payload, err := c.storage.decode(k.value[journal.Overhead:], nil); err == nil { // it was encoded a moment ago
+		k.payload, k.loaded = payload, true
+	}
+}
+
 // separate returns what was accepted of the part, apart from the rest of the call. call.mu is held.
 func (k *kept[P]) separate(p *payloads[P]) P {
 	c := k.call
@@ -224,4 +239,26 @@ func mergeKept[P any](batch []request[P]) (all []*kept[P]) {
 		}
 	}
 	return all
+}
+
+// canTakeBack reports whether the requests of a batch are parts that were neither cut nor sent before. So each is had from the storage if it
+// has to be sent again, and nothing of the batch has to be copied before it is sent. What failed is copied, so that it is read back only once.
+func canTakeBack[P any](batch []request[P]) bool {
+	if attemptsOf(batch).before {
+		return false
+	}
+	for i := range batch {
+		if _, ok := batch[i].from().(*kept[P]); !ok && batch[i].items > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// takeBack makes the requests of a batch what they were before it was sent. canTakeBack was true.
+func takeBack[P any](batch []request[P]) []request[P] {
+	for i := range batch {
+		batch[i].from().(*kept[P]).takeBack()
+	}
+	return batch
 }
