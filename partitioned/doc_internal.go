@@ -57,7 +57,7 @@ joins B at the end. When it is the first of B, A's share is not asked again. It 
 in each of its lists once (I9).
 
 Who is served. Whoever gives units back calls serve, under the wait list's lock: first the whole, then the full streams, those that
-hold least first. A caller that wakes up has been accepted. waits.held is what a stream held when somebody looked last: a hint, so that
+hold least first. A caller that wakes up has been accepted. It is woken when that lock is free again (unlockWaits). waits.held is what a stream held when somebody looked last: a hint, so that
 streams that cannot be served are not locked. It is looked at once more under the partition's lock, in admit.
 
 Bounded waiting. What waits is bounded by the capacity once more, and each list by the same shares (mayWait). Beyond that a push is

@@ -78,13 +78,14 @@ func (g *gate) closed() bool  { return g.word.Load()&gateClosed != 0 }
 func (g *gate) waiting() bool { return g.word.Load()&gateWaiting != 0 }
 func (g *gate) used() int64   { return g.word.Load() >> gateShift }
 
-func (g *gate) set(flag int64) { g.word.Or(flag) }
+func (g *gate) set(flag int64) { g.setIf(flag, true) }
 
-// setIf sets or clears a flag.
+// setIf sets or clears a flag of those who wait. Wait list's lock held, so nobody else changes it.
 func (g *gate) setIf(flag int64, on bool) {
-	if on {
+	switch is := g.word.Load() & flag; {
+	case on && is != flag:
 		g.word.Or(flag)
-	} else {
+	case !on && is != 0:
 		g.word.And(^flag)
 	}
 }

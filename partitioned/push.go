@@ -153,24 +153,26 @@ func (q *Queue[T]) pushParts(ctx context.Context, parts []part[T], items []T, m 
 // notYet goes on with a push that was not admitted at once. full is the stream that is full, or nil if the whole queue is.
 func (q *Queue[T]) notYet(ctx context.Context, parts []part[T], items []T, m *measures, c *completion, full *stream[T], err error) error {
 	if errors.Is(err, errNoCapacity) {
-		if full == nil {
+		waits := q.cfg.Overflow == OverflowWait && ctx != noWait && !q.inProcess(ctx)
+		if full == nil && !waits {
 			q.scheduler.press()
 		}
 		switch {
-		case q.cfg.Overflow == OverflowRefuse:
-		case q.cfg.Overflow == OverflowWait && (ctx == noWait || q.inProcess(ctx)):
 		case q.cfg.Overflow == OverflowDropOldest:
 			if err = q.evictAndPush(parts, items, m, c); err == nil {
 				q.reportStalled(parts, items, c)
 				q.served(parts)
 			}
-		default:
+		case waits:
 			w := q.newWaiter(parts, items, m, c)
 			if err = q.wait(ctx, w); err == nil {
 				q.reportStalled(w.parts, w.items, c)
 				q.served(w.parts)
 			}
 			q.done(w)
+			if full == nil && err != nil {
+				q.scheduler.press()
+			}
 		}
 	}
 	if err == nil {

@@ -14,7 +14,7 @@ import (
 func (q *Queue[T]) roomOf(s *stream[T]) {
 	l := &q.waitList.mu
 	l.Lock()
-	defer l.Unlock()
+	defer q.unlockWaits()
 	s.partition.mu.Lock()
 	s.waits.held = s.reserved
 	s.partition.mu.Unlock()
@@ -35,9 +35,13 @@ func (q *Queue[T]) serve() {
 // setFlags tells pushes and consumers who waits. Wait list's lock held.
 func (q *Queue[T]) setFlags() {
 	l := &q.waitList.mu
-	q.gate.setIf(gateWhole, l.whole.first != nil)
-	q.gate.setIf(gateWaiting, l.whole.first != nil || len(l.full) > 0)
-	q.scheduler.setPressed(l.whole.first != nil)
+	whole := l.whole.first != nil
+	q.gate.setIf(gateWhole, whole)
+	q.gate.setIf(gateWaiting, whole || len(l.full) > 0)
+	if l.pressed != whole {
+		l.pressed = whole
+		q.scheduler.setPressed(whole)
+	}
 }
 
 // try admits w if it can, for whom it is the turn if first. Wait list's lock held.

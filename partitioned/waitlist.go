@@ -33,6 +33,26 @@ type waitList[T any] struct {
 		callers int64        // in all lists
 		units   int64        // that they want
 		waited  time.Duration
+		served  served[T] // whoever unlocks tells them
+		pressed bool      // the scheduler was told that somebody waits for the whole
+	}
+}
+
+// served is callers that are accepted or refused, linked through their next.
+type served[T any] struct{ first, last *waiter[T] }
+
+// unlockWaits gives the lock of the wait list back, and then tells those who were served under it. Told under the lock, they would come
+// back and wait for it: a caller that wakes up is often about to push again.
+func (q *Queue[T]) unlockWaits() {
+	l := &q.waitList.mu
+	w := l.served.first
+	l.served = served[T]{}
+	l.Unlock()
+	for w != nil {
+		next := w.next
+		w.next = nil
+		w.served <- struct{}{} // w is the caller's now
+		w = next
 	}
 }
 
@@ -145,6 +165,11 @@ func (q *Queue[T]) await(ctx context.Context, w *waiter[T]) error {
 		defer t.Stop()
 		look = t.C
 	}
+	given := ctx.Done()
+	if look == nil && given == nil { // a plain receive takes half the time
+		<-w.served
+		return w.err
+	}
 	for {
 		select {
 		case <-w.served:
@@ -152,21 +177,22 @@ func (q *Queue[T]) await(ctx context.Context, w *waiter[T]) error {
 		case <-look:
 			l.Lock()
 			q.serve()
-			l.Unlock()
+			q.unlockWaits()
 			continue
-		case <-ctx.Done():
+		case <-given:
 		}
 		break
 	}
 	l.Lock()
-	defer l.Unlock()
-	if w.in == nil {
+	if w.in == nil { // it was served just before, and that stands
+		l.Unlock()
 		<-w.served
-		return w.err // it was served just before, and that stands
+		return w.err
 	}
 	q.leaveList(w)
 	q.settleWait(w)
 	q.serve()
+	q.unlockWaits()
 	return gaveUp(ctx)
 }
 
@@ -242,12 +268,18 @@ func (q *Queue[T]) unblock(s *stream[T]) {
 	s.partition.forget(s)
 }
 
-// finish tells w that it is accepted or refused. Wait list's lock held.
+// finish has w told that it is accepted or refused. Wait list's lock held.
 func (q *Queue[T]) finish(w *waiter[T], err error) {
 	q.leaveList(w)
 	q.settleWait(w)
 	w.err = err
-	w.served <- struct{}{}
+	l := &q.waitList.mu
+	if l.served.last == nil {
+		l.served.first = w
+	} else {
+		l.served.last.next = w
+	}
+	l.served.last = w
 }
 
 func (q *Queue[T]) settleWait(w *waiter[T]) {
@@ -261,7 +293,7 @@ func (q *Queue[T]) settleWait(w *waiter[T]) {
 func (q *Queue[T]) refuseAll() {
 	l := &q.waitList.mu
 	l.Lock()
-	defer l.Unlock()
+	defer q.unlockWaits()
 	for l.whole.first != nil {
 		q.finish(l.whole.first, ErrClosed)
 	}
