@@ -33,9 +33,16 @@ type contender struct {
 	end func()
 }
 
-// contest runs so many operations on so many goroutines, and returns nanoseconds and allocations of each. Each goroutine
-// takes the next 64 of all again and again, so that they are done in their order, almost.
+// contest runs so many operations on so many goroutines, and returns nanoseconds and allocations of each.
 func contest(c contender, producers, operations int) ([]float64, error) {
+	cost, err := contend(c, producers, operations)
+	n := float64(operations)
+	return []float64{float64(cost.Wall) / n, float64(cost.Allocs) / n}, err
+}
+
+// contend is contest that returns the cost of all operations together. Each goroutine takes the next 64 of all again and again, so that
+// they are done in their order, almost.
+func contend(c contender, producers, operations int) (Cost, error) {
 	const run = 64
 	gate := make(chan struct{})
 	var next atomic.Int64
@@ -54,7 +61,7 @@ func contest(c contender, producers, operations int) ([]float64, error) {
 			}
 		})
 	}
-	cost, err := measure(func() error {
+	return measure(func() error {
 		close(gate)
 		wg.Wait()
 		if c.end != nil {
@@ -62,8 +69,6 @@ func contest(c contender, producers, operations int) ([]float64, error) {
 		}
 		return nil
 	})
-	n := float64(operations)
-	return []float64{float64(cost.Wall) / n, float64(cost.Allocs) / n}, err
 }
 
 // labels makes rows of names.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/samber/lo"
 	"gocloud.dev/pubsub/batcher"
@@ -59,7 +60,84 @@ func rivalCases() (cases []Case) {
 			},
 		})
 	}
-	return cases
+	return append(cases, fullQueueCase())
+}
+
+const (
+	slowBatch    = 100
+	slowCapacity = 1000
+	slowCall     = time.Millisecond
+)
+
+// fullQueueCase has producers wait for capacity nearly all of the time.
+func fullQueueCase() Case {
+	const producers, calls = 64, 100_000
+	return Case{
+		Group: "Rivals", Name: "slow", Param: fmt.Sprintf("producers=%d", producers),
+		About: fmt.Sprintf("One pointer handed over to a function that takes %v for each batch of at most %d, while %d may be pending, so that all producers wait most of the time; "+
+			"%d a round: Push; and a channel read by a loop with a ticker. CPU is that of the whole process.", slowCall, slowBatch, slowCapacity, calls),
+		Columns:  []Column{{Unit: "cpu-ns/op", Ratio: true}, {Unit: "ns/op", Ratio: true}, {Unit: "allocs/op"}},
+		Variants: labels(ours, channelRival),
+		Targets:  []Target{{Column: "cpu-ns/op", Of: ours, Over: channelRival, AtMost: 1}},
+		Run: func(v Variant) ([]float64, error) {
+			c, err := slowRival(v.Name)
+			if err != nil {
+				return nil, err
+			}
+			cost, err := contend(c, producers, calls)
+			return []float64{float64(cost.CPU) / calls, float64(cost.Wall) / calls, float64(cost.Allocs) / calls}, err
+		},
+	}
+}
+
+// slowRival hands pointers over to what is slow, and waits while as many are pending as may be.
+func slowRival(name string) (contender, error) {
+	m, ctx := &message{}, context.Background()
+	if name == channelRival {
+		// What the loop has in its hands is pending too.
+		ch, done := make(chan *message, slowCapacity-slowBatch), make(chan struct{})
+		go func() {
+			defer close(done)
+			tick := time.NewTicker(queueInterval)
+			defer tick.Stop()
+			var batch []*message
+			for open := true; open; {
+				var m *message
+				full := false
+				select {
+				case m, open = <-ch:
+					if open {
+						batch = append(batch, m)
+					}
+					full = len(batch) == slowBatch
+				case <-tick.C:
+					full = true
+				}
+				if len(batch) > 0 && (full || !open) {
+					time.Sleep(slowCall)
+					batch = batch[:0]
+				}
+			}
+		}()
+		return contender{do: func(int) { ch <- m }, end: func() { close(ch); <-done }}, nil
+	}
+	q, err := partitioned.NewUnstarted(partitioned.QueueConfig[*message]{
+		Process: func(context.Context, partitioned.Batch[*message]) (v partitioned.Verdict[*message]) {
+			time.Sleep(slowCall)
+			return v
+		},
+		Interval:     queueInterval,
+		BatchSize:    partitioned.Weight{Items: slowBatch},
+		MaxBatchSize: partitioned.Weight{Items: slowBatch},
+		Capacity:     slowCapacity,
+	})
+	if err != nil {
+		return contender{}, err
+	}
+	return contender{
+		do:  func(int) { _ = q.Push(ctx, m) },
+		end: func() { _ = q.Shutdown(ctx) },
+	}, q.Start()
 }
 
 // pushRival hands pointers over, and waits for none of them.
