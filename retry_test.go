@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,6 +188,36 @@ func TestRetryWithoutOrderHoldsUpNobody(t *testing.T) {
 		require.Len(t, p.items(), 8)
 		p.accounts(t, 8, 0, 0, 3)
 	})
+}
+
+// TestKeyPausesAsLongAsTheServerAsks, without a retry too, but for max_interval at most. Other keys go on.
+func TestKeyPausesAsLongAsTheServerAsks(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{7 * time.Second: 7 * time.Second, time.Hour: 30 * time.Second} {
+		t.Run(asked.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				later, err := status.New(codes.ResourceExhausted, "slow down").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(asked)})
+				require.NoError(t, err)
+				var calls atomic.Int64
+				p := anyLogs.start(t, func(c *Config) {
+					c.MetadataKeys, c.Timeout, c.SendBatchSize = []string{"tenant"}, time.Millisecond, 1
+				}, func(context.Context, int) error {
+					if calls.Add(1) == 1 {
+						return later.Err()
+					}
+					return nil
+				})
+				require.NoError(t, p.push(from("tenant", "a"), 0, 1))
+				synctest.Wait()
+				require.NoError(t, p.push(from("tenant", "a"), 1, 1))
+				require.NoError(t, p.push(from("tenant", "b"), 2, 1))
+				time.Sleep(want - time.Millisecond)
+				require.EqualValues(t, 2, calls.Load(), "the first of each")
+				time.Sleep(2 * time.Millisecond)
+				require.EqualValues(t, 3, calls.Load())
+				p.accounts(t, 2, 0, 1, 0)
+			})
+		})
+	}
 }
 
 func TestRetryWaitsAsLongAsTheServerAsks(t *testing.T) {

@@ -146,8 +146,9 @@ type Verdict[T any] struct {
 	// alone. They are for the Limiter, whatever becomes of the items.
 	Refused bool
 	Pause   time.Duration
-	// After is how long the stream is parked before Rest comes again. A parked stream holds no consumer, so a Process that
-	// returns all of its Items as Rest, with an After, pauses their key, and no other. While Shutdown drains, it is at most a quarter of the time that is left; without a deadline, at most a second.
+	// After is how long the stream is parked before Rest comes again or, without a Rest, before its next batch. A parked stream holds no
+	// consumer, so an After pauses a key, and no other. Without a Rest it means nothing where several batches of a stream may be processed
+	// at once. While Shutdown drains, it is at most a quarter of the time that is left; without a deadline, at most a second.
 	After time.Duration
 }
 

@@ -73,6 +73,16 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 	}
 }
 
+// rest puts off the next batch of s, of whose last one nothing comes again. Streams without an order have other batches under way.
+func (s *stream[T]) rest(after time.Duration) {
+	if after <= 0 || !s.keepsOrder() {
+		return
+	}
+	if at := time.Now().Add(after); at.After(s.pace().notBefore) {
+		s.pace().notBefore = at
+	}
+}
+
 // waitingUnits returns how many units the items take that are in no flight.
 func (s *stream[T]) waitingUnits() int64 {
 	units := s.reserved

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -259,6 +260,41 @@ func TestWhatIsNoLongerDueWaitsOn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAfterWithoutARestPausesTheKey, also when nothing of it was pending meanwhile, and no other key. Shutdown does not wait for it.
+func TestAfterWithoutARestPausesTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var mu sync.Mutex
+		var got []string
+		q := start(t, QueueConfig[parcel]{
+			Key: parcelKey, Consumers: 2, BatchSize: Weight{Items: 1},
+			Process: func(_ context.Context, b Batch[parcel]) (v Verdict[parcel]) {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, fmt.Sprintf("%s%d after %v", b.Key, len(b.Items), time.Since(begin)))
+				if b.Items[0].id == 1 {
+					return Verdict[parcel]{Err: errTest, After: 10 * time.Second}
+				}
+				return v
+			},
+		})
+		q.Push(bg, parcel{key: "a", id: 1})
+		time.Sleep(time.Second)
+		q.Push(bg, parcel{key: "a"})
+		q.Push(bg, parcel{key: "b"})
+		time.Sleep(time.Minute)
+		q.Push(bg, parcel{key: "a", id: 1})
+		time.Sleep(time.Second)
+		q.Push(bg, parcel{key: "a"})
+		q.Shutdown(bg)
+		want := "[a1 after 0s b1 after 1s a1 after 10s a1 after 1m1s a1 after 1m2s]"
+		if got := fmt.Sprint(got); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		nothingLeft(t, q)
+	})
 }
 
 // TestOnlyCallersLinger: a Flush, a caller that waits for capacity and Shutdown make a stream due at once, and what nobody waits for is

@@ -58,7 +58,7 @@ type stream[T any] struct {
 	claimed       int64       // units that were reserved, and in no flight, at the last claim
 	claimedOldest time.Time   // when the oldest of them came
 
-	notBefore   time.Time // when the next batch may begin, with MinInterval
+	notBefore   time.Time // when the next batch may begin, with MinInterval, or after an After without a Rest
 	fullSince   time.Time // valid while full
 	forwardedAt time.Time // when something of it was last forwarded; kept with StallTimeout, or while it is full
 	suspectedAt time.Time // when another key was first seen to work, that being no sign of life of this one; old ones count for nothing

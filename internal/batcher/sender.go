@@ -117,6 +117,10 @@ func (s *sender[P]) answer(batch *partitioned.Batch[request[P]], out *outgoing[P
 		return v
 	case rejected:
 		s.telemetry.rejected(f.items)
+	case gaveUp:
+		if !s.keys.none() { // it asks for a pause of its key, whose next batch would be refused as well
+			v.After = min(f.Delay(), s.policy.retry.MaxInterval)
+		}
 	}
 	s.health.delivered(s.keyOf(batch), err, v.After)
 	return v
