@@ -103,7 +103,7 @@ func slowRival(name string) (contender, error) {
 			var batch []*message
 			for open := true; open; {
 				var m *message
-				full := false
+				var full bool
 				select {
 				case m, open = <-ch:
 					if open {
