@@ -48,7 +48,7 @@ func TestConsumeAllocatesNothingThatGrows(t *testing.T) {
 	} {
 		most := 1.0
 		if name == "one key by attribute" {
-			most = 2 // under the race detector, which inlines less
+			most = 4 // under the race detector, with which a sync.Pool drops one walk in four, with its buffers; 1 without
 		}
 		t.Run(name, func(t *testing.T) { require.LessOrEqual(t, test(t), most) })
 	}
