@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlresource"
@@ -25,21 +26,43 @@ type transformContext interface{ Close() }
 // newParser is NewParser of one of OTTL's contexts.
 type newParser[T transformContext] func(map[string]ottl.Factory[T], component.TelemetrySettings, ...ottl.Option[T]) (ottl.Parser[T], error)
 
-// contexts are OTTL's contexts for what stands at a position of a payload. T is that of an item.
+// resource and scope are what pdata has of those for each signal.
+type (
+	resource interface {
+		ottl.SchemaURLItem
+		Resource() pcommon.Resource
+	}
+	scope interface {
+		ottl.SchemaURLItem
+		Scope() pcommon.InstrumentationScope
+	}
+)
+
+// contexts find what stands at a position of a payload. T is OTTL's context for an item.
 type contexts[P any, T transformContext] struct {
-	resource func(P, position) *ottlresource.TransformContext
-	scope    func(P, position) *ottlscope.TransformContext
+	resource func(P, position) resource
+	scope    func(P, position) scope
 	item     func(P, position) T
 	parser   newParser[T] // of items
+}
+
+func (c contexts[P, T]) resourceContext(payload P, at position) *ottlresource.TransformContext {
+	r := c.resource(payload, at)
+	return ottlresource.NewTransformContext(r.Resource(), r)
+}
+
+func (c contexts[P, T]) scopeContext(payload P, at position) *ottlscope.TransformContext {
+	r, s := c.resource(payload, at), c.scope(payload, at)
+	return ottlscope.NewTransformContext(s.Scope(), r.Resource(), s, r)
 }
 
 // compile compiles an expression for the highest level that has all of its paths. A path without the name of a context is one of the item.
 func (c contexts[P, T]) compile(set component.TelemetrySettings, text string) (expression[P], error) {
 	const ofResource, ofScope, ofItem = partitionedbufferprocessor.KeyOfResource, partitionedbufferprocessor.KeyOfScope, partitionedbufferprocessor.KeyOfItem
-	if value, err := evaluate(set, text, c.resource, ottlresource.NewParser, ottlresource.EnablePathContextNames()); err == nil {
+	if value, err := evaluate(set, text, c.resourceContext, ottlresource.NewParser, ottlresource.EnablePathContextNames()); err == nil {
 		return expression[P]{Level: ofResource, Value: value}, nil
 	}
-	if value, err := evaluate(set, text, c.scope, ottlscope.NewParser, ottlscope.EnablePathContextNames()); err == nil {
+	if value, err := evaluate(set, text, c.scopeContext, ottlscope.NewParser, ottlscope.EnablePathContextNames()); err == nil {
 		return expression[P]{Level: ofScope, Value: value}, nil
 	}
 	value, err := evaluate(set, text, c.item, c.parser)

@@ -12,21 +12,14 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottldatapoint"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottllog"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlprofilesample"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlresource"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlscope"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlspan"
 )
 
 func ofTraces(set component.TelemetrySettings, text string) (expression[ptrace.Traces], error) {
 	return contexts[ptrace.Traces, *ottlspan.TransformContext]{
-		resource: func(p ptrace.Traces, at position) *ottlresource.TransformContext {
-			r := p.ResourceSpans().At(at.Resource)
-			return ottlresource.NewTransformContext(r.Resource(), r)
-		},
-		scope: func(p ptrace.Traces, at position) *ottlscope.TransformContext {
-			r := p.ResourceSpans().At(at.Resource)
-			s := r.ScopeSpans().At(at.Scope)
-			return ottlscope.NewTransformContext(s.Scope(), r.Resource(), s, r)
+		resource: func(p ptrace.Traces, at position) resource { return p.ResourceSpans().At(at.Resource) },
+		scope: func(p ptrace.Traces, at position) scope {
+			return p.ResourceSpans().At(at.Resource).ScopeSpans().At(at.Scope)
 		},
 		item: func(p ptrace.Traces, at position) *ottlspan.TransformContext {
 			r := p.ResourceSpans().At(at.Resource)
@@ -39,15 +32,8 @@ func ofTraces(set component.TelemetrySettings, text string) (expression[ptrace.T
 
 func ofLogs(set component.TelemetrySettings, text string) (expression[plog.Logs], error) {
 	return contexts[plog.Logs, *ottllog.TransformContext]{
-		resource: func(p plog.Logs, at position) *ottlresource.TransformContext {
-			r := p.ResourceLogs().At(at.Resource)
-			return ottlresource.NewTransformContext(r.Resource(), r)
-		},
-		scope: func(p plog.Logs, at position) *ottlscope.TransformContext {
-			r := p.ResourceLogs().At(at.Resource)
-			s := r.ScopeLogs().At(at.Scope)
-			return ottlscope.NewTransformContext(s.Scope(), r.Resource(), s, r)
-		},
+		resource: func(p plog.Logs, at position) resource { return p.ResourceLogs().At(at.Resource) },
+		scope:    func(p plog.Logs, at position) scope { return p.ResourceLogs().At(at.Resource).ScopeLogs().At(at.Scope) },
 		item: func(p plog.Logs, at position) *ottllog.TransformContext {
 			r := p.ResourceLogs().At(at.Resource)
 			s := r.ScopeLogs().At(at.Scope)
@@ -59,14 +45,9 @@ func ofLogs(set component.TelemetrySettings, text string) (expression[plog.Logs]
 
 func ofMetrics(set component.TelemetrySettings, text string) (expression[pmetric.Metrics], error) {
 	return contexts[pmetric.Metrics, *ottldatapoint.TransformContext]{
-		resource: func(p pmetric.Metrics, at position) *ottlresource.TransformContext {
-			r := p.ResourceMetrics().At(at.Resource)
-			return ottlresource.NewTransformContext(r.Resource(), r)
-		},
-		scope: func(p pmetric.Metrics, at position) *ottlscope.TransformContext {
-			r := p.ResourceMetrics().At(at.Resource)
-			s := r.ScopeMetrics().At(at.Scope)
-			return ottlscope.NewTransformContext(s.Scope(), r.Resource(), s, r)
+		resource: func(p pmetric.Metrics, at position) resource { return p.ResourceMetrics().At(at.Resource) },
+		scope: func(p pmetric.Metrics, at position) scope {
+			return p.ResourceMetrics().At(at.Resource).ScopeMetrics().At(at.Scope)
 		},
 		item: func(p pmetric.Metrics, at position) *ottldatapoint.TransformContext {
 			r := p.ResourceMetrics().At(at.Resource)
@@ -98,14 +79,9 @@ func pointOf(m pmetric.Metric, i int) any {
 
 func ofProfiles(set component.TelemetrySettings, text string) (expression[pprofile.Profiles], error) {
 	return contexts[pprofile.Profiles, *ottlprofilesample.TransformContext]{
-		resource: func(p pprofile.Profiles, at position) *ottlresource.TransformContext {
-			r := p.ResourceProfiles().At(at.Resource)
-			return ottlresource.NewTransformContext(r.Resource(), r)
-		},
-		scope: func(p pprofile.Profiles, at position) *ottlscope.TransformContext {
-			r := p.ResourceProfiles().At(at.Resource)
-			s := r.ScopeProfiles().At(at.Scope)
-			return ottlscope.NewTransformContext(s.Scope(), r.Resource(), s, r)
+		resource: func(p pprofile.Profiles, at position) resource { return p.ResourceProfiles().At(at.Resource) },
+		scope: func(p pprofile.Profiles, at position) scope {
+			return p.ResourceProfiles().At(at.Resource).ScopeProfiles().At(at.Scope)
 		},
 		item: func(p pprofile.Profiles, at position) *ottlprofilesample.TransformContext {
 			r := p.ResourceProfiles().At(at.Resource)
