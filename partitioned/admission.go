@@ -87,10 +87,7 @@ func (q *Queue[T]) admitItem(p *partition[T], key string, item T, w packedWeight
 			c = s.claimant(c, share{1, w.unpack(), units})
 		}
 		quiet := s.backlog.append(item, c, w)
-		s.accept(int64(w.items), units)
-		if !quiet {
-			s.moveOn()
-		}
+		s.accept(int64(w.items), units, quiet)
 		if q.spreads {
 			q.took(s, 1)
 		}
@@ -294,8 +291,7 @@ func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 		for i := p.from; i < p.to; i++ {
 			s.backlog.append(items[i], c, m.weight(i))
 		}
-		s.accept(int64(p.weight.Items), p.units)
-		s.moveOn()
+		s.accept(int64(p.weight.Items), p.units, false)
 		return
 	}
 	for i := p.from; i < p.to; i++ {

@@ -66,7 +66,7 @@ type chaos struct {
 	began    map[string]time.Time // the last call, by key
 	tries    map[int]int          // calls that returned a push as a Rest
 	back     map[int]bool         // pushes of which something was in a Rest
-	rests    map[string]time.Time // until then, by key: the After of a call that failed
+	resumes  map[string]time.Time // when the After of a call that failed is over, by key
 }
 
 type behaviour int
@@ -124,7 +124,7 @@ func drawChaos(t *rapid.T) *chaos {
 		began:     map[string]time.Time{},
 		tries:     map[int]int{},
 		back:      map[int]bool{},
-		rests:     map[string]time.Time{},
+		resumes:   map[string]time.Time{},
 	}
 	c.cfg = QueueConfig[thing]{
 		Process:    c.process,
@@ -283,8 +283,8 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 			c.last[name] = t
 		}
 	}
-	if ordered && c.cfg.MaxKeys == 0 && !b.Closing && time.Now().Before(c.rests[partition]) {
-		c.fault("a batch of %q %v too early for the After of the last one", partition, time.Until(c.rests[partition]))
+	if ordered && c.cfg.MaxKeys == 0 && !b.Closing && time.Now().Before(c.resumes[partition]) {
+		c.fault("a batch of %q %v too early for the After of the last one", partition, time.Until(c.resumes[partition]))
 	}
 	items := slices.Clone(b.Items)
 	c.calls++
@@ -307,7 +307,7 @@ func (c *chaos) process(ctx context.Context, b Batch[thing]) (v Verdict[thing]) 
 	case fails:
 		v.Err, v.After = errChaos, delay
 		c.mu.Lock()
-		c.rests[partition] = time.Now().Add(delay)
+		c.resumes[partition] = time.Now().Add(delay)
 		c.mu.Unlock()
 	case panics:
 	case returnsRest, returnsRestLater:

@@ -73,8 +73,8 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 	}
 }
 
-// rest puts off the next batch of s, of whose last one nothing comes again. Streams without an order have other batches under way.
-func (s *stream[T]) rest(after time.Duration) {
+// putOff puts off the next batch of s, of whose last one nothing comes again. Streams without an order have other batches under way.
+func (s *stream[T]) putOff(after time.Duration) {
 	if after <= 0 || !s.keepsOrder() {
 		return
 	}

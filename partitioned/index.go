@@ -97,10 +97,7 @@ func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how
 		return q.supersede(s, w, units, c), failed
 	}
 	quiet := b.append(item, c, w)
-	s.accept(int64(w.items), units)
-	if !quiet {
-		s.moveOn()
-	}
+	s.accept(int64(w.items), units, quiet)
 	return false, failed
 }
 

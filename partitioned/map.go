@@ -232,10 +232,7 @@ func (m *Map[K, V]) writeHere(s *stream[Entry[K, V]], e Entry[K, V], hash uint64
 	}
 	e, _ = g.first(e, hash, how, len(s.backlog.active)) // nothing is remembered that would supersede it
 	quiet := s.backlog.append(e, nil, packedWeight{items: 1})
-	s.accept(1, 1)
-	if !quiet {
-		s.moveOn()
-	}
+	s.accept(1, 1, quiet)
 	return true
 }
 

@@ -51,7 +51,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		}
 		s.putBack(back, c.batch.Oldest, q.pause(v.After))
 	case s.state == busy:
-		s.rest(q.pause(v.After))
+		s.putOff(q.pause(v.After))
 		s.schedule()
 	}
 	p.mu.Unlock()

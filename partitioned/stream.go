@@ -108,10 +108,13 @@ func (s *stream[T]) reusable() bool {
 // keepsOrder reports whether at most one batch of s may be in flight (I2).
 func (s *stream[T]) keepsOrder() bool { return s.partition.common.ordered || s.apart }
 
-// accept books items that were appended.
-func (s *stream[T]) accept(items, units int64) {
+// accept books items that were appended, and moves on unless they are quiet, as append says.
+func (s *stream[T]) accept(items, units int64, quiet bool) {
 	s.reserve(units)
 	s.partition.mu.accept(items)
+	if !quiet {
+		s.moveOn()
+	}
 }
 
 // take books that the gate has taken units for s. within: its share allowed it.

@@ -36,9 +36,10 @@ type sender[P any] struct { // immutable but for asked
 }
 
 func newSender[P any](cfg Settings, keys keyer, p *payloads[P], st *storage[P], t *telemetry, h *health, log *zap.Logger, next Next[P]) *sender[P] {
+	halves := cfg.SplitOnTooLarge || cfg.SplitOnRejected
 	return &sender[P]{
-		wait: cfg.WaitForResult, again: cfg.SplitOnTooLarge || cfg.SplitOnRejected || cfg.Retry.Enabled || st != nil,
-		halves:   cfg.SplitOnTooLarge || cfg.SplitOnRejected,
+		wait: cfg.WaitForResult, again: halves || cfg.Retry.Enabled || st != nil,
+		halves:   halves,
 		adaptive: cfg.Adaptive.enabled(),
 		keys:     keys, payloads: p, policy: newPolicy(cfg, p, st, log), telemetry: t, health: h, log: log, next: next, storage: st,
 		panicked:  newNotice(log, zap.ErrorLevel, "The next consumer panicked"),
@@ -118,7 +119,7 @@ func (s *sender[P]) answer(batch *partitioned.Batch[request[P]], out *outgoing[P
 	case rejected:
 		s.telemetry.rejected(f.items)
 	case gaveUp:
-		if !s.keys.none() { // it asks for a pause of its key, whose next batch would be refused as well
+		if !s.keys.none() { // an answer that asks for a pause would refuse the key's next batch as well
 			v.After = min(f.Delay(), s.policy.retry.MaxInterval)
 		}
 	}
