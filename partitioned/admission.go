@@ -113,8 +113,8 @@ func (q *Queue[T]) overwrite(p *part[T], item T, m *measures) bool {
 	if s == nil || p.partition.mu.dead || q.gate.closed() {
 		return false
 	}
-	at := s.backlog.index.position(s.backlog.active, item, m.hashes[0])
-	if at < 0 || p.units > q.units(s.backlog.active[at].weight) {
+	at := s.backlog.index.position(s.backlog.active.items, item, m.hashes[0])
+	if at < 0 || p.units > q.units(s.backlog.active.note(at).weight) {
 		return false
 	}
 	p.stream = s

@@ -5,20 +5,9 @@ package partitioned
 import (
 	"math"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
-
-// entry is an item that is pending, with who waits for it and what it weighed when it was admitted.
-type entry[T any] struct {
-	item       T
-	completion *completion // nil: nobody waits
-	weight     packedWeight
-}
-
-// tombstone is the completion of an entry that was deleted or evicted. A cut skips it.
-var tombstone = &completion{}
 
 // packedWeight is a [Weight] of half the size, as every entry has one.
 type packedWeight struct{ items, bytes uint32 }
@@ -33,8 +22,8 @@ func (p packedWeight) unpack() Weight { return Weight{int(p.items), int(p.bytes)
 
 // segment is a buffer that writers no longer append to.
 type segment[T any] struct {
-	entries []entry[T]
-	at      int // position of the first entry
+	buffer[T]
+	at int // position of the first entry
 }
 
 // backlog is the data of one stream, in order. Writers append to active; a full active is put aside in filled. A swap moves
@@ -48,18 +37,18 @@ type segment[T any] struct {
 // (state cutting), the drain belongs to that consumer, without the lock, and nobody else looks at it.
 type backlog[T any] struct {
 	// What every append touches, in two cache lines with the head of the stream.
-	active     []entry[T]
-	weight     Weight // of all entries, those of the drain included
-	urgent     int32  // entries whose completion makes the stream due
-	markers    int32  // of Flush, which are urgent too
-	tombstones int32  // in active, of what was deleted or evicted
-	complete   Weight // of what makes full batches, in front of what begins the next one
-	tuned      *atomic.Pointer[tuning]
+	active   buffer[T]
+	weight   Weight // of all entries, those of the drain included
+	complete Weight // of what makes full batches, in front of what begins the next one
+	tuned    *atomic.Pointer[tuning]
+	urgent   int32 // entries whose completion makes the stream due
+	markers  int32 // of Flush, which are urgent too
 
-	front  int32        // tombstones at the beginning of the oldest written buffer: filled[0], else active
-	at     int          // position of the first entry of active
-	filled []segment[T] // full buffers since the last swap; always empty if contiguous
-	index  index[T]     // finds the entries of active by key; does nothing in a Queue
+	tombstones int32        // in active, of what was deleted or evicted
+	front      int32        // tombstones at the beginning of the oldest written buffer: filled[0], else active
+	at         int          // position of the first entry of active
+	filled     []segment[T] // full buffers since the last swap; always empty if contiguous
+	index      index[T]     // finds the entries of active by key; does nothing in a Queue
 
 	// contiguous: all that was written since the last swap stands in active, as an index leads into it. It is set in a Map,
 	// and is the one place where the data of a Map differs from that of a Queue.
@@ -77,9 +66,9 @@ type backlog[T any] struct {
 // drain is the swapped-out part of a backlog.
 type drain[T any] struct {
 	segments []segment[T]
-	cursor   int        // entries of segments[0] that have been consumed
-	entries  int        // that are left, dead ones included
-	spare    []entry[T] // an empty buffer for the next swap, unless buffers are pooled
+	cursor   int       // entries of segments[0] that have been consumed
+	entries  int       // that are left, dead ones included
+	spare    buffer[T] // an empty buffer for the next swap, unless buffers are pooled
 	buffers  *buffers[T]
 
 	// The partition's lock guards these in all states.
@@ -87,32 +76,9 @@ type drain[T any] struct {
 	withdrawn int    // entries left that were withdrawn
 }
 
-const (
-	bufferSize = 1024    // entries of a pooled buffer; a smaller one grows, and that of a Map grows on
-	maxSpare   = 1 << 16 // entries of the largest buffer that is kept for use again
-)
-
-// buffers is a pool of buffers of bufferSize. With it, nothing pending is copied while writers wait, however much it is.
-type buffers[T any] struct{ pool sync.Pool } // of *[bufferSize]entry[T]
-
-func (p *buffers[T]) get() []entry[T] {
-	if b, ok := p.pool.Get().(*[bufferSize]entry[T]); ok {
-		return b[:0]
-	}
-	return make([]entry[T], 0, bufferSize)
-}
-
-// put takes back a cleared buffer. It reports false, and takes nothing, if b is of another size.
-func (p *buffers[T]) put(b []entry[T]) (ok bool) {
-	if ok = cap(b) == bufferSize; ok {
-		p.pool.Put((*[bufferSize]entry[T])(b[:bufferSize]))
-	}
-	return ok
-}
-
 // append adds an item behind all others. quiet: it does not begin what is pending, and makes nothing due, so the stream need not move on.
 func (b *backlog[T]) append(item T, c *completion, w packedWeight) (quiet bool) {
-	if len(b.active) == cap(b.active) {
+	if b.active.len() == cap(b.active.items) {
 		b.extend()
 	}
 	// With a batch that is complete, to be calm says nothing of all that is pending.
@@ -121,14 +87,14 @@ func (b *backlog[T]) append(item T, c *completion, w packedWeight) (quiet bool) 
 	} else {
 		var begins bool
 		if b.complete, begins = b.expect(w.unpack()); begins || b.tuned.Load().unsure { // I6
-			b.marks.add(b.at+len(b.active), time.Now()) // the only clock of a push
+			b.marks.add(b.at+b.active.len(), time.Now()) // the only clock of a push
 		}
 	}
 	if c != nil {
 		b.urgent++
 		quiet = false
 	}
-	b.active = append(b.active, entry[T]{item, c, w})
+	b.active.append(item, note{c, w})
 	b.weight = b.weight.plus(w.unpack())
 	return quiet
 }
@@ -142,39 +108,40 @@ func (b *backlog[T]) appendFlush(c *completion) {
 
 // extend puts a full active aside if it is large enough.
 func (b *backlog[T]) extend() {
-	if len(b.active) < bufferSize || b.contiguous {
+	if b.active.len() < bufferSize || b.contiguous {
 		return
 	}
 	b.filled = append(b.filled, segment[T]{b.active, b.at})
-	b.at += len(b.active)
+	b.at += b.active.len()
 	b.active, b.tombstones = b.drain.buffers.get(), 0
 }
 
 // replaced books that the entry at position at of active was changed: its weight is w, and c waits for it too.
 func (b *backlog[T]) replaced(at int, w packedWeight, c *completion) {
-	e := &b.active[at]
+	n := b.active.note(at)
 	if c != nil {
-		if e.completion == nil {
+		if n.completion == nil {
 			b.urgent++
 		}
-		e.completion = join(e.completion, c)
+		n.completion = join(n.completion, c)
 	}
-	b.weight = b.weight.plus(w.unpack()).minus(e.weight.unpack())
-	e.weight = w
+	b.weight = b.weight.plus(w.unpack()).minus(n.weight.unpack())
+	n.weight = w
+	b.active.setNote(at, n)
 }
 
 // swap moves what was written into the drain, in O(1).
 func (b *backlog[T]) swap() {
-	if len(b.active) == 0 {
+	if b.active.len() == 0 {
 		return
 	}
 	d := &b.drain
-	for _, s := range b.filled {
-		d.entries += len(s.entries)
+	for i := range b.filled {
+		d.entries += b.filled[i].len()
 	}
-	d.entries += len(b.active)
+	d.entries += b.active.len()
 	d.segments = append(append(d.segments, b.filled...), segment[T]{b.active, b.at})
-	b.at += len(b.active)
+	b.at += b.active.len()
 	d.weight = b.weight
 	d.withdrawn += b.withdrawn
 	b.withdrawn = 0
@@ -183,10 +150,10 @@ func (b *backlog[T]) swap() {
 		b.filled = nil
 	}
 	b.filled = b.filled[:0]
-	if cap(b.active) == bufferSize && !b.contiguous {
+	if cap(b.active.items) == bufferSize && !b.contiguous {
 		b.active = d.buffers.get() // there will be as much again
 	} else {
-		b.active, d.spare = d.spare, nil
+		b.active, d.spare = d.spare, buffer[T]{}
 	}
 	b.tombstones, b.front = 0, 0
 	b.index.swap()
@@ -203,16 +170,16 @@ func (b *backlog[T]) settleCut(taken Weight, urgent int32, skipped int) {
 }
 
 // putBack puts entries before all others, as old as oldest.
-func (b *backlog[T]) putBack(entries []entry[T], oldest time.Time, w Weight, urgent int32) {
+func (b *backlog[T]) putBack(entries buffer[T], oldest time.Time, w Weight, urgent int32) {
 	d := &b.drain
 	d.skipConsumed()
 	at := b.writtenStart() // in front of tombstones too: a sweep moves what was written to there
 	if len(d.segments) > 0 {
 		at = d.segments[0].at
 	}
-	b.marks.putBack(at, len(entries), oldest)
-	d.segments = slices.Insert(d.segments, 0, segment[T]{entries, at - len(entries)})
-	d.entries += len(entries)
+	b.marks.putBack(at, entries.len(), oldest)
+	d.segments = slices.Insert(d.segments, 0, segment[T]{entries, at - entries.len()})
+	d.entries += entries.len()
 	d.weight = d.weight.plus(w)
 	b.weight = b.weight.plus(w)
 	b.urgent += urgent
@@ -247,53 +214,54 @@ func (b *backlog[T]) writtenStart() int {
 // reset clears the buffers of an empty backlog.
 func (b *backlog[T]) reset() {
 	d := &b.drain
-	for run := d.run(); len(run) > 0; run = d.run() {
-		clear(run)
-		d.consume(len(run))
-	}
-	for _, s := range b.filled {
-		clear(s.entries)
-		d.buffers.put(s.entries)
+	d.abandon()
+	for i := range b.filled {
+		b.filled[i].truncate(0)
+		d.buffers.put(b.filled[i].buffer)
 	}
 	clear(b.filled)
-	clear(b.active)
-	b.filled, b.active = b.filled[:0], b.active[:0]
+	b.filled = b.filled[:0]
+	b.active.truncate(0)
 	b.marks.reset()
 	b.complete = Weight{}
 	b.tombstones, b.front, b.withdrawn, d.withdrawn = 0, 0, 0, 0
 }
 
 // room is the number of entries that the buffers of an empty backlog have room for.
-func (b *backlog[T]) room() int { return cap(b.active) + cap(b.drain.spare) }
+func (b *backlog[T]) room() int { return cap(b.active.items) + cap(b.drain.spare.items) }
 
 // abandon empties what was written, and returns the completions of its entries.
 func (b *backlog[T]) abandon() (all []*completion) {
-	for _, s := range b.filled {
-		all = appendCompletions(all, s.entries)
+	for i := range b.filled {
+		all = b.filled[i].appendCompletions(all, 0)
 	}
-	all = appendCompletions(all, b.active)
-	b.filled, b.active = nil, nil
+	all = b.active.appendCompletions(all, 0)
+	b.filled, b.active = nil, buffer[T]{}
 	return all
 }
 
-// run returns the first entries of what is left, or none if nothing is.
-func (d *drain[T]) run() []entry[T] {
+// run returns a buffer whose entries are the first of what is left, from the cursor on; nil: nothing is.
+func (d *drain[T]) run() *buffer[T] {
 	if len(d.segments) == 0 {
 		return nil
 	}
-	return d.segments[0].entries[d.cursor:]
+	return &d.segments[0].buffer
 }
 
 // comesAgain reports whether the first entry is of a batch that comes again as it was.
 func (d *drain[T]) comesAgain() bool {
 	run := d.run()
-	return len(run) > 0 && run[0].completion != nil && run[0].completion.group != nil
+	if run == nil {
+		return false
+	}
+	c := run.note(d.cursor).completion
+	return c != nil && c.group != nil
 }
 
 // skipConsumed makes the first entry that is left the first of its segment.
 func (d *drain[T]) skipConsumed() {
 	if d.cursor > 0 {
-		d.segments[0].entries = d.segments[0].entries[d.cursor:]
+		d.segments[0].skip(d.cursor)
 		d.segments[0].at += d.cursor
 		d.cursor = 0
 	}
@@ -303,32 +271,23 @@ func (d *drain[T]) skipConsumed() {
 func (d *drain[T]) consume(n int) {
 	d.cursor += n
 	d.entries -= n
-	entries := d.segments[0].entries
-	if d.cursor < len(entries) {
+	b := d.segments[0].buffer
+	if d.cursor < b.len() {
 		return
 	}
 	d.segments = slices.Delete(d.segments, 0, 1)
 	d.cursor = 0
-	if !d.buffers.put(entries) && cap(entries) > cap(d.spare) && cap(entries) <= maxSpare {
-		d.spare = entries[:0]
+	if !d.buffers.put(b) && cap(b.items) > cap(d.spare.items) && cap(b.items) <= maxSpare {
+		d.spare = buffer[T]{b.items[:0], b.notes[:0]}
 	}
 }
 
 // abandon empties the drain, and returns the completions of its entries.
 func (d *drain[T]) abandon() (all []*completion) {
-	for run := d.run(); len(run) > 0; run = d.run() {
-		all = appendCompletions(all, run)
-		clear(run)
-		d.consume(len(run))
-	}
-	return all
-}
-
-func appendCompletions[T any](all []*completion, entries []entry[T]) []*completion {
-	for _, e := range entries {
-		if e.completion != nil && !e.completion.dead() {
-			all = append(all, e.completion)
-		}
+	for run := d.run(); run != nil; run = d.run() {
+		all = run.appendCompletions(all, d.cursor)
+		run.clear(d.cursor, run.len())
+		d.consume(run.len() - d.cursor)
 	}
 	return all
 }

@@ -62,15 +62,19 @@ type backlogModel struct {
 }
 
 func (m *backlogModel) append(t *rapid.T, n int) {
+	allPlain := rapid.Bool().Draw(t, "plain") // so that there are buffers with notes and without, and some get theirs late
 	for range n {
 		m.nextID++
-		e := modelEntry{id: m.nextID, weight: packedWeight{uint32(m.nextID%3 + 1), uint32(m.nextID % 5)}, urgent: m.nextID%4 == 0}
+		e := modelEntry{id: m.nextID, weight: plain.weight}
+		if !allPlain {
+			e.weight, e.urgent = packedWeight{uint32(m.nextID%3 + 1), uint32(m.nextID % 5)}, m.nextID%4 == 0
+		}
 		var c *completion
 		if e.urgent {
 			c = newCompletion(1)
 		}
 		if m.b.contiguous {
-			m.index.at[e.id] = len(m.b.active)
+			m.index.at[e.id] = m.b.active.len()
 		}
 		m.b.append(e.id, c, e.weight)
 		m.came[e.id] = time.Now()
@@ -124,7 +128,7 @@ func (m *backlogModel) withdraw(t *rapid.T) {
 	if d := &m.b.drain; !m.cutting && d.withdrawn > max(64, d.entries/2+1) {
 		t.Fatalf("in the drain %d of %d are withdrawn", d.withdrawn, d.entries)
 	}
-	if most := max(64, (len(m.b.filled)*bufferSize+len(m.b.active))/2+1); m.b.withdrawn > most {
+	if most := max(64, (len(m.b.filled)*bufferSize+m.b.active.len())/2+1); m.b.withdrawn > most {
 		t.Fatalf("of what was written %d are withdrawn, at most %d may be", m.b.withdrawn, most)
 	}
 }
@@ -155,10 +159,12 @@ func (m *backlogModel) cut(t *rapid.T, n, back int) {
 	var urgent int32
 	var got []modelEntry
 	skipped := 0
-	for run := m.b.drain.run(); len(run) > 0 && n > 0; run = m.b.drain.run() {
-		run = run[:min(n, len(run))]
-		n -= len(run)
-		for _, e := range run {
+	for run := m.b.drain.run(); run != nil && n > 0; run = m.b.drain.run() {
+		from := m.b.drain.cursor
+		to := min(from+n, run.len())
+		n -= to - from
+		for at := from; at < to; at++ {
+			e := run.entry(at)
 			if e.completion == tombstone {
 				continue
 			}
@@ -172,8 +178,8 @@ func (m *backlogModel) cut(t *rapid.T, n, back int) {
 				urgent++
 			}
 		}
-		clear(run)
-		m.b.drain.consume(len(run))
+		run.clear(from, to)
+		m.b.drain.consume(to - from)
 	}
 	if want := m.model[:len(got)]; !slices.Equal(got, want) {
 		t.Fatalf("cut %v, want %v", got, want)
@@ -206,11 +212,11 @@ func (m *backlogModel) putBack(t *rapid.T, back []modelEntry) {
 	if len(back) == 0 {
 		return
 	}
-	var entries []entry[int]
+	var entries buffer[int]
 	var w Weight
 	for i := range back {
 		back[i].urgent, back[i].by = false, nil
-		entries = append(entries, entry[int]{back[i].id, newForwarding(1), back[i].weight})
+		entries.append(back[i].id, note{newForwarding(1), back[i].weight})
 		w = w.plus(back[i].weight.unpack())
 	}
 	m.b.putBack(entries, m.came[back[0].id], w, 0)
@@ -274,9 +280,10 @@ func seen(e entry[int]) modelEntry {
 func (m *backlogModel) check(t *rapid.T) {
 	var got []modelEntry
 	withdrawn, entries := 0, 0
-	see := func(some []entry[int]) {
-		entries += len(some)
-		for _, e := range some {
+	see := func(some buffer[int], from int) {
+		entries += some.len() - from
+		for at := from; at < some.len(); at++ {
+			e := some.entry(at)
 			if !e.completion.dead() {
 				got = append(got, seen(e))
 			} else if e.completion != tombstone {
@@ -286,9 +293,10 @@ func (m *backlogModel) check(t *rapid.T) {
 	}
 	for i, s := range m.b.drain.segments {
 		if i == 0 {
-			s.entries = s.entries[m.b.drain.cursor:]
+			see(s.buffer, m.b.drain.cursor)
+		} else {
+			see(s.buffer, 0)
 		}
-		see(s.entries)
 	}
 	if len(got) != m.drained {
 		t.Fatalf("%d are in the drain, want %d", len(got), m.drained)
@@ -298,9 +306,9 @@ func (m *backlogModel) check(t *rapid.T) {
 	}
 	withdrawn, entries = 0, 0
 	for _, s := range m.b.filled {
-		see(s.entries)
+		see(s.buffer, 0)
 	}
-	see(m.b.active)
+	see(m.b.active, 0)
 	if m.b.withdrawn != withdrawn {
 		t.Fatalf("of what was written %d of %d are withdrawn, it counts %d", withdrawn, entries, m.b.withdrawn)
 	}
@@ -322,8 +330,8 @@ func (m *backlogModel) check(t *rapid.T) {
 		t.Fatalf("weight %v, of the drain %v, urgent %d; want %v, %v, %d", m.b.weight, m.b.drain.weight, m.b.urgent, weight, drained, urgent)
 	}
 	dead := 0
-	for _, e := range m.b.active {
-		if e.completion == tombstone {
+	for _, n := range m.b.active.notes {
+		if n.completion == tombstone {
 			dead++
 		}
 	}
@@ -336,11 +344,11 @@ func (m *backlogModel) check(t *rapid.T) {
 	if m.b.empty() != (len(m.model) == 0) {
 		t.Fatalf("empty: %v, with %d", m.b.empty(), len(m.model))
 	}
-	if int(m.b.tombstones) != dead || dead > max(64, len(m.b.active)/2+1) {
-		t.Fatalf("%d tombstones of %d, it counts %d", dead, len(m.b.active), m.b.tombstones)
+	if int(m.b.tombstones) != dead || dead > max(64, m.b.active.len()/2+1) {
+		t.Fatalf("%d tombstones of %d, it counts %d", dead, m.b.active.len(), m.b.tombstones)
 	}
 	for id, at := range m.index.at {
-		if m.b.active[at].item != id {
+		if m.b.active.items[at] != id {
 			t.Fatalf("item %d is not at %d", id, at)
 		}
 	}
@@ -437,14 +445,14 @@ func TestAgeOfWhatComesBackBeforeEvictedEntries(t *testing.T) {
 			c.mu.left = c.mu.left.plus(one.unpack(), 0)
 		}
 		consume := func(n int) {
-			clear(b.drain.run()[:n])
+			b.drain.run().clear(b.drain.cursor, b.drain.cursor+n)
 			b.drain.consume(n)
 		}
 		consume(2)
 		e, _ := b.evict(true)
 		e.completion.forgo(one.unpack(), 0)
 		b.settleCut(Weight{Items: 2}, 0, 0)
-		b.putBack([]entry[int]{{item: 1, weight: one}, {item: 2, weight: one}}, begin, Weight{Items: 2}, 0)
+		b.putBack(buffer[int]{items: []int{1, 2}}, begin, Weight{Items: 2}, 0)
 		time.Sleep(time.Second)
 		b.append(4, nil, one)
 		left, _ := c.withdraw()
@@ -479,12 +487,13 @@ func (s *stream[T]) wrongBacklog() string {
 	}
 	var weight Weight
 	var urgent, markers int32
-	for i, segment := range slices.Concat(b.drain.segments, b.filled, []segment[T]{{entries: b.active}}) {
-		entries := segment.entries
+	for i, segment := range slices.Concat(b.drain.segments, b.filled, []segment[T]{{buffer: b.active}}) {
+		from := 0
 		if i == 0 && len(b.drain.segments) > 0 {
-			entries = entries[b.drain.cursor:]
+			from = b.drain.cursor
 		}
-		for _, e := range entries {
+		for at := from; at < segment.len(); at++ {
+			e := segment.note(at)
 			if e.completion.dead() {
 				continue
 			}

@@ -28,8 +28,14 @@ func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
 		r.now = time.Now()
 	}
 	c.grow(d.entries)
-	for run := d.run(); len(run) > 0; run = d.run() {
-		n, full := q.cutRun(run, c, &r)
+	for run := d.run(); run != nil; run = d.run() {
+		var n int
+		var full bool
+		if len(run.notes) == 0 && r.now.IsZero() {
+			n, full = q.cutPlain(run.items[d.cursor:], c)
+		} else {
+			n, full = q.cutRun(run, d.cursor, c, &r)
+		}
 		d.consume(n)
 		if full {
 			break
@@ -38,18 +44,44 @@ func (q *Queue[T]) cut(d *drain[T], c *call[T]) (r cutResult) {
 	return r
 }
 
-// cutRun moves entries to c, and returns how many. full: the batch is complete. It is long, as it runs for each entry, and so calls as
-// little as it can.
-func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full bool) {
+// cutPlain is cutRun for items whose entries are plain: it copies all that fit at once.
+func (q *Queue[T]) cutPlain(run []T, c *call[T]) (n int, full bool) {
 	b := &c.batch
-	for i := range run {
-		e := &run[i]
+	if len(b.Items) == 0 {
+		c.group = nil
+	} else if c.group != nil {
+		return 0, true
+	}
+	n = len(run)
+	for _, most := range []int{c.until.Items, c.limit.Items} {
+		if most > 0 {
+			n = min(n, max(most-b.Weight.Items, 0))
+		}
+	}
+	b.Items = append(b.Items, run[:n]...)
+	clear(run[:n]) // what is delivered is not kept
+	b.Weight.Items += n
+	if c.weights != nil {
+		for range n {
+			c.weights = append(c.weights, plain.weight.items)
+		}
+	}
+	c.units += int64(n) * q.units(plain.weight)
+	return n, n < len(run) || b.Weight.reaches(c.until)
+}
+
+// cutRun moves entries of run, from position from on, to c, and returns how many. full: the batch is complete. It is long, as it runs for
+// each entry, and so calls as little as it can.
+func (q *Queue[T]) cutRun(run *buffer[T], from int, c *call[T], r *cutResult) (n int, full bool) {
+	b := &c.batch
+	for at := from; at < len(run.items); at++ {
+		e := run.note(at)
 		var g *group
 		weight := e.weight.unpack()
 		if w := e.completion; w != nil {
 			if w == tombstone || w.flush {
 				c.pass(w, r)
-				*e = entry[T]{}
+				run.clear(at, at+1)
 				continue
 			}
 			g = w.group
@@ -57,29 +89,29 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		if len(b.Items) == 0 {
 			c.group = g
 		} else if c.group != g {
-			return i, true
+			return at - from, true
 		}
 		units := q.units(e.weight)
 		if e.completion != nil && !e.completion.claim(weight, units) {
 			r.skipped++
-			*e = entry[T]{}
+			run.clear(at, at+1)
 			continue
 		}
-		if !r.now.IsZero() && q.expires(c, e, r) {
-			*e = entry[T]{}
+		if !r.now.IsZero() && q.expires(c, run.entry(at), r) {
+			run.clear(at, at+1)
 			continue
 		}
 		if b.Weight.plus(weight).exceeds(c.limit) {
-			if q.cutInto(c, e, r) {
-				return i, true
+			if q.cutInto(c, run, at, r) {
+				return at - from, true
 			}
 			if len(b.Items) > 0 {
 				q.unclaim(e, false, r)
-				return i, true
+				return at - from, true
 			}
 			r.oversized = true
 		}
-		b.Items = append(b.Items, e.item)
+		b.Items = append(b.Items, run.items[at])
 		b.Weight = b.Weight.plus(weight)
 		if c.weights != nil {
 			c.weights = append(c.weights, e.weight.items)
@@ -88,12 +120,12 @@ func (q *Queue[T]) cutRun(run []entry[T], c *call[T], r *cutResult) (n int, full
 		if e.completion != nil {
 			c.await(e.completion, weight.Items, r)
 		}
-		*e = entry[T]{} // what is delivered is not kept
+		run.clear(at, at+1) // what is delivered is not kept
 		if g == nil && b.Weight.reaches(c.until) || r.oversized {
-			return i + 1, true
+			return at + 1 - from, true
 		}
 	}
-	return len(run), false
+	return run.len() - from, false
 }
 
 // pass passes an entry that stands for no item: a tombstone, or a marker of Flush.
@@ -117,15 +149,16 @@ func (c *call[T]) await(w *completion, items int, r *cutResult) {
 }
 
 // unclaim leaves what is left of an entry in the drain. What its caller withdrew meanwhile is taken back when the batch is booked.
-func (q *Queue[T]) unclaim(e *entry[T], tail bool, r *cutResult) {
+func (q *Queue[T]) unclaim(e note, tail bool, r *cutResult) {
 	w := e.weight.unpack()
 	if units := q.units(e.weight); !e.completion.unclaim(w, units, tail) {
 		r.late, r.of = share{}.plus(w, units), e.completion
 	}
 }
 
-// cutInto splits the item of e, so that its head fills the batch, if it can. The tail stays where the item was.
-func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
+// cutInto splits the item at position i of run, so that its head fills the batch, if it can. The tail stays where the item was.
+func (q *Queue[T]) cutInto(c *call[T], run *buffer[T], i int, r *cutResult) bool {
+	e := run.entry(i)
 	head, tail, ok := q.split(e.item, c.batch.Weight, c.limit)
 	if !ok {
 		return false
@@ -147,12 +180,13 @@ func (q *Queue[T]) cutInto(c *call[T], e *entry[T], r *cutResult) bool {
 		c.waiting = append(c.waiting, waiting{e.completion, at, int64(hw.items)})
 	}
 	e.item, e.weight = tail, tw
+	run.set(i, e)
 	r.grown = hw.unpack().plus(tw.unpack()).minus(w.unpack())
 	if r.units = q.units(hw) + q.units(tw) - q.units(w); r.units < 0 {
 		c.units -= r.units // given back when the batch is settled
 		r.units = 0
 	}
-	q.unclaim(e, true, r)
+	q.unclaim(e.note, true, r)
 	return true
 }
 

@@ -23,7 +23,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	memories              keys whose last call failed, or that keep to MinInterval   owns memories, stream.remembered
 	limits                how many consumers may be at work; asks the Limiter    owns limits
 	scheduler, heap       which stream a free consumer takes                owns node
-	backlog, tombstones, marks   the data of one stream, and its age        own backlog, drain, marks
+	backlog, buffer, tombstones, marks   the data of one stream, and its age        own backlog, drain, buffer, marks
 	withdraw              what a caller that gave up takes back
 	inprocess             which calls would wait for themselves
 	index, generation, table, memory    how a Map finds its entries, and the versions it remembers

@@ -309,12 +309,13 @@ func TestDropOldestForEver(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := q.partitions[0].sole
-		if len(s.backlog.active) > 3*held+100 {
-			t.Fatalf("%d entries", len(s.backlog.active))
+		b := &s.backlog.active
+		if b.len() > 3*held+100 {
+			t.Fatalf("%d entries", b.len())
 		}
 		if i%1000 == 0 {
-			for _, e := range s.backlog.active[len(s.backlog.active):cap(s.backlog.active)] {
-				if e.item != nil {
+			for _, item := range b.items[b.len():cap(b.items)] {
+				if item != nil {
 					t.Fatal("something is kept behind the end of the buffer")
 				}
 			}

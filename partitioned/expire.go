@@ -12,12 +12,12 @@ type expired[T any] struct {
 
 // expires asks Expired about an entry whose turn has come, and takes it into c if it is to be dropped. The entry was claimed, so its
 // caller cannot take it back any more. It runs in a cut, under no lock (I4).
-func (q *Queue[T]) expires(c *call[T], e *entry[T], r *cutResult) bool {
+func (q *Queue[T]) expires(c *call[T], e entry[T], r *cutResult) bool {
 	reason := q.expiry(e.item, r.now)
 	if reason == nil {
 		return false
 	}
-	c.expired = append(c.expired, expired[T]{*e, reason})
+	c.expired = append(c.expired, expired[T]{e, reason})
 	r.expired = r.expired.plus(e.weight.unpack())
 	if e.completion.urgent() {
 		r.urgent++

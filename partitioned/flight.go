@@ -49,12 +49,12 @@ func (s *stream[T]) putBack(r requeued[T], oldest time.Time, after time.Duration
 		s = s.partition.openApart()
 	}
 	var urgent int32 // counted here, as a Flush may have come to wait for what was nobody's
-	for i := range r.entries {
-		if r.entries[i].completion.urgent() {
+	for _, n := range r.notes {
+		if n.completion.urgent() {
 			urgent++
 		}
 	}
-	s.backlog.putBack(r.entries, oldest, r.weight, urgent)
+	s.backlog.putBack(r.buffer, oldest, r.weight, urgent)
 	s.again = true
 	s.reserve(r.units)
 	switch {

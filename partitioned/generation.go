@@ -12,13 +12,13 @@ type generation[K comparable, V any] struct {
 	retired   table // that of the last swap. The consumer clears it; then it is at again
 }
 
-func (g *generation[K, V]) position(active []entry[Entry[K, V]], item Entry[K, V], hash uint64) int {
+func (g *generation[K, V]) position(active []Entry[K, V], item Entry[K, V], hash uint64) int {
 	return g.find(active, item.Key, hash)
 }
 
-func (g *generation[K, V]) find(active []entry[Entry[K, V]], key K, hash uint64) int {
+func (g *generation[K, V]) find(active []Entry[K, V], key K, hash uint64) int {
 	for p := g.at.probe(hash); p.next(); {
-		if at := p.at(); active[at].item.Key == key {
+		if at := p.at(); active[at].Key == key {
 			return at
 		}
 	}
@@ -125,7 +125,7 @@ func (g *generation[K, V]) left(item Entry[K, V], deleted bool) {
 	}
 }
 
-func (g *generation[K, V]) settled(active []entry[Entry[K, V]], item Entry[K, V], delivered bool) (superseded int) {
+func (g *generation[K, V]) settled(active []Entry[K, V], item Entry[K, V], delivered bool) (superseded int) {
 	if g.memory == nil {
 		return -1
 	}

@@ -32,7 +32,7 @@ type mapping[T any] struct {
 // index finds the entries of active by their key. The partition's lock guards it, except for clear.
 type index[T any] interface {
 	// position returns where in active the entry with the key of item stands, or -1. hash is that of the key.
-	position(active []entry[T], item T, hash uint64) int
+	position(active []T, item T, hash uint64) int
 
 	// slots returns the hash table that position looks into.
 	slots() *table
@@ -52,10 +52,10 @@ type index[T any] interface {
 
 	// settled books that item, of an earlier active, is no longer pending: it was delivered, or else dropped. It returns the
 	// position of the entry of active that item supersedes, or -1.
-	settled(active []entry[T], item T, delivered bool) (superseded int)
+	settled(active []T, item T, delivered bool) (superseded int)
 
 	// fell books that an entry was dropped that stands for others.
-	fell(active []entry[T], s stander)
+	fell(active []T, s stander)
 
 	// swap begins a new active, in O(1). The consumer clears the table of the old one, without the lock, before the next
 	// swap.
@@ -66,14 +66,14 @@ type index[T any] interface {
 // noIndex is the index of a Queue.
 type noIndex[T any] struct{}
 
-func (noIndex[T]) position([]entry[T], T, uint64) int               { return -1 }
+func (noIndex[T]) position([]T, T, uint64) int                      { return -1 }
 func (noIndex[T]) slots() *table                                    { return nil }
 func (noIndex[T]) fold(*T, T, write) bool                           { return false }
 func (noIndex[T]) first(item T, _ uint64, _ write, _ int) (T, bool) { return item, true }
 func (noIndex[T]) moved(T, int, int)                                {}
 func (noIndex[T]) left(T, bool)                                     {}
-func (noIndex[T]) settled([]entry[T], T, bool) int                  { return -1 }
-func (noIndex[T]) fell([]entry[T], stander)                         {}
+func (noIndex[T]) settled([]T, T, bool) int                         { return -1 }
+func (noIndex[T]) fell([]T, stander)                                {}
 func (noIndex[T]) swap()                                            {}
 func (noIndex[T]) clear()                                           {}
 
@@ -85,14 +85,14 @@ const ahead = 64
 func (q *Queue[T]) insert(s *stream[T], item T, hash uint64, w packedWeight, how write, c *completion) (freed bool, failed *PanicError) {
 	b := &s.backlog
 	units := q.units(w)
-	if at := b.index.position(b.active, item, hash); at >= 0 {
+	if at := b.index.position(b.active.items, item, hash); at >= 0 {
 		return q.replace(s, at, item, w, units, how, c)
 	}
 	void, failed := q.isVoid(item, how)
 	if void {
 		return q.supersede(s, w, units, c), nil
 	}
-	item, ok := b.index.first(item, hash, how, len(b.active))
+	item, ok := b.index.first(item, hash, how, b.active.len())
 	if !ok {
 		return q.supersede(s, w, units, c), failed
 	}
@@ -113,13 +113,13 @@ func (q *Queue[T]) replace(s *stream[T], at int, item T, w packedWeight, units i
 	case !used:
 		return q.supersede(s, w, units, c), nil
 	}
-	void, failed := q.isVoid(b.active[at].item, how)
+	void, failed := q.isVoid(b.active.items[at], how)
 	if void {
 		return q.annihilate(s, at, w, units, c), nil
 	}
-	before, after := b.active[at].weight, w
+	before, after := b.active.note(at).weight, w
 	if how == merge {
-		after = q.reweigh(b.active[at].item, before)
+		after = q.reweigh(b.active.items[at], before)
 	}
 	more := q.units(after) - q.units(before)
 	s.partition.mu.replace(int64(w.items), int64(after.items)-int64(before.items))

@@ -219,18 +219,18 @@ func (m *Map[K, V]) writeHere(s *stream[Entry[K, V]], e Entry[K, V], hash uint64
 		return false
 	}
 	g := s.backlog.index.(*generation[K, V])
-	if at := g.find(s.backlog.active, e.Key, hash); at >= 0 {
+	if at := g.find(s.backlog.active.items, e.Key, hash); at >= 0 {
 		if m.queue.gate.closed() {
 			return false
 		}
-		g.overwrite(&s.backlog.active[at].item, &e, how)
+		g.overwrite(&s.backlog.active.items[at], &e, how)
 		s.partition.mu.supersede(1) // one of the two
 		return true
 	}
 	if !m.queue.enterItem(s, 1) {
 		return false
 	}
-	e, _ = g.first(e, hash, how, len(s.backlog.active)) // nothing is remembered that would supersede it
+	e, _ = g.first(e, hash, how, s.backlog.active.len()) // nothing is remembered that would supersede it
 	quiet := s.backlog.append(e, nil, packedWeight{items: 1})
 	s.accept(1, 1, quiet)
 	return true
@@ -282,7 +282,7 @@ func (m *Map[K, V]) Get(key K) (value V, ok bool) {
 	p := m.locked(key)
 	defer p.mu.Unlock()
 	if p.at >= 0 {
-		value, ok = p.stream.backlog.active[p.at].item.Value, true
+		value, ok = p.stream.backlog.active.items[p.at].Value, true
 	}
 	return value, ok
 }
@@ -304,7 +304,7 @@ func (m *Map[K, V]) Take(key K) (value V, ok bool) {
 		p.mu.Unlock()
 		return value, false
 	}
-	value = p.stream.backlog.active[p.at].item.Value
+	value = p.stream.backlog.active.items[p.at].Value
 	m.delete(p.stream, p.at)
 	return value, true
 }
@@ -341,7 +341,7 @@ func (m *Map[K, V]) locked(key K) entryPlace[Entry[K, V]] {
 	if s == nil || p.mu.dead {
 		return entryPlace[Entry[K, V]]{p, nil, -1}
 	}
-	return entryPlace[Entry[K, V]]{p, s, s.backlog.index.(*generation[K, V]).find(s.backlog.active, key, hash)}
+	return entryPlace[Entry[K, V]]{p, s, s.backlog.index.(*generation[K, V]).find(s.backlog.active.items, key, hash)}
 }
 
 // Len is the number of items that are pending: those that wait, and those in a call of Process.
@@ -404,7 +404,7 @@ func (m *Map[K, V]) settleVersions(s *stream[Entry[K, V]], keys []K, again map[K
 			continue
 		}
 		b := &s.backlog
-		if at := b.index.settled(b.active, Entry[K, V]{Key: key}, delivered); at >= 0 {
+		if at := b.index.settled(b.active.items, Entry[K, V]{Key: key}, delivered); at >= 0 {
 			m.delete(s, at) // a repetition
 			p.mu.Lock()
 		}

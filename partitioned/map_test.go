@@ -418,8 +418,8 @@ func TestPutAndDeleteForEver(t *testing.T) {
 		m.Put(bg, key, i)
 		m.Delete(key)
 	}
-	if s := m.queue.partitions[0].sole; cap(s.backlog.active) > 1000 {
-		t.Errorf("room for %d entries", cap(s.backlog.active))
+	if s := m.queue.partitions[0].sole; cap(s.backlog.active.items) > 1000 {
+		t.Errorf("room for %d entries", cap(s.backlog.active.items))
 	}
 	if v, ok := m.Get("stays"); v != 1 || !ok {
 		t.Error("what stayed is lost")

@@ -85,7 +85,7 @@ func (r *remap) kept(from, to int) {
 func (b *backlog[T]) calm(w packedWeight) bool {
 	t := b.tuned.Load()
 	items, bytes := b.weight.Items-b.complete.Items, b.weight.Bytes-b.complete.Bytes
-	return len(b.active) > 0 && items > 0 && items+int(w.items) < t.calm.Items && bytes+int(w.bytes) < t.calm.Bytes
+	return b.active.len() > 0 && items > 0 && items+int(w.items) < t.calm.Items && bytes+int(w.bytes) < t.calm.Bytes
 }
 
 // expect looks where the next batches will end once an item of weight w is appended. It returns the weight of the batches that are
@@ -99,7 +99,7 @@ func (b *backlog[T]) expect(w Weight) (complete Weight, begins bool) {
 	all := b.weight.plus(w)
 	begins = fill.Items == 0
 	if t.adaptive { // one swap takes all that was written
-		return b.complete, len(b.active) == 0 && len(b.filled) == 0
+		return b.complete, b.active.len() == 0 && len(b.filled) == 0
 	}
 	complete = b.complete
 	next := fill.plus(w)
@@ -107,12 +107,12 @@ func (b *backlog[T]) expect(w Weight) (complete Weight, begins bool) {
 		if begins = true; b.splits {
 			next = w.minus(w.head(t.limit.minus(fill), t.limit)).tail(t.limit)
 		} else if next = w; w.exceeds(t.limit) {
-			return all, len(b.active) == 0
+			return all, b.active.len() == 0
 		}
 		complete = all.minus(next)
 	}
 	if next.reaches(t.until) {
-		return all, begins && len(b.active) == 0 // it is due, and whoever asks how old it is may be told of the swap before it
+		return all, begins && b.active.len() == 0 // it is due, and whoever asks how old it is may be told of the swap before it
 	}
 	return complete, begins
 }

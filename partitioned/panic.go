@@ -47,7 +47,7 @@ func (q *Queue[T]) fold(b *backlog[T], at int, item T, how write) (used bool, fa
 	case how == newer && q.mapping.supersedes:
 		return q.safeFold("Supersede", b, at, item, how)
 	}
-	return b.index.fold(&b.active[at].item, item, how), nil
+	return b.index.fold(&b.active.items[at], item, how), nil
 }
 
 // safeFold is fold that calls a function of the user.
@@ -57,7 +57,7 @@ func (q *Queue[T]) safeFold(name string, b *backlog[T], at int, item T, how writ
 			failed = panicError(name, r)
 		}
 	}()
-	return b.index.fold(&b.active[at].item, item, how), nil
+	return b.index.fold(&b.active.items[at], item, how), nil
 }
 
 // isVoid reports whether what a merge made of item is taken out. After a panic it is not. Partition's lock held.

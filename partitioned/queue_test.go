@@ -152,7 +152,7 @@ func TestIdleKeyCostsNothing(t *testing.T) {
 				t.Errorf("I5: %d streams, %d unused", len(l.streams), len(l.unused))
 			}
 			for _, s := range l.unused {
-				if b := &s.backlog; len(b.active)+len(b.drain.segments) != 0 || b.weight != (Weight{}) || b.drain.weight != (Weight{}) || s.reserved != 0 || b.urgent != 0 || len(s.flights) != 0 || s.node.heapIndex != -1 {
+				if b := &s.backlog; b.active.len()+len(b.drain.segments) != 0 || b.weight != (Weight{}) || b.drain.weight != (Weight{}) || s.reserved != 0 || b.urgent != 0 || len(s.flights) != 0 || s.node.heapIndex != -1 {
 					t.Errorf("kept as %+v", s)
 				}
 			}

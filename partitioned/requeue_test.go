@@ -304,7 +304,7 @@ func TestRestOfManyWaiters(t *testing.T) {
 	callers := slices.Clone(c.waiting)
 	for range 3 {
 		r := q.requeue(c, Verdict[int]{Rest: make([]int, n)})
-		if got := len(r.entries[0].completion.mu.behind); got != n {
+		if got := len(r.notes[0].completion.mu.behind); got != n {
 			t.Fatalf("%d to tell behind a Rest of %d callers", got, n)
 		}
 		c.complete(nil, nil)
@@ -314,7 +314,7 @@ func TestRestOfManyWaiters(t *testing.T) {
 			}
 		}
 		c.waiting = nil
-		for _, e := range r.entries {
+		for _, e := range r.notes {
 			c.waiting = append(c.waiting, waiting{e.completion, 0, 1})
 		}
 	}

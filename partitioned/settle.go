@@ -15,8 +15,8 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 		c.arrive(v)
 	}
 	back := q.requeue(c, v)
-	for i := range back.entries {
-		back.entries[i].completion.stands = c.stands
+	for _, n := range back.notes {
+		n.completion.stands = c.stands
 	}
 	callersErr := v.Err
 	if c.errs = v.Errs; back.all(c) {
@@ -30,19 +30,19 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	p.mu.Lock()
 	if p.mu.dead {
 		p.mu.Unlock()
-		q.settleLate(p, c, v.Err, back.entries)
+		q.settleLate(p, c, v.Err, back.notes)
 		return
 	}
 	out := p.mu.settle(c.batch.Weight, back.weight, v.Returned, awaited, v.Taken, v.Err != nil)
 	// Where Errs names the bad ones, what was taken shows that the key works.
-	q.answer(s, c, len(back.entries) > 0 || v.Err != nil && (c.errs == nil || out.Forwarded == 0))
+	q.answer(s, c, back.len() > 0 || v.Err != nil && (c.errs == nil || out.Forwarded == 0))
 	if out.Forwarded > 0 {
 		q.forwarded(s)
 	}
 	c.flushes = append(c.flushes, s.arrive(c)...)
 	units := s.uncount(c.units - back.units) // before s may be forgotten
 	switch {
-	case len(back.entries) > 0:
+	case back.len() > 0:
 		if q.closing.Load() {
 			s.pace().notBefore = time.Time{}
 		}
@@ -67,9 +67,9 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 }
 
 // settleLate is settle after the deadline of Shutdown, which has counted the batch as dropped, and told who waits.
-func (q *Queue[T]) settleLate(p *partition[T], c *call[T], err error, back []entry[T]) {
-	for i := range back {
-		back[i].completion.complete(ErrDropped)
+func (q *Queue[T]) settleLate(p *partition[T], c *call[T], err error, back []note) {
+	for _, n := range back {
+		n.completion.complete(ErrDropped)
 	}
 	q.reportEnd(p, c, Outcome{Err: err, Lost: int64(c.batch.Weight.Items)})
 }
@@ -117,10 +117,10 @@ func (c *call[T]) awaited(err error, named []bool) (items int64) {
 
 // requeued is what comes back from a call: the Rest of a verdict, as entries.
 type requeued[T any] struct {
-	entries []entry[T] // each with a completion that forwards
-	named   []bool     // by index in the batch's Items: From names it; nil: nobody can tell
-	weight  Weight
-	units   int64
+	buffer[T]        // each entry has a completion that forwards
+	named     []bool // by index in the batch's Items: From names it; nil: nobody can tell
+	weight    Weight
+	units     int64
 }
 
 // requeue makes entries of a Rest.
@@ -128,17 +128,17 @@ func (q *Queue[T]) requeue(c *call[T], v Verdict[T]) (r requeued[T]) {
 	if len(v.Rest) == 0 {
 		return r
 	}
-	r.entries = make([]entry[T], len(v.Rest))
+	r.items, r.notes = slices.Clone(v.Rest), make([]note, len(v.Rest))
 	for i, item := range v.Rest {
 		w := q.reweigh(item, packedWeight{items: 1})
-		r.entries[i] = entry[T]{item: item, weight: w}
+		r.notes[i].weight = w
 		r.weight = r.weight.plus(w.unpack())
 		r.units += q.units(w)
 	}
 	if v.tellsFrom(len(c.batch.Items)) {
 		r.attribute(c, v.From)
 	}
-	rest := r.entries
+	rest := r.notes
 	for _, n := range v.Groups {
 		n = min(max(n, 0), len(rest))
 		r.complete(c, rest[:n], &group{})
@@ -150,7 +150,7 @@ func (q *Queue[T]) requeue(c *call[T], v Verdict[T]) (r requeued[T]) {
 
 // all reports whether r is all of the batch of c.
 func (r *requeued[T]) all(c *call[T]) bool {
-	return len(r.entries) > 0 && r.weight.Items >= c.batch.Weight.Items
+	return r.len() > 0 && r.weight.Items >= c.batch.Weight.Items
 }
 
 // tellsFrom reports whether From is as Verdict wants it, for a batch of so many items.
@@ -167,7 +167,7 @@ func (r *requeued[T]) attribute(c *call[T], from []int) {
 	}
 	for i, at := range from {
 		done := newForwarding(1)
-		r.entries[i].completion, r.named[at] = done, true
+		r.notes[i].completion, r.named[at] = done, true
 		if waiters[at] == nil {
 			continue
 		}
@@ -177,18 +177,18 @@ func (r *requeued[T]) attribute(c *call[T], from []int) {
 	}
 }
 
-// complete makes entries a group, or none if g is nil. Without attribute they get one completion, for all who wait for the batch.
-func (r *requeued[T]) complete(c *call[T], entries []entry[T], g *group) {
+// complete makes the entries of notes a group, or none if g is nil. Without attribute they get one completion, for all who wait for the batch.
+func (r *requeued[T]) complete(c *call[T], notes []note, g *group) {
 	if r.named != nil {
-		for i := range entries {
-			entries[i].completion.group = g
+		for i := range notes {
+			notes[i].completion.group = g
 		}
 		return
 	}
-	if len(entries) == 0 {
+	if len(notes) == 0 {
 		return
 	}
-	done := newForwarding(len(entries))
+	done := newForwarding(len(notes))
 	done.group = g
 	seen := map[*completion]bool{}
 	for _, w := range c.waiting {
@@ -203,16 +203,16 @@ func (r *requeued[T]) complete(c *call[T], entries []entry[T], g *group) {
 			}
 		}
 	}
-	for i := range entries {
-		entries[i].completion = done
+	for i := range notes {
+		notes[i].completion = done
 	}
 }
 
 // forwardTo makes f wait for all of r.
 func (r *requeued[T]) forwardTo(f *completion) {
 	var last *completion
-	for i := range r.entries {
-		if done := r.entries[i].completion; done != last {
+	for _, n := range r.notes {
+		if done := n.completion; done != last {
 			done.forwardTo(f)
 			last = done
 		}

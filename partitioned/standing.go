@@ -64,7 +64,7 @@ func stand[K comparable](keys []K, standings []*standing[K], parts int, failed b
 }
 
 // fell books that an entry that stands for others was dropped. Partition's lock held.
-func (g *generation[K, V]) fell(active []entry[Entry[K, V]], s stander) {
+func (g *generation[K, V]) fell(active []Entry[K, V], s stander) {
 	s.(*standing[K]).settle(false, func(keys []K, taken bool) {
 		for _, key := range keys {
 			g.settled(active, Entry[K, V]{Key: key}, taken)

@@ -30,8 +30,8 @@ func (b *backlog[T]) evict(cutting bool) (e entry[T], ok bool) {
 
 // delete removes the entry at position at of active.
 func (b *backlog[T]) delete(at int) entry[T] {
-	e := b.active[at]
-	b.active[at] = entry[T]{completion: tombstone}
+	e := b.active.entry(at)
+	b.active.bury(at)
 	b.tombstones++
 	b.index.moved(e.item, at, -1)
 	b.index.left(e.item, true)
@@ -50,10 +50,10 @@ func (b *backlog[T]) removed(e entry[T]) {
 func (b *backlog[T]) evictDrained() (e entry[T], ok bool) {
 	d := &b.drain
 	skip := d.cursor
-	for i, s := range d.segments {
-		entries := s.entries[skip:]
+	for i := range d.segments {
+		s, from := &d.segments[i], skip
 		skip = 0
-		e, r := evictFirst(entries)
+		e, r := s.evictFirst(from)
 		if !r.ok {
 			continue
 		}
@@ -61,7 +61,7 @@ func (b *backlog[T]) evictDrained() (e entry[T], ok bool) {
 		d.withdrawn -= r.withdrawn
 		b.fell(e)
 		if i == 0 {
-			clear(entries[:r.dead])
+			s.clear(from, from+r.dead)
 			d.consume(r.dead)
 		}
 		return e, true
@@ -72,18 +72,18 @@ func (b *backlog[T]) evictDrained() (e entry[T], ok bool) {
 // fell tells the index of an entry that was swapped out, and dropped.
 func (b *backlog[T]) fell(e entry[T]) {
 	if e.completion != nil && e.completion.stands != nil {
-		b.index.fell(b.active, e.completion.stands)
+		b.index.fell(b.active.items, e.completion.stands)
 		return
 	}
-	b.index.settled(b.active, e.item, false)
+	b.index.settled(b.active.items, e.item, false)
 }
 
 func (b *backlog[T]) evictFilled() (e entry[T], ok bool) {
 	skip := int(b.front)
-	for i, s := range b.filled {
-		entries := s.entries[skip:]
+	for i := range b.filled {
+		s, from := &b.filled[i], skip
 		skip = 0
-		e, r := evictFirst(entries)
+		e, r := s.evictFirst(from)
 		if !r.ok {
 			continue
 		}
@@ -91,9 +91,9 @@ func (b *backlog[T]) evictFilled() (e entry[T], ok bool) {
 		if i > 0 {
 			return e, true // what stands before it is dead, or markers of Flush
 		}
-		if b.front += int32(r.dead); len(entries) == r.dead {
-			clear(s.entries)
-			b.drain.buffers.put(s.entries)
+		if b.front += int32(r.dead); s.len() == from+r.dead {
+			s.truncate(0)
+			b.drain.buffers.put(s.buffer)
 			b.filled = slices.Delete(b.filled, 0, 1)
 			b.front = 0
 		}
@@ -107,11 +107,11 @@ func (b *backlog[T]) evictActive() (e entry[T], ok bool) {
 	if len(b.filled) > 0 { // with nothing but markers of Flush and withdrawn entries in it; front counts there
 		from = 0
 	}
-	e, r := evictFirst(b.active[from:])
+	e, r := b.active.evictFirst(from)
 	if !r.ok {
 		return e, false
 	}
-	b.index.moved(e.item, from+r.at, -1)
+	b.index.moved(e.item, r.at, -1)
 	b.index.left(e.item, false)
 	b.withdrawn -= r.withdrawn
 	b.tombstones += int32(r.withdrawn + 1)
@@ -125,15 +125,15 @@ func (b *backlog[T]) evictActive() (e entry[T], ok bool) {
 type evicted struct {
 	ok        bool
 	at        int // where the item stood
-	dead      int // tombstones at the beginning
+	dead      int // tombstones from there on where it looked
 	withdrawn int // entries that are tombstones now
 }
 
-// evictFirst takes the first live item out of entries. What stood before it becomes tombstones, and behind them the markers of
-// Flush, which so stay before what came after them. Nothing dead is looked at twice.
-func evictFirst[T any](entries []entry[T]) (e entry[T], r evicted) {
-	for i := range entries {
-		c := entries[i].completion
+// evictFirst takes the first live item out, from position from on. What stood before it becomes tombstones, and behind them the
+// markers of Flush, which so stay before what came after them. Nothing dead is looked at twice.
+func (b *buffer[T]) evictFirst(from int) (e entry[T], r evicted) {
+	for i := from; i < b.len(); i++ {
+		c := b.note(i).completion
 		if c.dead() {
 			if c != tombstone {
 				r.withdrawn++
@@ -143,25 +143,28 @@ func evictFirst[T any](entries []entry[T]) (e entry[T], r evicted) {
 		if c != nil && c.flush {
 			continue
 		}
-		e, r.ok, r.at = entries[i], true, i
+		e, r.ok, r.at = b.entry(i), true, i
 		break
 	}
 	if !r.ok {
 		return e, evicted{}
 	}
 	to := r.at
-	for i := r.at - 1; i >= 0; i-- {
-		if c := entries[i].completion; !c.dead() {
-			entries[to] = entries[i]
+	for i := r.at - 1; i >= from; i-- {
+		if !b.note(i).completion.dead() {
+			b.set(to, b.entry(i))
 			to--
 		}
 	}
-	r.dead = to + 1
-	for i := range r.dead {
-		entries[i] = entry[T]{completion: tombstone}
+	r.dead = to + 1 - from
+	for i := from; i <= to; i++ {
+		b.bury(i)
 	}
 	return e, r
 }
+
+// bury puts a tombstone in place of the entry at position at.
+func (b *buffer[T]) bury(at int) { b.set(at, entry[T]{note: note{completion: tombstone}}) }
 
 // compact removes the tombstones of active once they are most of it, so that each costs O(1).
 func (b *backlog[T]) compact() {
@@ -170,27 +173,28 @@ func (b *backlog[T]) compact() {
 	if b.contiguous { // else sweep sees to what was withdrawn
 		dead += b.withdrawn
 	}
-	if dead < few || dead < len(b.active)/2 {
+	if dead < few || dead < b.active.len()/2 {
 		return
 	}
-	kept := b.active[:0]
+	kept := 0
 	marked := b.marks.from(b.at)
-	for at, e := range b.active {
+	for at := range b.active.items {
+		e := b.active.entry(at)
 		if e.completion.dead() {
 			if e.completion != tombstone {
 				b.withdrawn--
 			}
 			continue
 		}
-		marked.kept(b.at+at, b.at+len(kept))
-		if len(kept) != at && (e.completion == nil || !e.completion.flush) {
-			b.index.moved(e.item, at, len(kept))
+		marked.kept(b.at+at, b.at+kept)
+		if kept != at && (e.completion == nil || !e.completion.flush) {
+			b.index.moved(e.item, at, kept)
 		}
-		kept = append(kept, e)
+		b.active.set(kept, e)
+		kept++
 	}
-	marked.kept(math.MaxInt, b.at+len(kept)) // of an earlier sweep, too, where the next entry was to come
-	clear(b.active[len(kept):])
-	b.active = kept
+	marked.kept(math.MaxInt, b.at+kept) // of an earlier sweep, too, where the next entry was to come
+	b.active.truncate(kept)
 	b.tombstones = 0
 	if len(b.filled) == 0 {
 		b.front = 0
@@ -224,28 +228,29 @@ func (b *backlog[T]) sweep(cutting bool) {
 		marked := b.marks.from(math.MinInt)
 		d.segments = d.buffers.sweep(d.segments, end-d.entries, &marked)
 	}
-	if b.contiguous || b.withdrawn < few || b.withdrawn < (len(b.filled)*bufferSize+len(b.active))/2 {
+	if b.contiguous || b.withdrawn < few || b.withdrawn < (len(b.filled)*bufferSize+b.active.len())/2 {
 		return
 	}
 	start := b.writtenStart()
 	marked := b.marks.from(start)
 	kept := b.drain.buffers.sweep(append(b.filled, segment[T]{b.active, b.at}), start, &marked)
-	b.active, b.at = nil, start
+	b.active, b.at = buffer[T]{}, start
 	if n := len(kept); n > 0 {
-		b.active, b.at = kept[n-1].entries, kept[n-1].at
+		b.active, b.at = kept[n-1].buffer, kept[n-1].at
 		kept[n-1] = segment[T]{}
 		kept = kept[:n-1]
 	}
 	b.filled = kept
 	b.withdrawn, b.tombstones, b.front = 0, 0, 0
-	marked.kept(math.MaxInt, b.at+len(b.active)) // of an earlier sweep, where the next entry was to come
+	marked.kept(math.MaxInt, b.at+b.active.len()) // of an earlier sweep, where the next entry was to come
 }
 
 // alive returns the number of entries that are neither tombstones nor withdrawn.
 func alive[T any](segments []segment[T]) (n int) {
-	for _, s := range segments {
-		for i := range s.entries {
-			if !s.entries[i].completion.dead() {
+	for i := range segments {
+		s := &segments[i]
+		for at := range s.items {
+			if !s.note(at).completion.dead() {
 				n++
 			}
 		}
@@ -260,38 +265,38 @@ func (p *buffers[T]) sweep(segments []segment[T], at int, m *remap) []segment[T]
 	end := at
 	for i := range segments {
 		from := segments[i].at
-		for j := range segments[i].entries {
-			e := &segments[i].entries[j]
+		for j := range segments[i].items {
+			e := segments[i].entry(j)
 			if e.completion.dead() {
 				continue
 			}
-			for n == len(segments[to].entries) {
+			for n == segments[to].len() {
 				to, n = to+1, 0
 			}
 			m.kept(from+j, end)
 			end++
-			segments[to].entries[n] = *e
+			segments[to].set(n, e)
 			n++
 		}
-		m.kept(from+len(segments[i].entries)-1, end)
+		m.kept(from+segments[i].len()-1, end)
 	}
 	for i := range segments {
 		s := &segments[i]
-		kept := len(s.entries)
+		kept := s.len()
 		if i == to {
 			kept = n
 		} else if i > to {
 			kept = 0
 		}
-		clear(s.entries[kept:])
-		s.entries, s.at = s.entries[:kept], at
+		s.truncate(kept)
+		s.at = at
 		at += kept
 	}
 	if n > 0 {
 		to++
 	}
 	for i := to; i < len(segments); i++ {
-		p.put(segments[i].entries)
+		p.put(segments[i].buffer)
 		segments[i] = segment[T]{}
 	}
 	return segments[:to]

@@ -213,8 +213,8 @@ func TestGivingUpBeforeAStuckStream(t *testing.T) {
 				t.Errorf("%d streams", len(p.streams))
 			}
 			s := p.existing("stuck")
-			if n := s.backlog.room() + len(s.backlog.filled)*bufferSize; n > 2*bufferSize || len(s.backlog.active) > 2*some {
-				t.Errorf("room for %d, %d in active", n, len(s.backlog.active))
+			if n := s.backlog.room() + len(s.backlog.filled)*bufferSize; n > 2*bufferSize || s.backlog.active.len() > 2*some {
+				t.Errorf("room for %d, %d in active", n, s.backlog.active.len())
 			}
 			p.mu.Unlock()
 			if st := q.Stats(); st.Keys != 2 || st.Returned != callers || st.Used != 3 {
@@ -294,8 +294,8 @@ func TestFlushThatGivesUpLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	check(t, len(q.partitions[0].sole.backlog.active))
-	check(t, len(m.queue.partitions[0].sole.backlog.active))
+	check(t, len(q.partitions[0].sole.backlog.active.items))
+	check(t, len(m.queue.partitions[0].sole.backlog.active.items))
 	if v, ok := m.Get(3); v != 3 || !ok {
 		t.Errorf("%d, %v", v, ok)
 	}
