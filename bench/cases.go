@@ -182,15 +182,19 @@ func waitCase() Case {
 	l := Load{Producers: 64, Calls: 30_000, Items: 10, Shared: true}
 	const own, ownDefault = "ours(send_batch_size=320)", "ours(default_trigger)"
 	const theirs, theirsDefault = "queuebatch(min_size=320,num_consumers=10)", "queuebatch(default_trigger,num_consumers=10)"
+	mutated := Ours
+	mutated.NextMutates = true
 	return Case{
 		Group: "Wait", Name: "wait_for_result", Param: "producers=64",
 		About: fmt.Sprintf("wait_for_result, %d-item requests, %d calls a round, closed loop, no-op next consumer. "+
 			"The time is that until the calls run out, since then the last producers no longer fill a batch; CPU is that of the whole process until the end. With the default trigger "+
-			"of 8192 items, which the 640 that can wait never reach, queuebatch's callers wait for its timer.", l.Items, l.Calls),
+			"of 8192 items, which the 640 that can wait never reach, queuebatch's callers wait for its timer. For a next consumer that says that it changes its data, "+
+			"ours copies each batch, as a caller that gets an error gets its data back.", l.Items, l.Calls),
 		Columns: []Column{{Unit: "ns/op", Ratio: true}, {Unit: "cpu-ns/op", Ratio: true}, {Unit: "B/op"}, {Unit: "allocs/op"}, {Unit: "items/batch"}},
 		Variants: []Variant{
 			{Rival: Ours, Label: own, Settings: Settings{"wait_for_result": true, "send_batch_size": 320}},
 			{Rival: Ours, Label: ownDefault, Settings: Settings{"wait_for_result": true}},
+			{Rival: mutated, Label: "ours(send_batch_size=320), the next consumer mutates", Settings: Settings{"wait_for_result": true, "send_batch_size": 320}},
 			{Rival: Queuebatch, Label: theirs, Settings: Settings{
 				"wait_for_result": true, "num_consumers": 10, "queue_size": 1000, "batch": map[string]any{"min_size": 320},
 			}},

@@ -21,6 +21,8 @@ import (
 type Rival struct {
 	Name    string
 	Factory processor.Factory
+	// NextMutates: the next consumer says that it changes its data, as exporters do not.
+	NextMutates bool
 }
 
 // Settings are configuration keys as they would stand in a collector's YAML; keys that are absent keep the rival's

@@ -42,15 +42,16 @@ func (s Signal[T]) Open(r Rival, set Settings, t Telemetry, next func(context.Co
 	return s.open(r, cfg, t, next)
 }
 
-// mutating is what the next consumer says of itself: exporters that do not mutate would allow no more here, since no
-// rival shares a payload between two consumers.
-var mutating = consumer.WithCapabilities(consumer.Capabilities{MutatesData: true})
+// says is what the next consumer says of itself.
+func (r Rival) says() consumer.Option {
+	return consumer.WithCapabilities(consumer.Capabilities{MutatesData: r.NextMutates})
+}
 
 // Traces are counted in spans.
 var Traces = Signal[ptrace.Traces]{
 	Name: "traces", Make: makeTraces, Count: ptrace.Traces.SpanCount, Read: readTraces,
 	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, ptrace.Traces) error) (*Subject[ptrace.Traces], error) {
-		c, err := consumer.NewTraces(next, mutating)
+		c, err := consumer.NewTraces(next, r.says())
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +67,7 @@ var Traces = Signal[ptrace.Traces]{
 var Metrics = Signal[pmetric.Metrics]{
 	Name: "metrics", Make: makeMetrics, Count: pmetric.Metrics.DataPointCount, Read: readMetrics,
 	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, pmetric.Metrics) error) (*Subject[pmetric.Metrics], error) {
-		c, err := consumer.NewMetrics(next, mutating)
+		c, err := consumer.NewMetrics(next, r.says())
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +83,7 @@ var Metrics = Signal[pmetric.Metrics]{
 var Logs = Signal[plog.Logs]{
 	Name: "logs", Make: makeLogs, Count: plog.Logs.LogRecordCount, Read: readLogs,
 	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, plog.Logs) error) (*Subject[plog.Logs], error) {
-		c, err := consumer.NewLogs(next, mutating)
+		c, err := consumer.NewLogs(next, r.says())
 		if err != nil {
 			return nil, err
 		}
