@@ -106,8 +106,11 @@ func (b *backlog[T]) appendFlush(c *completion) {
 	b.markers++
 }
 
-// extend puts a full active aside if it is large enough.
+// extend makes room in a full active: it is put aside if it is large enough, and else it grows.
 func (b *backlog[T]) extend() {
+	if cap(b.active.items) == 0 {
+		b.active.items = make([]T, 0, firstItems)
+	}
 	if b.active.len() < bufferSize || b.contiguous {
 		return
 	}
