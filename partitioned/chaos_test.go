@@ -415,6 +415,9 @@ func (c *chaos) produce(q *Queue[thing], producer int) {
 		if wait && !rests && errors.Is(err, errNamed) != c.named[id] && (err == nil || !c.named[id]) { // a Rest without From is anybody's
 			c.fault("push %d got %v, and has items that are named as failed: %v", id, err, c.named[id])
 		}
+		if wait && err == nil && c.settled[id] != units {
+			c.fault("the PushWait of push %d returned nil when %d of %d were delivered", id, c.settled[id], units)
+		}
 		if c.gaveUp[id] = errors.Is(err, ErrAbandoned); errors.Is(err, ErrWithdrawn) {
 			c.gaveUp[id], c.refused[id] = true, true
 			if c.taken[id] {

@@ -18,9 +18,10 @@ import (
 type completion struct {
 	flush   bool          // its entries are markers, and stand for no items
 	forward bool          // behind is told, and done is unused
+	reused  bool          // it is of completions
 	swaps   uint32        // of stream when its entries were written. It has swapped since: they are in the drain
 	group   *group        // its entries make a batch of their own; nil: they do not
-	done    chan struct{} // closed when all entries are settled
+	done    chan struct{} // closed when all entries are settled; if reused, it gets one value then
 	stands  stander       // of a Rest in a Map, what its entries stand for; nil: for themselves
 
 	// Of a completion whose entries can be withdrawn, which is that of one part of a push to a Queue. Set by claimant, as swaps is, before
@@ -59,6 +60,26 @@ func newForwarding(entries int) *completion {
 	return c
 }
 
+// completions is a pool of completions of callers of PushWait, with their channels.
+//
+// Nobody may tell a completion anything once it stands for another caller. Whoever settles an entry does not touch it afterwards, and
+// each entry is settled once, except for one at the deadline of Shutdown, or withdrawn, whose callers got an error. So put takes back
+// those alone that succeeded, and whose value was received from done: the last thing that is done to them.
+type completions struct{ pool sync.Pool }
+
+func (p *completions) get(entries int) *completion {
+	c, ok := p.pool.Get().(*completion)
+	if !ok {
+		c = &completion{done: make(chan struct{}, 1), reused: true}
+	}
+	c.mu.Lock() // who had it last may not have returned from Unlock
+	defer c.mu.Unlock()
+	c.mu.open, c.mu.ended, c.mu.claimed, c.mu.parts = entries, false, 0, nil
+	return c
+}
+
+func (p *completions) put(c *completion) { p.pool.Put(c) }
+
 // Result is what will be known of the items of one push.
 type Result struct {
 	completion *completion
@@ -85,18 +106,39 @@ func (r Result) Wait(ctx context.Context) error {
 	if r.queue.inProcess(ctx) && !c.isDone() {
 		return ErrInProcess
 	}
+	return r.wait(ctx)
+}
+
+// wait is Wait for a caller that is not in Process.
+func (r Result) wait(ctx context.Context) error {
+	c := r.completion
+	switch {
+	case c.await(ctx):
+		return c.result()
+	case r.queue.withdraw(c):
+		return errors.Join(ErrWithdrawn, context.Cause(ctx))
+	default:
+		return errors.Join(ErrAbandoned, context.Cause(ctx))
+	}
+}
+
+// await returns when all entries are settled, or reports false if ctx is done before.
+func (c *completion) await(ctx context.Context) bool {
+	given := ctx.Done()
+	if given == nil { // a plain receive takes half the time
+		<-c.done
+		return true
+	}
 	select {
 	case <-c.done:
-		return c.result()
-	case <-ctx.Done():
+		return true
+	case <-given:
 	}
 	if c.isDone() { // both are: the result comes first
-		return c.result()
+		<-c.done
+		return true
 	}
-	if r.queue.withdraw(c) {
-		return errors.Join(ErrWithdrawn, context.Cause(ctx))
-	}
-	return errors.Join(ErrAbandoned, context.Cause(ctx))
+	return false
 }
 
 // claimant returns what one part of a push has as its completion: c if it is the only part.
@@ -212,10 +254,12 @@ func (c *completion) completeSome(n int, err error) {
 	c.mu.ended = c.mu.ended || ends
 	err, behind := c.mu.err, c.mu.behind
 	c.mu.Unlock()
-	if !ends {
+	switch { // unless it ends, it may be another caller's by now
+	case !ends:
 		return
-	}
-	if !c.forward {
+	case c.reused:
+		c.done <- struct{}{}
+	case !c.forward:
 		close(c.done)
 	}
 	for _, b := range behind {
@@ -309,12 +353,9 @@ func (c *completion) awaited() bool {
 
 // isDone reports whether all entries are settled, of a completion that does not forward.
 func (c *completion) isDone() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.ended
 }
 
 func (c *completion) abandon() {

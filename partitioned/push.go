@@ -63,17 +63,24 @@ func (q *Queue[T]) pushResult(ctx context.Context, items []T, how write) (Result
 
 func (q *Queue[T]) pushWait(ctx context.Context, items []T, how write) error {
 	switch {
-	case q.gate == nil || len(items) == 0:
+	case len(items) == 0:
+		return nil
+	case q.gate == nil:
+		return errZero
 	case q.inProcess(ctx):
 		return ErrInProcess
 	case ctx.Err() != nil:
 		return q.refuse(q.count(items), false, gaveUp(ctx))
 	}
-	r, err := q.pushResult(ctx, items, how)
-	if err != nil {
+	c := q.results.get(len(items))
+	if err := q.push(ctx, nil, items, how, c); err != nil {
 		return err
 	}
-	return r.Wait(ctx)
+	err := Result{c, q}.wait(ctx)
+	if err == nil {
+		q.results.put(c)
+	}
+	return err
 }
 
 // count returns how many items a push of items is. It runs Weigh, under no lock.

@@ -28,6 +28,7 @@ type Queue[T any] struct {
 
 	waitList  waitList[T]
 	waiters   sync.Pool // of *waiter[T]
+	results   completions
 	buffers   buffers[T]
 	scheduler scheduler[T]
 	keys      keyCount     // of which something is pending
