@@ -25,6 +25,7 @@ type call[T any] struct {
 	expired []expired[T]  // that the cut dropped
 	watched bool          // the Observer heard of it
 	length  int           // of the batch before
+	told    int           // entries with callers: the most that a batch lately had, less the batches since
 	took    time.Duration // by Process; for an Observer only
 	began   time.Time     // when it was booked; with StallTimeout only
 	alone   bool          // not long before, something of another key was forwarded
@@ -44,7 +45,7 @@ type waiting struct {
 // reset makes c ready for the next batch. It keeps no reference to the last one. reuse: the slice of its items is not the callee's.
 func (c *call[T]) reset(reuse bool) {
 	items, waiting := c.batch.Items, c.waiting
-	length := len(items)
+	length, told := len(items), max(len(waiting), c.told-1)
 	if !reuse {
 		items = nil
 	}
@@ -57,7 +58,7 @@ func (c *call[T]) reset(reuse bool) {
 			weights = []uint32{}
 		}
 	}
-	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0], weights: weights, length: length}
+	*c = call[T]{batch: Batch[T]{Items: items[:0]}, waiting: waiting[:0], weights: weights, length: length, told: told}
 }
 
 // grow makes room for a batch cut from so many entries, of which each is one item at least. Where bytes bound the batch, it is
@@ -165,9 +166,10 @@ func (q *Queue[T]) take(s *stream[T], c *call[T]) bool {
 func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 	p := s.partition
 	p.mu.Lock()
-	if q.reason(s) == ReasonWaiting {
-		// The callers whom the last batch released are often about to push again. To let them run first is worth a little:
-		// one batch then stands for many. It is no more than a hint to the scheduler of Go, and nothing depends on it.
+	if int(s.backlog.urgent) < c.told && q.reason(s) == ReasonWaiting {
+		// Of the callers whom the last batches released some are not back yet. To let them run first is worth a little: one batch then
+		// stands for many. It is no more than a hint to the scheduler of Go, and nothing depends on it. A caller that is alone would pay
+		// for it, with a quarter of its time.
 		p.mu.Unlock()
 		runtime.Gosched()
 		p.mu.Lock()
