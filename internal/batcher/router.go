@@ -78,7 +78,7 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 			key = string(k)
 		case string(k) == key:
 		case r.meta == nil || !r.meta.whole:
-			parts, err = o.divide(ctx, r, resourceKeys{first: key, same: i, next: k, client: client})
+			parts, err = o.divide(ctx, r, resourceKeys{first: key, same: i, client: client}, k)
 			return "", parts, err
 		case !o.none():
 			return "", nil, o.notDivisible(r.payload)
@@ -91,8 +91,7 @@ func (o *router[P]) route(ctx context.Context, r request[P]) (key string, parts 
 type resourceKeys struct {
 	first  string // of the first ones
 	same   int    // how many these are
-	next   []byte // of the one behind them
-	client int    // length of the part of next that is the same for all of the payload
+	client int    // length of the part of each key that is the same for all of the payload
 }
 
 // notDivisible is the error for a request with several keys that cannot be taken apart.
@@ -101,11 +100,12 @@ func (o *router[P]) notDivisible(payload P) error {
 		"profiles of several combinations of %s that cannot be taken apart: %w", o.settings(), o.signal.Check(payload)))
 }
 
-// divide makes a request for each key of r.
-func (o *router[P]) divide(ctx context.Context, r request[P], known resourceKeys) (parts []request[P], err error) {
+// divide makes a request for each key of r. key is that of the resource behind the first ones. It is a parameter of its own, and no field:
+// escape analysis does not tell fields apart, and the key of every call would have to leave its stack.
+func (o *router[P]) divide(ctx context.Context, r request[P], known resourceKeys, key []byte) (parts []request[P], err error) {
 	of := make([]int, o.signal.Resources(r.payload))
 	p := newParting(r)
-	key, index := known.next, map[string]int{known.first: 0}
+	index := map[string]int{known.first: 0}
 	p.add(known.first)
 	for i := range of {
 		if i > known.same {

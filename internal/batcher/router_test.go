@@ -40,3 +40,22 @@ func TestStreamsOfARequestExistOnce(t *testing.T) {
 		require.Equal(t, keys, len(texts)) //nolint:testifylint // Len would print the texts
 	}
 }
+
+// TestAKeyIsMadeOnTheStack, whatever else route may do with one: it is the text of the key that is allocated, and what the client's
+// metadata returns a value in.
+func TestAKeyIsMadeOnTheStack(t *testing.T) {
+	p := newPayloads(Settings{}, signal.OfLogs().Signal, false, zap.NewNop())
+	o := newRouter(testSettings(), newKeyer([]string{"user"}, []string{"tenant"}, nil, nil, nil), nil, p, nil)
+	ld := plog.NewLogs()
+	for range 3 {
+		ld.ResourceLogs().AppendEmpty().Resource().Attributes().PutStr("tenant", "a")
+	}
+	ctx := client.NewContext(context.Background(), client.Info{Metadata: client.NewMetadata(map[string][]string{"user": {"u"}})})
+	allocs := testing.AllocsPerRun(100, func() {
+		_, parts, err := o.route(ctx, request[plog.Logs]{payload: ld})
+		if err != nil || parts != nil {
+			t.Fatal(parts, err)
+		}
+	})
+	require.LessOrEqual(t, allocs, 2.0)
+}
