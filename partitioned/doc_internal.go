@@ -190,6 +190,9 @@ stream finds dead when it takes the lock: claim and book give up, settle changes
 	runs by what is held       of a partition on its own: the one that is stuck gets the longest runs (turns)
 	a timer per stream         a stream that always reaches its size pays two timer operations a batch
 	Weigh on eviction and cut  foreign code under the lock, and wrong accounts if the weight changes meanwhile
+	a caller that is a consumer, and calls Process for its own item
+	                           it has to return when its ctx is done, so only one without an end could; and a runtime.Goexit in
+	                           Process would end the caller
 	keys of any type           a third type parameter, below
 	parts that own their items escape analysis moves the slice of every push to the heap (see admit)
 
