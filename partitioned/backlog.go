@@ -109,7 +109,7 @@ func (b *backlog[T]) appendFlush(c *completion) {
 // extend makes room in a full active: it is put aside if it is large enough, and else it grows.
 func (b *backlog[T]) extend() {
 	if cap(b.active.items) == 0 {
-		b.active.items = make([]T, 0, firstItems)
+		b.active.items = make([]T, 0, firstSize)
 	}
 	if b.active.len() < bufferSize || b.contiguous {
 		return

@@ -52,7 +52,7 @@ func (b *buffer[T]) append(item T, n note) {
 // annotate makes notes as long as items.
 func (b *buffer[T]) annotate() {
 	if cap(b.notes) < len(b.items) {
-		b.notes = append(make([]note, 0, max(cap(b.items), firstNotes)), b.notes...)
+		b.notes = append(make([]note, 0, cap(b.items)), b.notes...)
 	}
 	for len(b.notes) < len(b.items) {
 		b.notes = append(b.notes, plain)
@@ -111,8 +111,7 @@ func (b *buffer[T]) appendCompletions(all []*completion, from int) []*completion
 }
 
 const (
-	firstItems = 4  // that a small buffer has room for, so that it does not grow at each of the first
-	firstNotes = 16 // the same
+	firstSize = 4 // entries that a small buffer has room for from the beginning
 
 	bufferSize = 1024    // entries of a pooled buffer; a smaller one grows, and that of a Map grows on
 	maxSpare   = 1 << 16 // entries of the largest buffer that is kept for use again

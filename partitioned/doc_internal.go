@@ -10,7 +10,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	queue, map            the public types: NewUnstarted, Start, Flush; Map's methods
 	push, route           what is known of a push before any lock: weights, hashes, parts
 	admission             the one path of every push; shares                writes part.stream, part.freed
-	stall                 keys that have stalled                            owns progress, stream.stalledAt
+	stall                 keys that have stalled                            owns progress, trouble.stalledAt
 	evict, discard, expire OverflowDropOldest, Discard, and Expired
 	pause                 what is paused from outside                       owns pauses
 	restore               what an earlier run has kept                      owns stream.excess
@@ -115,7 +115,7 @@ A goroutine waits for nothing while it holds one of them: the channels served, d
 
 	partition.pauses           partition.mu; written by pause.go
 	stream.*                   partition.mu; written by methods in stream.go and flight.go, but those below
-	  .stalled, .stalledAt     partition.mu; written by stall.go
+	  .stalled, .trouble       partition.mu; stalledAt and suspectedAt are written by stall.go
 	  .remembered              partition.mu; written by memories.go
 	  .rank                    partition.mu; written by ranking.go. reserve and setState call it, and alone write reserved and state
 	  .backlog                 partition.mu; but while state is cutting, backlog.drain is that consumer's alone

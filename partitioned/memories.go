@@ -46,9 +46,9 @@ func (m *memories[T]) keep(s *stream[T]) bool {
 		return true // until its time is over: then it is asked again
 	}
 	now := time.Now()
-	kept, end := &m.mu.failed, s.failedAt.Add(rememberFailure)
-	if s.failedAt.IsZero() || !now.Before(end) {
-		kept, end = &m.mu.paced, s.notBefore
+	kept, end := &m.mu.paced, s.notBefore
+	if t := s.trouble; t != nil && !t.failedAt.IsZero() && now.Before(t.failedAt.Add(rememberFailure)) {
+		kept, end = &m.mu.failed, t.failedAt.Add(rememberFailure)
 	}
 	if !now.Before(end) {
 		return false

@@ -69,7 +69,7 @@ func (s *stream[T]) restored(excess int64) {
 	s.excess += excess
 	s.partition.common.excess.Add(excess)
 	if s.excess > 0 && !s.full {
-		s.fullSince = time.Now()
+		s.inTrouble().fullSince = time.Now()
 		s.setFull(true)
 	}
 }

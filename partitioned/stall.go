@@ -43,7 +43,7 @@ func (p *progress) other(key string) time.Time {
 
 // ripe returns when a full stream will have been full, without anything forwarded, for the stall timeout.
 func (s *stream[T]) ripe(timeout time.Duration) time.Time {
-	since := s.fullSince
+	since := s.trouble.fullSince
 	if s.forwardedAt.After(since) {
 		since = s.forwardedAt
 	}
@@ -60,15 +60,23 @@ func (q *Queue[T]) stalled(s *stream[T], now time.Time, waits bool) bool {
 	other := q.progress.other(s.key)
 	works := now.Sub(other) <= timeout
 	if s.stalled {
-		drained := s.reserved == 0 || s.forwardedAt.After(s.stalledAt) && s.reserved < q.share(s)/2
-		s.setStalled(works && !drained, s.stalledAt)
-	} else if ripe := s.ripe(timeout); s.full && works && !other.Before(ripe) && !now.Before(ripe) {
-		if s.suspectedAt.Before(ripe) {
-			s.suspectedAt = now
-		}
-		if s.hadChance(now, timeout, waits) {
-			s.setStalled(true, now)
-		}
+		since := s.trouble.stalledAt
+		drained := s.reserved == 0 || s.forwardedAt.After(since) && s.reserved < q.share(s)/2
+		s.setStalled(works && !drained, since)
+		return s.stalled
+	}
+	if !s.full || !works {
+		return false
+	}
+	ripe := s.ripe(timeout)
+	if other.Before(ripe) || now.Before(ripe) {
+		return false
+	}
+	if s.trouble.suspectedAt.Before(ripe) {
+		s.trouble.suspectedAt = now
+	}
+	if s.hadChance(now, timeout, waits) {
+		s.setStalled(true, now)
 	}
 	return s.stalled
 }
@@ -77,10 +85,11 @@ func (q *Queue[T]) stalled(s *stream[T], now time.Time, waits bool) bool {
 // the first key that works again must not make those stalled that only wait for their next attempt; nor must keys that wait for a
 // consumer. waits: it is asked for a caller that waits already. Partition's lock held.
 func (s *stream[T]) hadChance(now time.Time, timeout time.Duration, waits bool) bool {
-	if s.failedAlone || !s.failedFrom.Before(s.suspectedAt) {
+	t := s.trouble // of a full stream
+	if t.failedAlone || !t.failedFrom.Before(t.suspectedAt) {
 		return true
 	}
-	suspected := now.Sub(s.suspectedAt)
+	suspected := now.Sub(t.suspectedAt)
 	if s.state == parked || s.state == paused {
 		return suspected >= timeout // its next attempt is far away, or it is paused
 	}

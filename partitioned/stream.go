@@ -59,13 +59,8 @@ type stream[T any] struct {
 	claimedOldest time.Time   // when the oldest of them came
 
 	notBefore   time.Time // when the next batch may begin, with MinInterval, or after an After without a Rest
-	fullSince   time.Time // valid while full
 	forwardedAt time.Time // when something of it was last forwarded; kept with StallTimeout, or while it is full
-	suspectedAt time.Time // when another key was first seen to work, that being no sign of life of this one; old ones count for nothing
-	stalledAt   time.Time
-	failedAt    time.Time // of the last call, if that failed
-	failedFrom  time.Time // when the last call that failed had begun; kept with StallTimeout
-	failedAlone bool      // the last call failed, and had begun while another key worked
+	trouble     *trouble  // nil: it was never full, and no call failed. Most streams have none, and there may be many
 	remembered  bool      // in memories
 	reminder    reminder  // guarded by the lock of memories
 
@@ -74,6 +69,16 @@ type stream[T any] struct {
 	waits waits[T] // guarded by the wait list's lock
 
 	key string
+}
+
+// trouble is what a stream knows of when it was full, and of calls that failed.
+type trouble struct {
+	fullSince   time.Time // valid while full
+	suspectedAt time.Time // when another key was first seen to work, that being no sign of life of this one; old ones count for nothing
+	stalledAt   time.Time
+	failedAt    time.Time // of the last call, if that failed
+	failedFrom  time.Time // when the last call that failed had begun; kept with StallTimeout
+	failedAlone bool      // the last call failed, and had begun while another key worked
 }
 
 func newStream[T any](p *partition[T]) *stream[T] {
@@ -95,8 +100,7 @@ func newStream[T any](p *partition[T]) *stream[T] {
 func (s *stream[T]) clear() {
 	s.setFull(false)
 	s.stalled, s.needed, s.again, s.slot, s.key = false, false, false, slotNone, ""
-	s.fullSince, s.forwardedAt, s.suspectedAt, s.stalledAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	s.failedAt, s.failedFrom, s.failedAlone, s.notBefore = time.Time{}, time.Time{}, false, time.Time{}
+	s.trouble, s.forwardedAt, s.notBefore = nil, time.Time{}, time.Time{}
 }
 
 // reusable reports whether s, which is empty, may become the stream of another key: it is small, and has no index, whose
@@ -139,7 +143,7 @@ func (s *stream[T]) freeSlot() bool {
 // refuse books that the share of s refused a part, and makes s due. waiting: the caller joins the list of s, or unblocks it.
 func (s *stream[T]) refuse(waiting bool) {
 	if !s.full {
-		s.fullSince = time.Now()
+		s.inTrouble().fullSince = time.Now()
 		s.setFull(true)
 	}
 	s.blocked = s.blocked || waiting
@@ -172,16 +176,26 @@ func (s *stream[T]) setStuck(stuck bool) {
 }
 
 func (s *stream[T]) setStalled(stalled bool, since time.Time) {
-	s.stalled, s.stalledAt = stalled, since
+	s.stalled, s.inTrouble().stalledAt = stalled, since
+}
+
+// inTrouble returns the trouble of s, which it has from now on.
+func (s *stream[T]) inTrouble() *trouble {
+	if s.trouble == nil {
+		s.trouble = &trouble{}
+	}
+	return s.trouble
 }
 
 // answered books the answer of a call. alone: it had begun, at that time, while another key worked.
 func (s *stream[T]) answered(failed bool, began time.Time, alone bool) {
-	s.failedAt = time.Time{}
-	if failed {
-		s.failedAt, s.failedFrom = time.Now(), began
+	switch {
+	case failed:
+		t := s.inTrouble()
+		t.failedAt, t.failedFrom, t.failedAlone = time.Now(), began, alone
+	case s.trouble != nil:
+		s.trouble.failedAt, s.trouble.failedAlone = time.Time{}, false
 	}
-	s.failedAlone = failed && alone
 }
 
 // setForwarded books that something of s was forwarded. Only StallTimeout asks for the time.
