@@ -372,6 +372,59 @@ func TestStorageTellsThatItHangs(t *testing.T) {
 	}
 }
 
+// slowExtension is a storage that takes until opened to make a client, as one that looks through a large file.
+type slowExtension struct {
+	*storagetest.Extension
+	opened chan struct{}
+}
+
+func (e *slowExtension) GetClient(ctx context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
+	<-e.opened
+	return e.Extension.GetClient(ctx, kind, id, name)
+}
+
+// TestStorageTellsThatItHangsAtTheStart, which waits for it: else nobody knew why the Collector does not start.
+func TestStorageTellsThatItHangsAtTheStart(t *testing.T) {
+	for name, key := range map[string]string{"client": "", "header": "pb1", "probe": "pb0"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := storagetest.NewDisk()
+				e := &slowExtension{&storagetest.Extension{Disk: d}, make(chan struct{})}
+				if key != "" {
+					close(e.opened)
+				}
+				d.SetFault(func(ops []*storage.Operation) storagetest.Fault {
+					if ops[0].Key == key {
+						return storagetest.Hang
+					}
+					return storagetest.None
+				})
+				p := anyLogs.make(t, withStorage(nil), nil)
+				require.Zero(t, p.gauge(t, "storage_oldest_call_age"))
+				started := make(chan error, 1)
+				go func() { started <- p.Start(context.Background(), &storagetest.Host{ID: storageID, Extension: e}) }()
+				time.Sleep(time.Minute)
+				age, lines := p.gauge(t, "storage_oldest_call_age"), p.log.FilterMessage("The storage fails").All()
+				require.Empty(t, started)
+				if key == "" {
+					close(e.opened)
+				}
+				d.SetFault(nil)
+				d.Release()
+				require.NoError(t, <-started)
+				require.InDelta(t, 60, age, 1)
+				require.Len(t, lines, 1)
+				require.Equal(t, "fake_storage", lines[0].ContextMap()["storage"])
+				require.Equal(t, "journal: a call has not ended after 10s", lines[0].ContextMap()["error"])
+				require.NoError(t, p.push(context.Background(), 0, 10))
+				require.Zero(t, p.gauge(t, "storage_oldest_call_age"))
+				p.stop(t)
+				require.Equal(t, anyLogs.list(0, 10), p.items())
+			})
+		})
+	}
+}
+
 // TestStorageHangsWhileItIsRead: a consumer that reads a batch back, or what it cuts, is let go with export_timeout, and serves others.
 func TestStorageHangsWhileItIsRead(t *testing.T) {
 	for name, most := range map[string]int64{"whole": 0, "cut": 7} {

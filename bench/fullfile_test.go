@@ -22,11 +22,13 @@ func TestAFullFileTakesDeletes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := host.Extension.(storage.Extension).GetClient(t.Context(), component.KindProcessor, host.id, "full")
+	j := journal.New(journal.Config{})
+	err = j.Connect(func() (storage.Client, error) {
+		return host.Extension.(storage.Extension).GetClient(t.Context(), component.KindProcessor, host.id, "full")
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := journal.New(client, journal.Config{})
 	if err := j.Recover(t.Context(), func(journal.Found) {}); err != nil {
 		t.Fatal(err)
 	}

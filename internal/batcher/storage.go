@@ -30,10 +30,10 @@ type storage[P any] struct {
 	failing, unreadable, lostNotice *notice
 
 	memory  *memory[P]
-	journal *journal.Journal // set by start
-	ready   chan struct{}    // closed when what earlier runs left is in the queue
-	closed  chan struct{}    // closed when the journal is
-	failure error            // why nothing will be accepted; valid when ready is closed
+	journal *journal.Journal
+	ready   chan struct{} // closed when what earlier runs left is in the queue
+	closed  chan struct{} // closed when the journal is
+	failure error         // why nothing will be accepted; valid when ready is closed
 	stop    context.CancelFunc
 	over    chan struct{} // closed when the recovery has ended
 	name    storageName   // in the registry
@@ -54,7 +54,7 @@ type storage[P any] struct {
 
 func newStorage[P any](cfg *Settings, id component.ID, signalName string, p *payloads[P], log *zap.Logger) *storage[P] {
 	calls, endCalls := context.WithCancel(context.Background())
-	return &storage[P]{
+	s := &storage[P]{
 		calls: calls, endCalls: endCalls,
 		cfg: cfg, id: id, signal: signalName, payloads: p, log: log, memory: newMemory[P](cfg.MemorySize),
 		failing:    newNotice(log, zap.ErrorLevel, "The storage fails"),
@@ -62,6 +62,10 @@ func newStorage[P any](cfg *Settings, id component.ID, signalName string, p *pay
 		lostNotice: newNotice(log, zap.ErrorLevel, "Something in the storage is not what was written, and is dropped; see items_dropped"),
 		ready:      make(chan struct{}), closed: make(chan struct{}), over: make(chan struct{}),
 	}
+	s.journal = journal.New(journal.Config{Failed: func(err error) {
+		s.failing.happened(0, func() []zap.Field { return []zap.Field{zap.Stringer("storage", s.cfg.Storage), zap.Error(err)} })
+	}})
+	return s
 }
 
 // push is the queue's push with a storage. It returns when r is accepted, and written or delivered. accepted: it was in the queue, and err
@@ -168,14 +172,12 @@ type figures struct {
 
 func (s *storage[P]) figures() figures {
 	f := figures{recovering: s.recovering.Load(), recovered: s.recovered.Load(), refused: s.refused.Load(), lost: s.lost.Load(), kept: s.kept.Load(), damages: s.damages.Load(), memory: s.memory.used()}
-	if s.started.Load() {
-		f.journal = s.journal.Stats()
-		if oldest := f.journal.Oldest; !oldest.IsZero() {
-			f.oldest = max(time.Since(oldest), 0) // the clock may have been set back
-		}
-		if calling := f.journal.Calling; !calling.IsZero() {
-			f.calling = time.Since(calling)
-		}
+	f.journal = s.journal.Stats()
+	if oldest := f.journal.Oldest; !oldest.IsZero() {
+		f.oldest = max(time.Since(oldest), 0) // the clock may have been set back
+	}
+	if calling := f.journal.Calling; !calling.IsZero() {
+		f.calling = time.Since(calling)
 	}
 	return f
 }

@@ -36,13 +36,12 @@ func (s *storage[P]) start(ctx context.Context, host component.Host) (err error)
 			s.name.unregister()
 		}
 	}()
-	c, err := extension.GetClient(ctx, component.KindProcessor, s.id, s.signal)
+	err = s.journal.Connect(func() (xstorage.Client, error) {
+		return extension.GetClient(ctx, component.KindProcessor, s.id, s.signal)
+	})
 	if err != nil {
 		return fmt.Errorf("storage is %q: %w", s.cfg.Storage, err)
 	}
-	s.journal = journal.New(c, journal.Config{Failed: func(err error) {
-		s.failing.happened(0, func() []zap.Field { return []zap.Field{zap.Stringer("storage", s.cfg.Storage), zap.Error(err)} })
-	}})
 	if err = s.journal.Open(ctx, s.found(nil)); errors.Is(err, journal.ErrNewer) {
 		return errors.Join(fmt.Errorf("storage is %q: %w", s.cfg.Storage, err), s.journal.Close(ctx))
 	}

@@ -62,14 +62,14 @@ const (
 	maxBackoff   = 5 * time.Second // between attempts to read or delete
 )
 
-// Journal keeps entries. Make one with New. All its methods may be called at once, but Recover is called once, and nothing is
-// written before it has returned.
+// Journal keeps entries. Make one with New, and Connect it. All its methods may be called at once, but Connect and then Recover are called
+// once, and nothing is written before Recover has returned.
 type Journal struct {
-	cfg    Config // immutable
-	client storage.Client
-	wake   chan struct{} // capacity 1, lossy
-	reads  chan struct{} // of Load that run; capacity maxReads
-	done   chan struct{} // closed when the committer has ended, and the client is closed
+	cfg    Config         // immutable
+	client storage.Client // immutable once it is connected
+	wake   chan struct{}  // capacity 1, lossy
+	reads  chan struct{}  // of Load that run; capacity maxReads
+	done   chan struct{}  // closed when the committer has ended, and the client is closed
 	ctx    context.Context
 	cancel context.CancelFunc // of the calls of the client
 
@@ -77,6 +77,7 @@ type Journal struct {
 
 	mu struct { // guards everything in it, and the state and value of each entry
 		sync.Mutex
+		connected bool // there is a client, and the committer runs
 		opened    bool // the header was read
 		recovered bool // Recover is over: entries may be written
 		closing   bool
@@ -119,8 +120,8 @@ type group struct {
 	written func(error)
 }
 
-// New makes a Journal of client, which is its own from here on. Nothing is read or written before Open or Recover.
-func New(client storage.Client, cfg Config) *Journal {
+// New makes a Journal, which has no client yet.
+func New(cfg Config) *Journal {
 	if cfg.BlockSize == 0 {
 		cfg.BlockSize = 1024
 	}
@@ -130,11 +131,32 @@ func New(client storage.Client, cfg Config) *Journal {
 	if cfg.DeleteDelay == 0 {
 		cfg.DeleteDelay = 100 * time.Millisecond
 	}
-	j := &Journal{cfg: cfg, client: client, wake: make(chan struct{}, 1), reads: make(chan struct{}, maxReads), done: make(chan struct{}), headed: map[uint64]bool{}}
+	j := &Journal{cfg: cfg, wake: make(chan struct{}, 1), reads: make(chan struct{}, maxReads), done: make(chan struct{}), headed: map[uint64]bool{}}
 	j.mu.blocks, j.mu.most = map[uint64]int{}, maxDeletes
 	j.ctx, j.cancel = context.WithCancel(context.Background())
-	go j.run()
 	return j
+}
+
+// Connect gives j the client that open makes, for its own. Nothing is read or written before Open or Recover. After an error there is
+// nothing to close.
+func (j *Journal) Connect(open func() (storage.Client, error)) error {
+	var client storage.Client
+	err := j.call(func() (err error) {
+		client, err = open()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	j.client, j.mu.connected = client, !j.mu.closing
+	connected := j.mu.connected
+	j.mu.Unlock()
+	if !connected {
+		return errors.Join(ErrClosed, client.Close(j.ctx))
+	}
+	go j.run()
+	return nil
 }
 
 // Append stores entries in one transaction, as soon as it can. written is called once, on any goroutine and under no lock: with nil
@@ -243,7 +265,11 @@ func (j *Journal) Stats() Stats {
 func (j *Journal) Close(ctx context.Context) error {
 	j.mu.Lock()
 	j.mu.closing = true
+	connected := j.mu.connected
 	j.mu.Unlock()
+	if !connected {
+		return nil
+	}
 	j.nudge()
 	select {
 	case <-j.done:

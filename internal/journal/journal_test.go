@@ -297,9 +297,7 @@ func TestCloseBeforeTheRecoveryWritesDeletesAndNothingElse(t *testing.T) {
 	}
 	require.NoError(t, j.Close(context.Background()))
 
-	client, err := d.Client("")
-	require.NoError(t, err)
-	j = New(client, small)
+	j = connected(t, d, small)
 	refused := make(chan error, 1)
 	j.Append(func(err error) { refused <- err }, entryOf("c"))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -333,9 +331,7 @@ func TestAppendBeforeTheRecovery(t *testing.T) {
 	require.NoError(t, put(j, entryOf("a")))
 	require.NoError(t, j.Close(context.Background()))
 	for _, name := range []string{"b", "c"} {
-		client, err := d.Client("")
-		require.NoError(t, err)
-		j = New(client, small)
+		j = connected(t, d, small)
 		written := make(chan error, 1)
 		j.Append(func(err error) { written <- err }, entryOf(name))
 		if name == "b" {
@@ -454,9 +450,7 @@ func TestANewerHeaderTouchesNothing(t *testing.T) {
 	require.NoError(t, j.Close(context.Background()))
 	d.Alter("/"+headerKey, func(v []byte) []byte { v[len(headerMagic)]++; return v })
 	before := d.Crash()
-	client, err := d.Client("")
-	require.NoError(t, err)
-	j = New(client, small)
+	j = connected(t, d, small)
 	require.ErrorIs(t, j.Open(context.Background(), nil), ErrNewer)
 	require.ErrorIs(t, j.Recover(context.Background(), nil), ErrNewer)
 	require.NoError(t, j.Close(context.Background()))

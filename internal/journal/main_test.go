@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/goleak"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/storagetest"
@@ -31,11 +32,16 @@ func opened(t *testing.T, d *storagetest.Disk, cfg Config) *Journal {
 
 // recovered returns a journal on d, and what it found there.
 func recovered(t *testing.T, d *storagetest.Disk, cfg Config) (j *Journal, found []Found) {
-	client, err := d.Client("")
-	require.NoError(t, err)
-	j = New(client, cfg)
+	j = connected(t, d, cfg)
 	require.NoError(t, j.Recover(context.Background(), func(f Found) { found = append(found, f) }))
 	return j, found
+}
+
+// connected returns a journal that has read nothing yet.
+func connected(t *testing.T, d *storagetest.Disk, cfg Config) *Journal {
+	j := New(cfg)
+	require.NoError(t, j.Connect(func() (storage.Client, error) { return d.Client("") }))
+	return j
 }
 
 // put appends entries in one group, and returns the error that it got.

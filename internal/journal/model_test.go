@@ -177,11 +177,11 @@ func (m *model) delete(j *Journal, n int) {
 
 // open makes a journal of what is on d, and says what is wrong about it.
 func (m *model) open(d *storagetest.Disk, cfg Config) (j *Journal, wrong string) {
-	client, err := d.Client("")
+	j = New(cfg)
+	err := j.Connect(func() (storage.Client, error) { return d.Client("") })
 	if err != nil {
 		return nil, err.Error()
 	}
-	j = New(client, cfg)
 	seen, last := map[int]bool{}, -1
 	m.mu.Lock()
 	defer m.mu.Unlock()
