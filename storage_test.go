@@ -372,6 +372,28 @@ func TestStorageTellsThatItHangs(t *testing.T) {
 	}
 }
 
+// TestStorageCountsWhatItRefusesWhileItIsRead at the start: its callers give up meanwhile.
+func TestStorageCountsWhatItRefusesWhileItIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := storagetest.NewDisk()
+		anyLogs.leave(t, d, 1)
+		d.SetFault(onlyReads(func() storagetest.Fault { return storagetest.Hang }))
+		p := anyLogs.stored(t, d, nil, nil)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		err := p.push(ctx, 10, 10)
+		refused := p.metric(t, "items_refused", "storage")
+		d.SetFault(nil)
+		d.Release()
+		require.ErrorContains(t, err, "what an earlier run left in the storage is still being read")
+		require.False(t, consumererror.IsPermanent(err))
+		require.Equal(t, int64(10), refused)
+		time.Sleep(10 * time.Second)
+		p.stop(t)
+		require.Equal(t, anyLogs.list(0, 10), p.items())
+	})
+}
+
 // slowExtension is a storage that takes until opened to make a client, as one that looks through a large file.
 type slowExtension struct {
 	*storagetest.Extension

@@ -44,7 +44,7 @@ type storage[P any] struct {
 	started    atomic.Bool
 	closing    atomic.Bool
 	volatile   atomic.Int64 // items of calls that are neither written nor delivered, and of void ones that are still in the queue
-	refused    atomic.Int64 // items, because the storage failed
+	refused    atomic.Int64 // items, because the storage failed, or was still being read
 	recovering atomic.Int64 // items, from before the queue has them on
 	recovered  atomic.Int64 // items
 	lost       atomic.Int64 // items that could not be read back when their turn came
@@ -77,6 +77,7 @@ func (s *storage[P]) push(ctx context.Context, r request[P]) (accepted bool, err
 	select {
 	case <-s.ready:
 	case <-ctx.Done():
+		s.refused.Add(int64(r.items))
 		text := "nothing accepted: what an earlier run left in the storage is still being read; " + s.cfg.ended(context.Cause(ctx))
 		return false, &callerError{text, context.Cause(ctx)}
 	case <-s.closed:
