@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 )
 
@@ -375,7 +374,7 @@ func join(held, added *completion) *completion {
 	if held == nil {
 		return added
 	}
-	if held == added || held.tells(added) {
+	if held == added || held.toldLast(added) {
 		added.complete(nil) // it has one entry less to wait for
 		return held
 	}
@@ -390,6 +389,12 @@ func join(held, added *completion) *completion {
 	return held
 }
 
-func (c *completion) tells(other *completion) bool {
-	return c.forward && slices.Contains(c.recipients(), other)
+// toldLast reports whether other is the last that a forwarding completion tells. What one push writes to an entry, it writes in one go, under
+// the partition's lock: if it has written to the entry before, nobody came after it.
+func (c *completion) toldLast(other *completion) bool {
+	if !c.forward {
+		return false
+	}
+	behind := c.recipients()
+	return len(behind) > 0 && behind[len(behind)-1] == other
 }

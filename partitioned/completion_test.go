@@ -5,6 +5,8 @@ package partitioned
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -86,5 +88,40 @@ func TestErrorOfManyBatches(t *testing.T) {
 	once, twice := testing.AllocsPerRun(3, func() { build(batches) }), testing.AllocsPerRun(3, func() { build(2 * batches) })
 	if twice > 2.2*once {
 		t.Errorf("%v allocations, with twice as many %v", once, twice)
+	}
+}
+
+// TestCallersOfOneEntryAreToldOnce: however many callers write to the entries of a Map, and however often each, all that wait for an entry are
+// told once. Whether a caller waits for an entry already is found in one step: with a look at all who wait, 10 000 callers of one entry
+// would cost 50 million steps.
+func TestCallersOfOneEntryAreToldOnce(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct{ callers, entries, writes int }{{1000, 5, 8}, {10_000, 1, 2}} {
+		held := make([]*completion, c.entries)
+		waiting := make([][]*completion, c.entries)
+		var all []*completion
+		for range c.callers {
+			n := 1 + rng.IntN(c.writes)
+			caller := newCompletion(n)
+			all = append(all, caller)
+			for range n { // a push, in one go
+				at := rng.IntN(c.entries)
+				held[at] = join(held[at], caller)
+				if w := waiting[at]; len(w) == 0 || w[len(w)-1] != caller {
+					waiting[at] = append(w, caller)
+				}
+			}
+		}
+		for at := range held {
+			if got := held[at].recipients(); !slices.Equal(got, waiting[at]) {
+				t.Fatalf("%d wait for entry %d, want %d", len(got), at, len(waiting[at]))
+			}
+			held[at].complete(nil)
+		}
+		for i, caller := range all {
+			if !caller.isDone() {
+				t.Fatalf("caller %d waits for %d entries more", i, caller.mu.open)
+			}
+		}
 	}
 }
