@@ -15,7 +15,7 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 	pause                 what is paused from outside                       owns pauses
 	restore               what an earlier run has kept                      owns stream.excess
 	ranking               with OverflowDropOldest, which streams hold most    owns stream.rank
-	waitlist, waiters, serve     who waits for capacity, and who is admitted next   own waits, waiter, stream.blocked
+	waitlist, waiters, fullstreams, serve   who waits for capacity, and who is admitted next   own waits, waiter, stream.blocked
 	consumer, cut, settle a consumer's round: claim, cut, book, process, settle      owns call
 	outcome, sort         the errors of single items; the order of a batch
 	partition, accounts   a lock, its streams, its counters                 owns partition, accounts
@@ -56,16 +56,18 @@ last to the list of the whole. Example: w wants A and B, both full. It waits for
 joins B at the end. When it is the first of B, A's share is not asked again. It never goes back to a list that it has passed, so it waits
 in each of its lists once (I9).
 
-Who is served. Whoever gives units back calls serve, under the wait list's lock: first the whole, then the full streams, those that
-hold least first. A caller that wakes up has been accepted. It is woken when that lock is free again (unlockWaits). waits.held is what a stream held when somebody looked last: a hint, so that
-streams that cannot be served are not locked. It is looked at once more under the partition's lock, in admit.
+Who is served. Whoever gives units back calls serve, under the wait list's lock: first the whole, then the full streams in the order of
+fullStreams, those that would hold least first, until one does not fit. A caller that wakes up has been accepted. It is woken when that
+lock is free again (unlockWaits). waits.held is what a stream held when somebody looked last: a hint, so that streams that cannot be
+served are not locked. It is looked at once more under the partition's lock, in admit. Each caller that is served costs the logarithm of the
+number of full streams.
 
 Bounded waiting. What waits is bounded by the capacity once more, and each list by the same shares (mayWait). Beyond that a push is
 refused, as retryable.
 
 Stalls. See Queue.stalled. There is no timer for a key: pushes look, and callers with several keys that wait look four times in a
-StallTimeout (await). While everybody waits for the full key, one push in a StallTimeout ignores the shares (probe), to find out
-whether other keys work.
+StallTimeout (await). For those who wait all full streams are looked at, so that is done 16 times in a StallTimeout at most (serveStalled).
+While everybody waits for the full key, one push in a StallTimeout ignores the shares (probe), to find out whether other keys work.
 
 Failing keys. Streams whose last call failed stand in a list of their own in the scheduler, and get at most half of the consumers.
 So that a key does not come back as a healthy one with each item, its stream is kept for a minute after a failed call (memories),
@@ -188,6 +190,7 @@ stream finds dead when it takes the lock: claim and book give up, settle changes
 	sync.Mutex for partitions  with 64 producers five sixths of a push is sleeping and waking (BenchmarkLock)
 	a partition for each push  without keys: three times as long from 64 producers as with one partition (turns)
 	runs by what is held       of a partition on its own: the one that is stuck gets the longest runs (turns)
+	serve whoever fits         each settle costs as much as there are full streams; the first that does not fit ends it (fullStreams)
 	a timer per stream         a stream that always reaches its size pays two timer operations a batch
 	Weigh on eviction and cut  foreign code under the lock, and wrong accounts if the weight changes meanwhile
 	a caller that is a consumer, and calls Process for its own item

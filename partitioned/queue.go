@@ -91,6 +91,7 @@ func (q *Queue[T]) init(cfg QueueConfig[T], m mapping[T]) error {
 	q.shares = q.byKey() || cfg.Partitions > 1
 	q.spreads = cfg.Partitions > 1 && cfg.Key == nil && m.hash == nil
 	q.turns.run = 1
+	q.waitList.mu.full.init()
 	q.scheduler.several = q.shares
 	q.scheduler.byKey = q.byKey()
 	q.scheduler.mu.limit = cfg.Consumers

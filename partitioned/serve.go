@@ -3,7 +3,6 @@
 package partitioned
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -16,16 +15,16 @@ func (q *Queue[T]) roomOf(s *stream[T]) {
 	l.Lock()
 	defer q.unlockWaits()
 	s.partition.mu.Lock()
-	s.waits.held = s.reserved
+	held := s.reserved
 	s.partition.mu.Unlock()
+	q.setHeld(s, held)
 	q.serve()
 }
 
 // serve admits those whose turn it is. Wait list's lock held.
 func (q *Queue[T]) serve() {
 	q.serveWhole()
-	for q.serveFull() {
-	}
+	q.serveFull()
 	if q.cfg.StallTimeout > 0 {
 		q.serveStalled()
 	}
@@ -37,7 +36,7 @@ func (q *Queue[T]) setFlags() {
 	l := &q.waitList.mu
 	whole := l.whole.first != nil
 	q.gate.setIf(gateWhole, whole)
-	q.gate.setIf(gateWaiting, whole || len(l.full) > 0)
+	q.gate.setIf(gateWaiting, whole || l.full.first() != nil)
 	if l.pressed != whole {
 		l.pressed = whole
 		q.scheduler.setPressed(whole)
@@ -51,7 +50,7 @@ func (q *Queue[T]) try(w *waiter[T], first bool) (full *stream[T], err error) {
 	w.turn = false
 	for i := range w.parts {
 		if p := &w.parts[i]; p.stream != nil && p.stream.waits.list.first != nil {
-			p.stream.waits.held = p.held
+			q.setHeld(p.stream, p.held)
 		}
 	}
 	return full, err
@@ -74,35 +73,31 @@ func (q *Queue[T]) serveWhole() {
 	}
 }
 
-// serveFull serves the full streams once, those that hold least first. It reports whether somebody moved on. Wait list's lock
-// held.
-func (q *Queue[T]) serveFull() (moved bool) {
-	var fit []*stream[T]
-	for _, s := range q.waitList.mu.full {
-		if q.mayFit(s) {
-			fit = append(fit, s)
+// serveFull serves the full streams in their order, until one does not fit. Wait list's lock held.
+func (q *Queue[T]) serveFull() {
+	full := &q.waitList.mu.full
+	for s := full.first(); s != nil && q.mayFit(s); s = full.first() {
+		rank := s.waits.rank
+		if !q.serveFirst(s) && s.waits.rank == rank {
+			return // it held what was known of it, so it is the first one still
 		}
 	}
-	slices.SortStableFunc(fit, func(a, b *stream[T]) int { return cmp.Compare(a.waits.held, b.waits.held) })
-	for _, s := range fit {
-		if s.waits.list.first != nil && q.mayFit(s) && q.serveFirst(s) {
-			moved = true
-		}
-	}
-	return moved
 }
 
-// mayFit reports whether the first caller of s may be admitted, or promoted, as far as can be seen without the partition's
-// lock. Wait list's lock held.
+// mayFit reports whether the first caller of s, which has one, may be admitted or promoted, as far as can be seen without the
+// partition's lock. Wait list's lock held.
 func (q *Queue[T]) mayFit(s *stream[T]) bool {
-	w := s.waits.list.first
-	if w == nil {
+	free := q.gate.capacity - q.gate.used()
+	switch s.waits.rank.group {
+	case emptyStream:
+		return true
+	case emptyPromoted:
+		return free > 0
+	case holdsItsCap:
 		return false
+	default:
+		return s.waits.rank.holds <= (free-s.waits.list.first.part(s).units)/max(q.stuck.Load(), 1)
 	}
-	if s.waits.held == 0 {
-		return s.waits.promoted == nil || q.gate.used() < q.gate.capacity
-	}
-	return s.waits.held+w.part(s).units <= (q.gate.capacity-q.gate.used()-w.part(s).units)/max(q.stuck.Load(), 1)
 }
 
 // serveFirst serves the first caller of s, and reports whether it moved on: it was admitted or refused, or it passed s and waits
@@ -131,11 +126,19 @@ func (q *Queue[T]) serveFirst(s *stream[T]) bool {
 	return true
 }
 
+// looksPerStall is how often at most those who wait look for stalled keys in a StallTimeout, as all full streams are looked at.
+const looksPerStall = 16
+
 // serveStalled serves all callers with several keys that wait for a key that has stalled, whoever is before them: their part of
 // it will be dropped. Wait list's lock held.
 func (q *Queue[T]) serveStalled() {
-	for _, s := range slices.Clone(q.waitList.mu.full) {
-		now := time.Now()
+	l, now := &q.waitList.mu, time.Now()
+	if now.Sub(l.looked) < q.cfg.StallTimeout/looksPerStall {
+		return
+	}
+	l.looked = now
+	for _, s := range slices.Clone(l.full.heap.all) {
+		l.full.steps++
 		s.partition.mu.Lock()
 		look := s.full && !now.Before(s.ripe(q.cfg.StallTimeout))
 		s.partition.mu.Unlock()

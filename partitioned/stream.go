@@ -83,6 +83,7 @@ type trouble struct {
 
 func newStream[T any](p *partition[T]) *stream[T] {
 	s := &stream[T]{partition: p, node: node[T]{heapIndex: -1}, reminder: reminder{heapIndex: -1}, rank: rank{droppable: -1, timed: -1}}
+	s.waits.rank.place = -1
 	s.backlog.index = noIndex[T]{}
 	if p == nil {
 		return s

@@ -5,7 +5,6 @@ package partitioned
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 )
@@ -23,18 +22,19 @@ import (
 // that a stream with many callers does not fill that list.
 //
 // Whoever gives units back admits those whose turn it is, on their behalf (serve): first those of the whole, then those of the
-// full streams, the ones that hold least first. So a caller that wakes up has been accepted, and nobody overtakes it between the
+// full streams, in the order of fullStreams. So a caller that wakes up has been accepted, and nobody overtakes it between the
 // two. While a stream has a list it is blocked, and while the whole has one, gateWhole is set: new callers go to the end.
 type waitList[T any] struct {
 	mu struct { // before the partitions' locks
 		sync.Mutex
 		whole   waiters[T]
-		full    []*stream[T] // that have a list
-		callers int64        // in all lists
-		units   int64        // that they want
+		full    fullStreams[T]
+		callers int64 // in all lists
+		units   int64 // that they want
 		waited  time.Duration
 		served  served[T] // whoever unlocks tells them
 		pressed bool      // the scheduler was told that somebody waits for the whole
+		looked  time.Time // for stalled keys
 	}
 }
 
@@ -62,6 +62,7 @@ type waits[T any] struct {
 	units    int64      // that those in list want
 	held     int64      // that the stream holds, when somebody looked last
 	promoted *waiter[T] // passed the stream, and waits for the whole
+	rank     fullRank
 }
 
 // waiter is a caller in a wait list, with a copy of what it pushes. The wait list's lock guards its fields.
@@ -216,13 +217,16 @@ func (q *Queue[T]) join(w *waiter[T], full *stream[T]) {
 		l.whole.pushBack(w)
 		return
 	}
-	if full.waits.list.first == nil {
-		l.full = append(l.full, full)
-	}
 	w.at = full
 	full.waits.list.pushBack(w)
 	full.waits.units += w.units
-	full.waits.held = w.part(full).held
+	q.setHeld(full, w.part(full).held)
+}
+
+// setHeld notes what s holds, for which callers may wait. Wait list's lock held.
+func (q *Queue[T]) setHeld(s *stream[T], units int64) {
+	s.waits.held = units
+	q.waitList.mu.full.update(s, q.cfg.KeyCapacity)
 }
 
 // part returns what w has for s.
@@ -250,16 +254,10 @@ func (q *Queue[T]) leaveList(w *waiter[T]) {
 	}
 }
 
-// unblock lets new callers of s pass again if nobody waits for it. Wait list's lock held.
+// unblock goes on after a caller of s has left, or did not come: if nobody waits for s, new callers pass again. Wait list's lock held.
 func (q *Queue[T]) unblock(s *stream[T]) {
-	if s.waits.list.first != nil {
-		return
-	}
-	l := &q.waitList.mu
-	if i := slices.Index(l.full, s); i >= 0 {
-		l.full = slices.Delete(l.full, i, i+1)
-	}
-	if s.waits.promoted != nil {
+	q.waitList.mu.full.update(s, q.cfg.KeyCapacity)
+	if s.waits.list.first != nil || s.waits.promoted != nil {
 		return
 	}
 	s.partition.mu.Lock()
@@ -297,8 +295,8 @@ func (q *Queue[T]) refuseAll() {
 	for l.whole.first != nil {
 		q.finish(l.whole.first, ErrClosed)
 	}
-	for len(l.full) > 0 {
-		q.finish(l.full[0].waits.list.first, ErrClosed)
+	for s := l.full.first(); s != nil; s = l.full.first() {
+		q.finish(s.waits.list.first, ErrClosed)
 	}
 	q.setFlags()
 }
@@ -317,7 +315,7 @@ func (q *Queue[T]) LongestWait() time.Duration {
 		}
 	}
 	look(&l.whole)
-	for _, s := range l.full {
+	for _, s := range l.full.heap.all {
 		look(&s.waits.list)
 	}
 	if first.IsZero() {
