@@ -176,14 +176,11 @@ func (w *pointWalk) exponentialDelta(p pmetric.ExponentialHistogramDataPoint) (N
 	return w.series, !p.Flags().NoRecordedValue() && addable(p)
 }
 
-// part names a part of the series: what below writes tells it from the others. Its own text is that of the series too, so that the
-// hashes of the parts of two series differ.
+// part names a part of the series: what below writes tells it from the others.
 func (w *pointWalk) part(below func(*Encoder)) Name {
-	series := w.series.Value()
 	w.encoder.reset()
-	w.encoder.buf = append(w.encoder.buf, series.own...)
 	below(w.encoder)
-	return w.encoder.intern(series.above)
+	return w.encoder.intern(w.series)
 }
 
 // sameBuckets reports whether two histograms have as many buckets with the same bounds, bit by bit.

@@ -69,6 +69,10 @@ var foreign = map[string]func(n int) pmetric.Metrics{
 		}
 		return p
 	},
+	"deltas of one series":  deltasOf(func(_ int, p pmetric.HistogramDataPoint) { p.Attributes().PutInt("i", 1) }),
+	"deltas of many series": deltasOf(func(i int, p pmetric.HistogramDataPoint) { p.Attributes().PutInt("i", int64(i)) }),
+	"deltas of two bounds":  deltasOf(func(i int, p pmetric.HistogramDataPoint) { p.ExplicitBounds().Append(float64(i % 2)) }),
+	"deltas of many bounds": deltasOf(func(i int, p pmetric.HistogramDataPoint) { p.ExplicitBounds().Append(float64(i)) }),
 	"many attributes in the wrong order": func(n int) pmetric.Metrics {
 		return manyMetrics(1, func(r pcommon.Map, _ pcommon.Map) {
 			all := make(map[string]any, n)
@@ -81,6 +85,21 @@ var foreign = map[string]func(n int) pmetric.Metrics{
 	"nested lists":         deepMetrics("lists"),
 	"nested maps":          deepMetrics("maps"),
 	"nested unsorted maps": deepMetrics("unsorted maps"),
+}
+
+// deltasOf has points of one metric, whose name is as long as they are.
+func deltasOf(fill func(i int, p pmetric.HistogramDataPoint)) func(n int) pmetric.Metrics {
+	return func(n int) pmetric.Metrics {
+		p := pmetric.NewMetrics()
+		m := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+		m.SetName(strings.Repeat("x", 4*n))
+		h := m.SetEmptyHistogram()
+		h.SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+		for i := range n {
+			fill(i, h.DataPoints().AppendEmpty())
+		}
+		return p
+	}
 }
 
 func manyMetrics(n int, fill func(resource, scope pcommon.Map)) pmetric.Metrics {
@@ -140,7 +159,7 @@ func TestCostGrowsWithTheInput(t *testing.T) {
 			"record": func(p pmetric.Metrics) (int, any) {
 				var e Encoder
 				ids, records := make([]ID, 0, p.DataPointCount()), make([]Point, 0, p.DataPointCount())
-				Metrics{}.Records(&e, p, RecordKeys{}, func(id ID, r Point) { ids, records = append(ids, id), append(records, r) })
+				Metrics{}.Records(&e, p, RecordKeys{Points: PointKeys{SumDeltas: true}}, func(id ID, r Point) { ids, records = append(ids, id), append(records, r) })
 				return e.walk.steps, []any{ids, records}
 			},
 			"hash": func(p pmetric.Metrics) (int, any) {

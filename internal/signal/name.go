@@ -20,8 +20,16 @@ type identity struct {
 	size  int    // bytes of own and of all above it
 }
 
-// Hash returns a hash of what it is below what it stands below.
-func (i identity) Hash(seed maphash.Seed) uint64 { return maphash.String(seed, i.own) }
+// Hash returns a hash of what it is below what it stands below, and of how that begins: what is the same for a whole payload must not be read for
+// each record (I10).
+func (i identity) Hash(seed maphash.Seed) uint64 {
+	hash := maphash.String(seed, i.own)
+	if i.above != (Name{}) {
+		above := i.above.Value().own
+		hash += 5 * maphash.String(seed, above[:min(len(above), 64)])
+	}
+	return hash
+}
 
 // intern returns the Name of what was written since the last reset, below another one.
 func (e *Encoder) intern(above Name) Name {
