@@ -57,7 +57,7 @@ func (m *measures) weight(i int) packedWeight {
 // of a part escapes to the stream, and the caller's slice would have to leave its stack.
 func (q *Queue[T]) admit(parts []part[T], items []T, m *measures, c *completion, w *waiter[T]) (full *stream[T], err error) {
 	lockAll(parts)
-	if w != nil || len(items) > 1 || !m.how.overwrites() || !q.overwrite(&parts[0], items[0], m) {
+	if w != nil || len(items) > 1 || !q.mapping.howOf(items[0], m.how).overwrites() || !q.overwrite(&parts[0], items[0], m) {
 		if full, err = q.enter(parts, w); err == nil {
 			for i := range parts {
 				q.write(&parts[i], items, m, c)
@@ -298,13 +298,13 @@ func (q *Queue[T]) write(p *part[T], items []T, m *measures, c *completion) {
 		if (i-p.from)%ahead == 0 && p.to-p.from > 1 {
 			s.backlog.index.slots().fetch(m.hashes[i:min(i+ahead, p.to)])
 		}
-		freed, failed := q.insert(s, items[i], m.hashes[i], m.weight(i), m.how, c)
+		freed, failed := q.insert(s, items[i], m.hashes[i], m.weight(i), q.mapping.howOf(items[i], m.how), c)
 		p.freed = p.freed || freed
 		if failed != nil {
 			p.failed = failed
 		}
 	}
-	if q.mapping.void != nil && m.how == merge {
+	if q.mapping.void != nil {
 		s.tidy() // of entries that were taken out as void
 	}
 }

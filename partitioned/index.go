@@ -20,6 +20,8 @@ func (how write) overwrites() bool { return how == put || how == newer }
 type mapping[T any] struct {
 	newIndex func(partition int) index[T] // of a new stream; may run under the partition's lock
 	hash     func(item T) uint64          // of its key; chooses the partition where no Key does
+	// merges reports whether an item that is written as newer is merged instead. Nil: none is.
+	merges func(item T) bool
 	// supersedes: fold with newer calls a function of the user.
 	supersedes bool
 	// void reports whether what a merge made of item is taken out. The user's; it runs under the partition's lock. Nil: nothing is.
@@ -27,6 +29,14 @@ type mapping[T any] struct {
 	// depart is told of a batch before Process, and returns what is told of its verdict after it. It remembers versions. Nil:
 	// nobody is told. Both run under no lock.
 	depart func(s *stream[T], c *call[T]) (arrive func(v Verdict[T]))
+}
+
+// howOf returns how an item of a push is written.
+func (k *mapping[T]) howOf(item T, how write) write {
+	if how == newer && k.merges != nil && k.merges(item) {
+		return merge
+	}
+	return how
 }
 
 // index finds the entries of active by their key. The partition's lock guards it, except for clear.

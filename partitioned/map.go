@@ -37,6 +37,10 @@ const NoVersion = math.MinInt64
 // one, any version replaces it.
 const AlwaysNewer = math.MinInt64 + 1
 
+// Merged is for PutNewer of a value that is to be merged: it is written as by Merge. So one PutAllNewer replaces some values and folds
+// others, all of it or nothing. In a Map without a Merge it is a version like any other.
+const Merged = math.MinInt64 + 2
+
 // MapQueueConfig says how a Map works. Only Process has to be set.
 type MapQueueConfig[K comparable, V any] struct {
 	// QueueConfig is that of the Queue of entries which a Map is. Some fields mean a little more:
@@ -126,6 +130,9 @@ func NewUnstartedMap[K comparable, V any](cfg MapQueueConfig[K, V]) (*Map[K, V],
 		}
 		k.depart = m.depart
 	}
+	if cfg.Merge != nil {
+		k.merges = func(e Entry[K, V]) bool { return e.Version == Merged }
+	}
 	if err := m.queue.init(cfg.QueueConfig, k); err != nil {
 		return nil, err
 	}
@@ -200,7 +207,7 @@ func (m *Map[K, V]) PutAllNewer(ctx context.Context, entries ...Entry[K, V]) err
 // user runs, nothing is remembered, and the key is held, or its stream is and has room. It decides nothing: in all other cases it leaves
 // all to push.
 func (m *Map[K, V]) write(ctx context.Context, e Entry[K, V], how write) error {
-	if q := &m.queue; q.gate != nil && q.cfg.Weigh == nil && m.memory == nil && !q.mapping.supersedes {
+	if q := &m.queue; q.gate != nil && q.cfg.Weigh == nil && m.memory == nil && !q.mapping.supersedes && q.mapping.howOf(e, how) != merge {
 		hash := m.hash(e.Key)
 		p, key := q.locate(nil, e, hash)
 		p.mu.Lock()

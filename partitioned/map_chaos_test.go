@@ -345,6 +345,11 @@ func (c *mapChaos) write(ctx context.Context, m *Map[string, load], rng *rand.Ra
 		return false, m.PutAllNewer(ctx, entries...)
 	case rng.IntN(2) == 0:
 		return true, m.MergeAllWait(ctx, entries...)
+	case rng.IntN(3) == 0:
+		for i := range entries {
+			entries[i].Version = Merged
+		}
+		return false, m.PutAllNewer(ctx, entries...)
 	case len(entries) == 1:
 		return false, m.Merge(ctx, e.Key, e.Value)
 	default:

@@ -76,6 +76,9 @@ func (m *modelMap) known(key string) (int64, bool) {
 }
 
 func (m *modelMap) write(how write, e kv) {
+	if how == newer && e.Version == Merged {
+		how = merge
+	}
 	m.accepted++
 	h, held := m.held[e.Key]
 	if !held {
@@ -236,7 +239,7 @@ func TestMapModel(t *testing.T) {
 			o := mapOp{kind: rapid.IntRange(0, 8).Draw(rt, "op")}
 			for range rapid.IntRange(1, 4).Draw(rt, "entries") {
 				o.entries = append(o.entries, kv{
-					Key: key.Draw(rt, "key"), Value: rapid.IntRange(1, 1000).Draw(rt, "value"), Version: rapid.OneOf(rapid.Int64Range(1, 9), rapid.Just[int64](AlwaysNewer)).Draw(rt, "version"),
+					Key: key.Draw(rt, "key"), Value: rapid.IntRange(1, 1000).Draw(rt, "value"), Version: rapid.OneOf(rapid.Int64Range(1, 9), rapid.SampledFrom([]int64{AlwaysNewer, Merged})).Draw(rt, "version"),
 				})
 			}
 			o.wait = time.Duration(rapid.IntRange(0, 7).Draw(rt, "wait")) * time.Second
