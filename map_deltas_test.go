@@ -23,6 +23,7 @@ func sumsDeltas(c *Config) {
 
 // delta is one delta point: of a sum if bounds is 0, else of a histogram with so many bounds.
 type delta struct {
+	unit   bool // its metric has one, and else the name of the others
 	series int
 	double bool // its value, or its first bound is not 0
 	bounds int
@@ -31,7 +32,7 @@ type delta struct {
 
 // of is what has to be equal for two to be summed.
 func (d delta) of() string {
-	return fmt.Sprint(d.series, " ", d.double, " ", d.bounds)
+	return fmt.Sprint(d.unit, " ", d.series, " ", d.double, " ", d.bounds)
 }
 
 // deltaMetrics is a payload of deltas. Those of one kind in a row are of one metric.
@@ -40,9 +41,12 @@ func deltaMetrics(at int, deltas ...delta) pmetric.Metrics {
 	list := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics()
 	var m pmetric.Metric
 	for i, d := range deltas {
-		if i == 0 || (d.bounds > 0) != (deltas[i-1].bounds > 0) {
+		if i == 0 || (d.bounds > 0) != (deltas[i-1].bounds > 0) || d.unit != deltas[i-1].unit {
 			m = list.AppendEmpty()
 			m.SetName("m")
+			if d.unit {
+				m.SetUnit("By")
+			}
 			if d.bounds > 0 {
 				m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
 			} else {
@@ -60,7 +64,7 @@ func deltaMetrics(at int, deltas ...delta) pmetric.Metrics {
 			}
 			p.BucketCounts().Append(uint64(d.value))
 			p.SetCount(uint64(d.value))
-			p.Attributes().PutInt("series", int64(d.series))
+			identify(p.Attributes(), d.series, i%2 == 0)
 			p.SetStartTimestamp(pcommon.Timestamp(at))
 			p.SetTimestamp(pcommon.Timestamp(at + 1))
 			continue
@@ -71,11 +75,20 @@ func deltaMetrics(at int, deltas ...delta) pmetric.Metrics {
 		} else {
 			p.SetIntValue(int64(d.value))
 		}
-		p.Attributes().PutInt("series", int64(d.series))
+		identify(p.Attributes(), d.series, i%2 == 0)
 		p.SetStartTimestamp(pcommon.Timestamp(at))
 		p.SetTimestamp(pcommon.Timestamp(at + 1))
 	}
 	return md
+}
+
+// identify gives a point the attributes of its series, in either order.
+func identify(m pcommon.Map, series int, first bool) {
+	if first {
+		m.PutInt("series", int64(series))
+	}
+	m.PutStr("tenant", fmt.Sprint(series%2))
+	m.PutInt("series", int64(series))
 }
 
 // deltasOf lists the points of a payload, and their times.
@@ -90,13 +103,13 @@ func deltasOf(md pmetric.Metrics) (deltas []delta, spans []string) {
 				if m.Type() == pmetric.MetricTypeHistogram {
 					for _, p := range m.Histogram().DataPoints().All() {
 						n := p.BucketCounts().At(p.BucketCounts().Len() - 1)
-						deltas = append(deltas, delta{series(p.Attributes()), p.ExplicitBounds().At(0) < 0, p.ExplicitBounds().Len(), int(n)})
+						deltas = append(deltas, delta{m.Unit() != "", series(p.Attributes()), p.ExplicitBounds().At(0) < 0, p.ExplicitBounds().Len(), int(n)})
 						spans = append(spans, fmt.Sprint(uint64(p.StartTimestamp()), "-", uint64(p.Timestamp())))
 					}
 					continue
 				}
 				for _, p := range m.Sum().DataPoints().All() {
-					d := delta{series: series(p.Attributes()), value: int(p.IntValue())}
+					d := delta{unit: m.Unit() != "", series: series(p.Attributes()), value: int(p.IntValue())}
 					if p.ValueType() == pmetric.NumberDataPointValueTypeDouble {
 						d.double, d.value = true, int(p.DoubleValue())
 					}
@@ -113,19 +126,24 @@ func deltasOf(md pmetric.Metrics) (deltas []delta, spans []string) {
 func TestDeltasAddUp(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		requests := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) delta {
-			return delta{rapid.IntRange(1, 3).Draw(rt, "series"), rapid.Bool().Draw(rt, "double"), rapid.IntRange(0, 2).Draw(rt, "bounds"), rapid.IntRange(0, 9).Draw(rt, "value")}
+			return delta{rapid.Bool().Draw(rt, "unit"), rapid.IntRange(1, 3).Draw(rt, "series"), rapid.Bool().Draw(rt, "double"), rapid.IntRange(0, 2).Draw(rt, "bounds"), rapid.IntRange(0, 9).Draw(rt, "value")}
 		}), 1, 6), 1, 12).Draw(rt, "requests")
 		flushes := rapid.SliceOfN(rapid.Bool(), len(requests), len(requests)).Draw(rt, "flushes")
 		fails := rapid.SliceOfN(rapid.Bool(), 3, 3).Draw(rt, "fails")
 		remember, shared := rapid.Bool().Draw(rt, "remember"), rapid.Bool().Draw(rt, "shared")
 		partitions := rapid.SampledFrom([]int64{1, 3}).Draw(rt, "partitions")
+		tenants := partitions == 1 && rapid.Bool().Draw(rt, "tenants") // of which each has batches of its own
+		most := rapid.SampledFrom([]int64{0, 1, 2}).Draw(rt, "most")
 		var problem string
 		synctest.Test(t, func(t *testing.T) {
 			got := map[string]int{}
-			calls := 0
+			calls, sent, accepted := 0, 0, 0
 			p := newPipelineTo(t, metrics, func(c *Config) {
 				sumsDeltas(c)
-				c.Partitions = partitions
+				c.Partitions, c.SendBatchSize, c.SendBatchMaxSize = partitions, 0, most
+				if tenants {
+					c.AttributeKeys = []string{"tenant"}
+				}
 				if remember {
 					c.Map.Remember = time.Hour
 				}
@@ -142,8 +160,14 @@ func TestDeltasAddUp(t *testing.T) {
 					if seen[d.of()] && calls == 1 { // what comes again may meet what came meanwhile
 						problem = "a batch has two of " + d.of()
 					}
+					if tenants && d.series%2 != deltas[0].series%2 {
+						problem = "a batch has two tenants"
+					}
 					seen[d.of()] = true
 					got[d.of()] += d.value
+				}
+				if sent += len(deltas); most > 0 && len(deltas) > int(most) {
+					problem = fmt.Sprint("a batch has ", len(deltas))
 				}
 				return nil
 			}).begun(t)
@@ -158,6 +182,7 @@ func TestDeltasAddUp(t *testing.T) {
 					problem = err.Error()
 					return
 				}
+				accepted += len(before)
 				for _, d := range before {
 					want[d.of()] += d.value
 				}
@@ -175,6 +200,9 @@ func TestDeltasAddUp(t *testing.T) {
 			defer p.mu.Unlock()
 			if problem == "" && fmt.Sprint(want) != fmt.Sprint(got) {
 				problem = fmt.Sprint("want ", want, ", got ", got)
+			}
+			if n := p.metric(t, "items_superseded", ""); problem == "" && int(n) != accepted-sent {
+				problem = fmt.Sprint(n, " are counted as superseded; ", accepted, " were accepted, and ", sent, " sent")
 			}
 		})
 		if problem != "" {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -145,9 +146,13 @@ type span interface {
 func drawMetric(r *rand.Rand, m pmetric.Metric) {
 	number, points := r.IntN(8), 1+r.IntN(4)
 	m.SetName(fmt.Sprint("metric-", number))
+	m.SetUnit([]string{"", "By"}[r.IntN(2)]) // metrics of one name differ by it
 	identify := func(p span) {
 		for _, i := range r.Perm(2) {
 			p.Attributes().PutInt(fmt.Sprint("label-", i), int64(r.IntN(2)))
+		}
+		if r.IntN(4) == 0 {
+			p.Attributes().PutDouble("label-double", []float64{math.NaN(), math.Inf(1)}[r.IntN(2)])
 		}
 		start := pcommon.Timestamp(1000 + r.IntN(1000))
 		p.SetStartTimestamp(start)
@@ -165,6 +170,9 @@ func drawMetric(r *rand.Rand, m pmetric.Metric) {
 				p.SetIntValue(r.Int64N(1 << 40))
 			} else {
 				p.SetDoubleValue(float64(r.IntN(1000)) / 8)
+				if r.IntN(50) == 0 {
+					p.SetDoubleValue(math.NaN())
+				}
 			}
 		}
 	case number < 4:
@@ -249,7 +257,7 @@ func found(t *testing.T, all []pmetric.Metrics) map[string]sum {
 		for _, rm := range md.ResourceMetrics().All() {
 			for _, sm := range rm.ScopeMetrics().All() {
 				for _, m := range sm.Metrics().All() {
-					above := fmt.Sprint(rm.Resource().Attributes().AsRaw(), sm.Scope().Name(), m.Name())
+					above := fmt.Sprint(rm.Resource().Attributes().AsRaw(), sm.Scope().Name(), m.Name(), m.Unit())
 					for series, s := range sumsOf(m) {
 						require.NotContains(t, sums, above+series)
 						sums[above+series] = s
@@ -304,7 +312,7 @@ func spread(buckets map[int]uint64) int {
 	return at[len(at)-1] - at[0] + 1
 }
 
-// TestSumsAreThoseOfInterval: the same deltas, however they come, are the same sums. The scale of an exponential histogram is the same too, but
+// TestSumsAreThoseOfInterval: the same deltas, however they come, from several callers at once too, are the same sums. The scale of an exponential histogram is the same too, but
 // where interval leaves it more than the 160 buckets that it allows, as it rounds towards zero.
 func TestSumsAreThoseOfInterval(t *testing.T) {
 	for seed := range uint64(200) {
@@ -318,11 +326,17 @@ func TestSumsAreThoseOfInterval(t *testing.T) {
 			for i, build := range []func(testing.TB, consumer.Metrics) processor.Metrics{ours, theirs} {
 				sink := new(consumertest.MetricsSink)
 				p := build(t, sink)
+				var callers sync.WaitGroup
 				for _, md := range requests {
 					own := pmetric.NewMetrics()
 					md.CopyTo(own)
-					require.NoError(t, p.ConsumeMetrics(context.Background(), own))
+					callers.Go(func() {
+						if err := p.ConsumeMetrics(context.Background(), own); err != nil {
+							t.Error(err)
+						}
+					})
 				}
+				callers.Wait()
 				time.Sleep(flush + time.Second)
 				require.NoError(t, p.Shutdown(context.Background()))
 				sums[i] = found(t, sink.AllMetrics())

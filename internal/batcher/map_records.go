@@ -14,7 +14,7 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
-// records is the [store] that holds the newest of the records with one identity.
+// records is the [store] that holds the newest of the records with one identity. Of deltas that are summed an entry is those of a metric.
 type records[P, R any] struct {
 	*partitioned.Map[recordKey, record[P, R]]
 	signal   signal.Records[P, R]
@@ -22,11 +22,11 @@ type records[P, R any] struct {
 	payloads *payloads[P]
 	send     sendFunc[P]
 	keys     signal.RecordKeys
-	add      func(held, added R) R // what is summed; nil: nothing
-	notes    *notes[R]             // what is written on a record of those that it superseded; nil: nothing
-	spread   bool                  // over the partitions by identity, as the versions of a record may stand below several resources
-	serial   atomic.Uint64         // of entries that are alone
-	writers  sync.Pool             // of *recordWriter[P, R]
+	sums     signal.Sums[R] // adds up; nil: nothing is summed
+	notes    *notes[R]      // what is written on a record of those that it superseded; nil: nothing
+	spread   bool           // over the partitions by identity, as the versions of a record may stand below several resources
+	serial   atomic.Uint64  // of entries that are alone
+	writers  sync.Pool      // of *recordWriter[P, R]
 }
 
 // recordKey is that of one record; without a group it is alone.
@@ -68,7 +68,7 @@ func newRecords[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer
 	mc := mapConfig[recordKey, record[P, R]](cfg)
 	mc.Process = m.process
 	mc.Weigh = func(e recordEntry[P, R]) partitioned.Weight {
-		return partitioned.Weight{Items: e.Value.items()}
+		return partitioned.Weight{Items: m.items(&e.Value)}
 	}
 	if mc.MaxBatchSize != (partitioned.Weight{}) {
 		mc.Split = m.split
@@ -80,9 +80,10 @@ func newRecords[P, R any](cfg Settings, kind signal.Descriptor[P, R], keys keyer
 		mc.MaxRemembered = cfg.Map.RememberLimit
 	}
 	if cfg.Map.Points.SumDeltas {
-		m.add = kind.Add
+		m.sums = kind.Sums
+		mc.Merge = m.merge
 	}
-	if m.notes = newNotes(cfg.Map, kind.Noted); m.notes != nil || m.add != nil {
+	if m.notes = newNotes(cfg.Map, kind.Noted); m.notes != nil {
 		mc.Supersede = m.supersede
 	}
 	var err error
@@ -138,7 +139,9 @@ func (w *recordWriter[P, R]) write(ctx context.Context, m *records[P, R], from P
 	}
 	resource, n := -1, 0
 	w.stream, w.entries = "", w.entries[:0]
-	m.signal.Records(&w.encoder, from, m.keys, func(id signal.ID, one R) {
+	keys := m.keys
+	keys.Apart = parts.mixed
+	m.signal.Records(&w.encoder, from, keys, func(id signal.ID, one R) {
 		stream := w.stream
 		if parts.mixed {
 			stream = parts.keys[parts.of[n]]
@@ -160,19 +163,23 @@ func (w *recordWriter[P, R]) write(ctx context.Context, m *records[P, R], from P
 			key.stream = m.router.identity(id.Group, id.Record)
 		}
 		w.entries = append(w.entries, recordEntry[P, R]{
-			Key: key, Value: record[P, R]{one: one, other: with}, Version: entryVersion(id.Version),
+			Key: key, Value: record[P, R]{one: one, other: with}, Version: entryVersion(&id),
 		})
 	})
 	w.endAlone(m.serial.Add(1), of)
 }
 
-// entryVersion maps the versions of records onto those of entries, in their order: a time is an unsigned number. The two lowest
-// of an entry have a meaning of their own, so the two greatest of records become one.
-func entryVersion(v uint64) int64 {
-	if v == 0 {
+// entryVersion maps the versions of records onto those of entries, in their order: a time is an unsigned number. The three lowest
+// of an entry have a meaning of their own, so the three greatest of records become one.
+func entryVersion(id *signal.ID) int64 {
+	switch {
+	case id.Sums:
+		return partitioned.Merged
+	case id.Version == 0:
 		return partitioned.AlwaysNewer
+	default:
+		return int64((min(id.Version, math.MaxUint64-2) + 2) ^ 1<<63)
 	}
-	return int64((min(v, math.MaxUint64-1) + 1) ^ 1<<63)
 }
 
 // endAlone makes the entry of records that nothing supersedes, if there are any. No other entry has its serial.
@@ -188,14 +195,17 @@ func (w *recordWriter[P, R]) endAlone(serial uint64, of *meta[P]) {
 	w.alone = nil
 }
 
-func (r *record[P, R]) items() int {
+// items returns how many items v stands for.
+func (m *records[P, R]) items(v *record[P, R]) int {
 	switch {
-	case r.other == nil:
-		return 1
-	case r.other.again != nil:
-		return r.other.again.items
+	case v.other != nil && v.other.again != nil:
+		return v.other.again.items
+	case v.other != nil && v.other.alone != nil:
+		return len(v.other.alone)
+	case m.sums != nil:
+		return m.sums.Len(v.one)
 	default:
-		return max(1, len(r.other.alone))
+		return 1
 	}
 }
 
@@ -208,14 +218,36 @@ func (r *record[P, R]) older(age time.Duration, now time.Time) bool {
 	return now.Sub(of.meta.arrived) > age
 }
 
+// merge adds the sums of a request to those that are held of a metric, and what is known of the request to what is known of theirs. The
+// partition's lock is held.
+func (m *records[P, R]) merge(held, added recordEntry[P, R]) record[P, R] {
+	v := held.Value
+	v.one = m.sums.Add(v.one, added.Value.one)
+	if of := mergeMeta(v.meta(), added.Value.meta()); of != nil {
+		v.other = &others[P, R]{meta: of}
+	}
+	return v
+}
+
+// meta is that of the request of r, or of its requests; nil: it has none.
+func (r *record[P, R]) meta() *meta[P] {
+	if r.other == nil {
+		return nil
+	}
+	return r.other.meta
+}
+
 func (m *records[P, R]) split(e recordEntry[P, R], room partitioned.Weight) (head, tail recordEntry[P, R], ok bool) {
 	head, tail = e, e
 	o := e.Value.other
-	if room.Items < 1 || room.Items >= e.Value.items() {
+	n := room.Items
+	switch {
+	case n < 1 || n >= m.items(&e.Value):
 		return e, e, false
-	}
-	if o.again == nil {
-		n := room.Items
+	case o == nil || o.again == nil && o.alone == nil:
+		head.Value.one, tail.Value.one = m.sums.Split(e.Value.one, n)
+		return head, tail, true
+	case o.again == nil:
 		head.Value.other = &others[P, R]{meta: o.meta, alone: o.alone[:n:n]}
 		tail.Value.other = &others[P, R]{meta: o.meta, alone: o.alone[n:]}
 		return head, tail, true
@@ -227,19 +259,21 @@ func (m *records[P, R]) split(e recordEntry[P, R], room partitioned.Weight) (hea
 
 func (m *records[P, R]) process(ctx context.Context, batch partitioned.Batch[recordEntry[P, R]]) partitioned.Verdict[recordEntry[P, R]] {
 	var requests []request[P]
-	all := make([]R, 0, batch.Weight.Items)
+	all := make([]R, 0, len(batch.Items))
+	n := 0 // what all stand for
 	var of, last *meta[P]
 	for i := range batch.Items {
 		v := &batch.Items[i].Value
 		if m.notes != nil && batch.Items[i].Key.group != (signal.Name{}) {
 			m.notes.write(v.one, v.tally(m.notes))
 		}
-		if v.other == nil {
-			all = append(all, v.one)
+		if v.other != nil && v.other.again != nil {
+			requests = append(requests, *v.other.again)
 			continue
 		}
-		if v.other.again != nil {
-			requests = append(requests, *v.other.again)
+		n += m.items(v)
+		if v.other == nil {
+			all = append(all, v.one)
 			continue
 		}
 		if v.other.alone != nil {
@@ -261,7 +295,7 @@ func (m *records[P, R]) process(ctx context.Context, batch partitioned.Batch[rec
 			own := *of // the others of its request have it too
 			of = &own
 		}
-		requests = append(requests, request[P]{payload: m.signal.Assemble(all), items: len(all), meta: of})
+		requests = append(requests, request[P]{payload: m.signal.Assemble(all), items: n, meta: of})
 	}
 	return sendEntries(ctx, m.send, batch, requests, func(r *request[P]) recordEntry[P, R] {
 		return recordEntry[P, R]{Key: recordKey{stream: batch.Key}, Value: record[P, R]{other: &others[P, R]{again: r}}}

@@ -58,17 +58,11 @@ func (r *record[P, R]) tally(n *notes[R]) tally {
 	return tally{1, at}
 }
 
-// supersede returns what stays of two records with one identity, of which kept is the newer one: their sum, or kept with the tally of both.
+// supersede returns what stays of two records with one identity, of which kept is the newer one: kept with the tally of both.
 // The records of a request share their others. So a record with a tally gets others for itself, and passes them on to the record that
 // supersedes it. The partition's lock is held.
 func (m *records[P, R]) supersede(kept, superseded recordEntry[P, R]) record[P, R] {
 	v := kept.Value
-	if m.add != nil {
-		v.one = m.add(superseded.Value.one, v.one)
-	}
-	if m.notes == nil {
-		return v
-	}
 	sum := v.tally(m.notes).plus(superseded.Value.tally(m.notes))
 	var of *meta[P]
 	if v.other != nil {

@@ -12,31 +12,20 @@ import (
 // maxExemplars is how many exemplars a sum of points has: the first ones.
 const maxExemplars = 16
 
-// addPoint returns the sum of two deltas with one identity, which is held with added in it. Of other points added stays.
-func addPoint(held, added Point) Point {
-	switch m := added.above.metric; m.Type() {
-	case pmetric.MetricTypeSum:
-		if isDelta(m.Sum()) {
-			addNumber(held.number, added.number)
-			return held
-		}
-	case pmetric.MetricTypeHistogram:
-		if isDelta(m.Histogram()) {
-			addHistogram(held.other.(pmetric.HistogramDataPoint), added.other.(pmetric.HistogramDataPoint))
-			return held
-		}
-	case pmetric.MetricTypeExponentialHistogram:
-		if isDelta(m.ExponentialHistogram()) {
-			addExponential(held.other.(pmetric.ExponentialHistogramDataPoint), added.other.(pmetric.ExponentialHistogramDataPoint))
-			return held
-		}
+// The types of points whose deltas are summed.
+var (
+	numberSums = &summation[pmetric.NumberDataPoint]{
+		addNumber, func(m pmetric.Metric) slice[pmetric.NumberDataPoint] { return m.Sum().DataPoints() },
 	}
-	return added
-}
-
-func isDelta(m temporal) bool {
-	return m.AggregationTemporality() == pmetric.AggregationTemporalityDelta
-}
+	histogramSums = &summation[pmetric.HistogramDataPoint]{
+		addHistogram, func(m pmetric.Metric) slice[pmetric.HistogramDataPoint] { return m.Histogram().DataPoints() },
+	}
+	exponentialSums = &summation[pmetric.ExponentialHistogramDataPoint]{
+		addExponential, func(m pmetric.Metric) slice[pmetric.ExponentialHistogramDataPoint] {
+			return m.ExponentialHistogram().DataPoints()
+		},
+	}
+)
 
 func addNumber(held, added pmetric.NumberDataPoint) {
 	addTimes(held, added)

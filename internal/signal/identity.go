@@ -25,7 +25,10 @@ type Encoder struct {
 
 	orders   recent[string, string] // attributes as they stood, and in the order of their keys
 	names    recent[identity, Name]
+	metrics  recent[metricNames, *abovePoints]
 	outlines recent[string, *outline]
+
+	runs runs
 
 	counts []int // of the outline that is being written: the metrics of each scope
 	ends   []int // and where in buf its parts end
@@ -45,8 +48,15 @@ func (e *Encoder) reset() {
 // string returns what was written since the last reset.
 func (e *Encoder) string() string { return string(e.buf) }
 
-func (e *Encoder) tag(b byte)       { e.buf = append(e.buf, b) }
-func (e *Encoder) number(n uint64)  { e.buf = binary.AppendUvarint(e.buf, n) }
+func (e *Encoder) tag(b byte) { e.buf = append(e.buf, b) }
+func (e *Encoder) number(n uint64) {
+	if n < 0x80 { // most are, and this is inlined
+		e.buf = append(e.buf, byte(n))
+		return
+	}
+	e.buf = binary.AppendUvarint(e.buf, n)
+}
+
 func (e *Encoder) fixed64(n uint64) { e.buf = binary.LittleEndian.AppendUint64(e.buf, n) }
 
 func (e *Encoder) text(s string) { e.number(uint64(len(s))); e.buf = append(e.buf, s...) }
@@ -64,8 +74,9 @@ func (e *Encoder) value(v pcommon.Value) {
 
 // scalar writes a value that has no others in it. A double is its bits, so that NaN equals itself.
 func (e *Encoder) scalar(v pcommon.Value) {
-	e.tag(byte(v.Type()))
-	switch v.Type() {
+	t := v.Type()
+	e.tag(byte(t))
+	switch t {
 	case pcommon.ValueTypeStr:
 		e.text(v.Str())
 	case pcommon.ValueTypeInt:
@@ -143,25 +154,38 @@ func (e *Encoder) attributes(m pcommon.Map) {
 // fewPairs is how many attributes are sorted on the stack.
 const fewPairs = 16
 
+// sort writes attributes in the order of their keys. Most stand in it already, or are few.
 func (e *Encoder) sort(m pcommon.Map) {
 	if m.Len() > fewPairs {
 		e.sortMany(m)
 		return
 	}
-	var pairs [fewPairs]pair
-	n := 0
+	var pairs [fewPairs]struct { // in their order
+		key      string
+		from, to int // where it was written
+	}
+	begin, n, sorted := len(e.buf), 0, true
 	for k, v := range m.All() {
+		from := len(e.buf)
+		e.text(k)
+		e.value(v)
 		at := n
 		for ; at > 0 && k < pairs[at-1].key; at-- { // insertion, which is stable
 			pairs[at] = pairs[at-1]
+			sorted = false
 		}
-		pairs[at] = pair{k, v}
+		pairs[at].key, pairs[at].from, pairs[at].to = k, from, len(e.buf)
 		n++
 	}
-	for i := range pairs[:n] {
-		e.text(pairs[i].key)
-		e.value(pairs[i].value)
+	if sorted {
+		return
 	}
+	end := len(e.buf)
+	for i := range n {
+		e.buf = append(e.buf, e.buf[pairs[i].from:pairs[i].to]...)
+	}
+	copy(e.buf[begin:], e.buf[end:])
+	e.buf = e.buf[:end]
 }
 
 func (e *Encoder) sortMany(m pcommon.Map) {

@@ -9,17 +9,38 @@ import (
 
 var _ Records[pmetric.Metrics, Point] = Metrics{}
 
-// Point is a data point outside of its payload.
+// Point is a data point outside of its payload, or all those of a metric whose deltas are summed.
 type Point struct {
 	above  *abovePoints
 	number pmetric.NumberDataPoint // of a gauge or sum
-	other  any                     // of one of the other types, which are fewer, and not worth three more words each
+	other  any                     // of one of the other types, which are fewer, and not worth three more words each; or summed
 }
 
+// abovePoints is what stands above the points of a metric. It is shared by all payloads that have the same, and not altered.
 type abovePoints struct {
 	above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
-	series, description Name
-	metric              pmetric.Metric // without points
+	metricNames
+	metric pmetric.Metric // without points
+}
+
+// metricNames are the identity of all that stands above the points of a metric.
+type metricNames struct{ series, description Name }
+
+// newAbovePoints copies what stands above the points of m, but for what under has copies of already.
+func newAbovePoints(
+	names metricNames, under *above[pmetric.ResourceMetrics, pmetric.ScopeMetrics], rm pmetric.ResourceMetrics, sm pmetric.ScopeMetrics, m pmetric.Metric,
+) *abovePoints {
+	if under.resource == (pmetric.ResourceMetrics{}) {
+		under.resource = pmetric.NewResourceMetrics()
+		copyResource(under.resource, rm)
+	}
+	if under.scope == (pmetric.ScopeMetrics{}) {
+		under.scope = pmetric.NewScopeMetrics()
+		copyScope(under.scope, sm)
+	}
+	a := &abovePoints{above: *under, metricNames: names, metric: pmetric.NewMetric()}
+	copyMetric(a.metric, m)
+	return a
 }
 
 // Records implements [Records]: a point is known by the series that it belongs to, as the data model defines it, and, gauges
@@ -36,29 +57,28 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, keys RecordKeys, f func(ID
 					continue
 				}
 				if under.resourceName == (Name{}) {
-					under.resource = pmetric.NewResourceMetrics()
-					copyResource(under.resource, rm)
 					resource = e.resourceNames(rm.Resource(), rm.SchemaUrl(), &keys.Ignore)
 					under.resourceName = resource.whole
 				}
 				if under.scopeName == (Name{}) {
-					under.scope = pmetric.NewScopeMetrics()
-					copyScope(under.scope, sm)
 					scope = e.scopeNames(sm.Scope(), sm.SchemaUrl(), resource, &keys.Ignore)
-					under.scopeName = scope.whole
+					under.scopeName, under.scope = scope.whole, pmetric.ScopeMetrics{}
 				}
-				a := &abovePoints{above: under, metric: pmetric.NewMetric()}
-				copyMetric(a.metric, m)
 				e.reset()
 				e.series(m)
-				a.series = e.intern(scope.whole)
-				id := a.series
+				names := metricNames{series: e.intern(scope.whole)}
+				id := names.series
 				if scope.id != scope.whole {
 					id = e.intern(scope.id)
 				}
 				e.reset()
 				e.describe(m)
-				a.description = e.intern(Name{})
+				names.description = e.intern(Name{})
+				a, ok := e.metrics.of[names]
+				if !ok {
+					a = newAbovePoints(names, &under, rm, sm, m)
+					e.metrics.add(names, a, names.series.Value().size+names.description.Value().size)
+				}
 				w := pointWalk{encoder: e, keys: &keys, resource: at, series: id, above: a, f: f}
 				w.metric(m)
 			}
@@ -91,19 +111,18 @@ func (w *pointWalk) metric(m pmetric.Metric) {
 	number := func(p pmetric.NumberDataPoint) Point { return Point{above: w.above, number: p} }
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		each(w, m.Gauge().DataPoints(), w.newest(w.keys.Points.ForwardGauges, false), number, (*pointWalk).numberDelta)
+		each(w, m.Gauge().DataPoints(), w.newest(w.keys.Points.ForwardGauges, false), number)
 	case pmetric.MetricTypeSum:
-		each(w, m.Sum().DataPoints(), w.by(m.Sum()), number, (*pointWalk).numberDelta)
+		eachOrSum(w, m.Sum().DataPoints(), m.Sum(), numberSums, number, (*pointWalk).numberDelta)
 	case pmetric.MetricTypeHistogram:
-		each(w, m.Histogram().DataPoints(), w.by(m.Histogram()), func(p pmetric.HistogramDataPoint) Point { return Point{above: w.above, other: p} },
-			(*pointWalk).histogramDelta)
+		eachOrSum(w, m.Histogram().DataPoints(), m.Histogram(), histogramSums,
+			func(p pmetric.HistogramDataPoint) Point { return Point{above: w.above, other: p} }, (*pointWalk).histogramDelta)
 	case pmetric.MetricTypeExponentialHistogram:
-		each(w, m.ExponentialHistogram().DataPoints(), w.by(m.ExponentialHistogram()),
+		eachOrSum(w, m.ExponentialHistogram().DataPoints(), m.ExponentialHistogram(), exponentialSums,
 			func(p pmetric.ExponentialHistogramDataPoint) Point { return Point{above: w.above, other: p} }, (*pointWalk).exponentialDelta)
 	case pmetric.MetricTypeSummary:
 		each(w, m.Summary().DataPoints(), w.newest(w.keys.Points.ForwardSummaries, true),
-			func(p pmetric.SummaryDataPoint) Point { return Point{above: w.above, other: p} },
-			func(*pointWalk, pmetric.SummaryDataPoint) (Name, bool) { return Name{}, false })
+			func(p pmetric.SummaryDataPoint) Point { return Point{above: w.above, other: p} })
 	}
 }
 
@@ -111,14 +130,13 @@ func (w *pointWalk) metric(m pmetric.Metric) {
 type rule struct {
 	series Name // zero: they have no identity
 	starts bool // by their start, too
-	sums   bool // those with one identity are summed; else the newest stays
 }
 
 func (w *pointWalk) newest(forward, starts bool) rule {
 	if forward {
 		return rule{}
 	}
-	return rule{series: w.series, starts: starts}
+	return rule{w.series, starts}
 }
 
 // temporal is a metric with a temporality.
@@ -126,39 +144,27 @@ type temporal interface {
 	AggregationTemporality() pmetric.AggregationTemporality
 }
 
-// by returns the rule for a metric with a temporality. Of a cumulative one the newest point says all. Deltas each count.
-func (w *pointWalk) by(m temporal) rule {
+// eachOrSum calls f with the points of a metric with a temporality. Of a cumulative one the newest point says all. Deltas each count.
+func eachOrSum[D summable[D], S slice[D]](
+	w *pointWalk, points S, m temporal, kind *summation[D], point func(D) Point, delta func(*pointWalk, D) (Name, bool),
+) {
 	switch {
 	case m.AggregationTemporality() == pmetric.AggregationTemporalityCumulative:
-		return rule{series: w.series, starts: true}
-	case isDelta(m) && w.keys.Points.SumDeltas:
-		return rule{series: w.series, sums: true}
+		each(w, points, rule{w.series, true}, point)
+	case m.AggregationTemporality() == pmetric.AggregationTemporalityDelta && w.keys.Points.SumDeltas:
+		sum(w, points, kind, point, delta)
 	default:
-		return rule{}
+		each(w, points, rule{}, point)
 	}
 }
 
-// each calls f with the points of a metric. delta names what two points need to have in common, besides their attributes, to be summed. It
-// reports whether this point can be summed.
-func each[D dataPoint, S interface {
-	Len() int
-	At(i int) D
-}](w *pointWalk, points S, by rule, point func(D) Point, delta func(*pointWalk, D) (Name, bool)) {
+// each calls f with the points of a metric.
+func each[D dataPoint, S slice[D]](w *pointWalk, points S, by rule, point func(D) Point) {
 	for i := range points.Len() {
 		p := points.At(i)
 		id := ID{Group: by.series, Version: uint64(p.Timestamp()), Resource: w.resource}
-		switch {
-		case by.series == (Name{}):
-		case !by.sums:
+		if by.series != (Name{}) {
 			id.Record = w.encoder.point(p.Attributes(), &w.keys.Ignore, p.StartTimestamp(), by.starts)
-		default:
-			id.Version = 0 // each counts, whenever it comes
-			id.Group = Name{}
-			if group, ok := delta(w, p); ok {
-				id.Group = group
-				w.encoder.pointAttributes(p.Attributes(), &w.keys.Ignore)
-				id.Record = w.encoder.string()
-			}
 		}
 		w.f(id, point(p))
 	}
@@ -168,14 +174,13 @@ func each[D dataPoint, S interface {
 func (Metrics) Assemble(records []Point) pmetric.Metrics {
 	p := newMetrics()
 	var made assembly[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
-	type key struct{ series, description Name }
-	metrics := map[key]pmetric.Metric{}
+	metrics := map[metricNames]pmetric.Metric{}
 	var last *abovePoints
 	var to pmetric.Metric
 	for i := range records {
 		a := records[i].above
 		if a != last {
-			m, ok := metrics[key{a.series, a.description}]
+			m, ok := metrics[a.metricNames]
 			if !ok {
 				m = made.in(a.scopeName, a.resourceName, func() pmetric.ResourceMetrics {
 					r := p.ResourceMetrics().AppendEmpty()
@@ -187,7 +192,7 @@ func (Metrics) Assemble(records []Point) pmetric.Metrics {
 					return s
 				}).Metrics().AppendEmpty()
 				copyMetric(m, a.metric)
-				metrics[key{a.series, a.description}] = m
+				metrics[a.metricNames] = m
 			}
 			to, last = m, a
 		}
@@ -197,6 +202,10 @@ func (Metrics) Assemble(records []Point) pmetric.Metrics {
 }
 
 func (r *Point) moveTo(m pmetric.Metric) {
+	if s, ok := r.other.(summed); ok {
+		s.moveTo(m)
+		return
+	}
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
 		r.number.MoveTo(m.Gauge().DataPoints().AppendEmpty())

@@ -16,6 +16,7 @@ type ID struct {
 	Group    Name
 	Record   string
 	Version  uint64 // 0: it has none, so that whatever arrives later is newer
+	Sums     bool   // nothing supersedes it either: those with one identity are added up, by [Sums]
 	Resource int    // index of its resource in the payload
 }
 
@@ -23,6 +24,7 @@ type ID struct {
 type RecordKeys struct {
 	Ignore  Ignored
 	Points  PointKeys
+	Apart   bool     // each record comes for itself, those that are summed too
 	Log     []LogKey // their values are the identity
 	Version string   // the attribute that is the version, as [version] reads it, of the record, else of its scope, else of its resource; "": the time
 }
@@ -64,7 +66,7 @@ func (i *Ignored) Any() bool { return len(i.Attributes) > 0 || i.Schema || i.Dro
 // Records is what is to be known of a kind of telemetry for map.key: record. R is one record with what stands above it.
 type Records[P, R any] interface {
 	// Records calls f with each record of p, in order, and only reads p. A record is used instead of p from then on, and
-	// keeps no other one alive.
+	// keeps no other one alive. With [ID].Sums it stands for several, which stood in a row.
 	Records(e *Encoder, p P, keys RecordKeys, f func(ID, R))
 
 	// Assemble makes a payload of records, in their order but for those that join others below an equal resource, scope and

@@ -128,9 +128,8 @@ type Descriptor[P, R any] struct {
 	// Noted is where it can be noted what a record stands for, and its time; nil: nowhere.
 	Noted func(R) (pcommon.Map, pcommon.Timestamp)
 
-	// Add returns what stays of two records with one identity of which neither is superseded: with [PointKeys.SumDeltas] the sum of deltas, which is
-	// held with added in it; else added. Nil: there are no such records.
-	Add func(held, added R) R
+	// Sums handles records that stand for several; nil: there are none.
+	Sums Sums[R]
 
 	// Dictionary: all parts of a payload refer to one dictionary. So a part has no size in bytes of its own, and Check may fail.
 	Dictionary bool
@@ -143,7 +142,7 @@ func OfTraces() Descriptor[ptrace.Traces, Span] {
 
 // OfMetrics describes metrics.
 func OfMetrics() Descriptor[pmetric.Metrics, Point] {
-	return Descriptor[pmetric.Metrics, Point]{Name: "metrics", Signal: Metrics{}, Groups: Metrics{}, Records: Metrics{}, Add: addPoint}
+	return Descriptor[pmetric.Metrics, Point]{Name: "metrics", Signal: Metrics{}, Groups: Metrics{}, Records: Metrics{}, Sums: pointSums{}}
 }
 
 // OfLogs describes logs.

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signal
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"pgregory.net/rapid"
+)
+
+// drawnDelta is one point of a delta sum: a series has its type and its attributes.
+type drawnDelta struct {
+	series, value int
+	double        bool
+	missing       bool // it has no value
+}
+
+func (d drawnDelta) of() string { return fmt.Sprint(d.series, " ", d.double) }
+
+func deltaSum(deltas []drawnDelta, reverse bool) pmetric.Metrics {
+	p := pmetric.NewMetrics()
+	m := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	m.SetEmptySum().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+	for _, d := range deltas {
+		one := m.Sum().DataPoints().AppendEmpty()
+		attributes := []string{"a", "b"}
+		if reverse {
+			attributes = []string{"b", "a"}
+		}
+		for _, name := range attributes {
+			one.Attributes().PutInt(name, int64(d.series))
+		}
+		switch {
+		case d.missing:
+		case d.double:
+			one.SetDoubleValue(float64(d.value))
+		default:
+			one.SetIntValue(int64(d.value))
+		}
+	}
+	return p
+}
+
+// TestSumsOfRuns: however points come, those of one series are added up to one, the payloads are not altered before that, and no value is lost,
+// wherever sums are taken apart.
+func TestSumsOfRuns(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		drawn := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) drawnDelta {
+			return drawnDelta{
+				rapid.IntRange(1, 20).Draw(t, "series"), rapid.IntRange(0, 9).Draw(t, "value"),
+				rapid.Bool().Draw(t, "double"), rapid.IntRange(0, 9).Draw(t, "missing") == 0,
+			}
+		}), 1, 30), 1, 5).Draw(t, "payloads")
+		keys := RecordKeys{Points: PointKeys{SumDeltas: true}, Apart: rapid.Bool().Draw(t, "apart")}
+		want := map[string]int{}
+		var e Encoder
+		held := map[ID]Point{}
+		var order []ID // in which they are held
+		var all []Point
+		for i, deltas := range drawn {
+			p := deltaSum(deltas, i%2 == 1)
+			before := exactMetrics(p)
+			var ids []ID
+			var runs []Point
+			Metrics{}.Records(&e, p, keys, func(id ID, r Point) { ids, runs = append(ids, id), append(runs, r) })
+			require.Equal(t, before, exactMetrics(p))
+			n := 0
+			for i, id := range ids {
+				n += pointSums{}.Len(runs[i])
+				if !id.Sums {
+					require.Equal(t, Name{}, id.Group)
+					all = append(all, runs[i])
+					continue
+				}
+				if before, ok := held[id]; ok {
+					runs[i] = pointSums{}.Add(before, runs[i])
+				} else {
+					order = append(order, id)
+				}
+				held[id] = runs[i]
+			}
+			require.Equal(t, len(deltas), n)
+			for _, d := range deltas {
+				if !d.missing {
+					want[d.of()] += d.value
+				}
+			}
+		}
+		for _, id := range order {
+			r := held[id]
+			for n := (pointSums{}).Len(r); n > 1 && rapid.Bool().Draw(t, "split"); n = (pointSums{}).Len(r) {
+				var head Point
+				head, r = pointSums{}.Split(r, rapid.IntRange(1, n-1).Draw(t, "at"))
+				all = append(all, head)
+			}
+			all = append(all, r)
+		}
+		got := map[string]int{}
+		sent := Metrics{}.Assemble(all)
+		for _, m := range sent.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+			for _, p := range m.Sum().DataPoints().All() {
+				series, _ := p.Attributes().Get("a")
+				of := drawnDelta{series: int(series.Int()), value: int(p.IntValue())}
+				switch p.ValueType() {
+				case pmetric.NumberDataPointValueTypeEmpty:
+					continue
+				case pmetric.NumberDataPointValueTypeDouble:
+					of.double, of.value = true, int(p.DoubleValue())
+				}
+				require.NotContains(t, got, of.of())
+				got[of.of()] = of.value
+			}
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+// TestSeriesWithOneHash are told apart by their texts.
+func TestSeriesWithOneHash(t *testing.T) {
+	runOf := func(text string) *run[pmetric.NumberDataPoint] {
+		points := pmetric.NewNumberDataPointSlice()
+		for i := range text {
+			points.AppendEmpty().SetIntValue(int64(i + 1))
+		}
+		r := &run[pmetric.NumberDataPoint]{kind: numberSums, points: points, text: text}
+		for i := range text {
+			r.members = append(r.members, member{hash: 7, end: i + 1})
+		}
+		return r
+	}
+	sums := runOf("ab").plus(runOf("cab"))
+	m := pmetric.NewMetric()
+	m.SetEmptySum()
+	sums.moveTo(m)
+	got := map[int]int64{}
+	for i, p := range m.Sum().DataPoints().All() {
+		got[i] = p.IntValue()
+	}
+	require.Equal(t, map[int]int64{0: 1 + 2, 1: 2 + 3, 2: 1}, got)
+}
