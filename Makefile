@@ -107,7 +107,7 @@ $(BUILD)/prometheus $(BUILD)/promtool &:
 	@for c in prometheus promtool; do ln -sf "$$(command -v $$c || echo deb/usr/bin/$$c)" $(BUILD)/$$c; done
 
 .PHONY: build-e2e
-build-e2e: $(OTELCOL) $(OTELCOL)-race $(PROOF) $(KAFKA) $(BUILD)/telemetrygen $(BUILD)/prometheus ## build what the tests in e2e/ run
+build-e2e: $(OTELCOL) $(OTELCOL)-race $(PROOF) $(KAFKA) $(KEYED) $(BUILD)/telemetrygen $(BUILD)/prometheus ## build what the tests in e2e/ run
 
 .PHONY: run
 run: $(OTELCOL) ## run the collector on examples/quickstart.yaml, until Ctrl-C
@@ -156,7 +156,7 @@ PLATFORMS := aix/ppc64 darwin/amd64 darwin/arm64 linux/386 linux/amd64 linux/arm
 	windows/386 windows/amd64 windows/arm64
 
 # The modules that somebody else's collector is built with.
-RELEASED := . partitioned
+RELEASED := . keyexpressions partitioned
 
 .PHONY: cross
 cross: ## build and vet for every platform of the Collector, test on 32 bits
