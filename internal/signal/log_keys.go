@@ -3,6 +3,7 @@
 package signal
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -64,12 +65,113 @@ func ParseLogKey(text string) (key LogKey, ok bool) {
 	return LogKey{anyAttribute, text}, text != ""
 }
 
-// logIdentity writes the values of keys; false: the record lacks an attribute. A field without a value has an empty one.
-func (e *Encoder) logIdentity(keys *RecordKeys, record plog.LogRecord, scope pcommon.InstrumentationScope, resource pcommon.Map) (string, bool) {
+// inherited is what log records have of their identities from their scope and resource. It is written once for all of them, so that no record
+// repeats it (I10).
+type inherited struct {
+	group  Name             // of the values of keys that look at nothing of the record
+	lacks  bool             // one of those has none
+	values []inheritedValue // of each key, if it may look at the record first
+
+	version  pcommon.Value // the attribute for that
+	versions bool          // there is one
+}
+
+// inheritedValue is that of an attribute which a record lacks: short, or long.
+type inheritedValue struct {
+	ok    bool
+	short string // what the Encoder wrote of it
+	long  Name   // of that
+}
+
+// maxShort is how long a value is at most, as the Encoder writes it, to be part of the text of each record that has it.
+const maxShort = 64
+
+// longValue stands in the text of a record in place of a value, where types have other bytes: it is in the group.
+const longValue = 0xff
+
+// ofResource makes i what records have of a resource.
+func (i *inherited) ofResource(e *Encoder, keys *RecordKeys, resource pcommon.Map) {
+	i.group, i.lacks, i.values = logGroup, false, append(i.values[:0], make([]inheritedValue, len(keys.Log))...)
+	i.versions = false
+	i.inherit(e, keys, resource)
 	e.reset()
-	for i := range keys.Log {
-		k := &keys.Log[i]
-		switch k.field {
+	for at := range keys.Log {
+		switch k := &keys.Log[at]; k.field {
+		case resourceAttributes:
+			e.allAttributes(resource, &keys.Ignore)
+		case resourceAttribute:
+			i.require(e, resource, k.name)
+		}
+	}
+	if len(e.buf) > 0 {
+		i.group = e.intern(i.group)
+	}
+}
+
+// ofScope makes i what records have of a scope, and of its resource.
+func (i *inherited) ofScope(e *Encoder, keys *RecordKeys, resource *inherited, scope pcommon.InstrumentationScope) {
+	i.group, i.lacks, i.values = resource.group, resource.lacks, append(i.values[:0], resource.values...)
+	i.version, i.versions = resource.version, resource.versions
+	i.inherit(e, keys, scope.Attributes())
+	e.reset()
+	for at := range keys.Log {
+		switch k := &keys.Log[at]; k.field {
+		case scopeNameField:
+			e.text(scope.Name())
+		case scopeVersionField:
+			e.text(scope.Version())
+		case scopeAttributes:
+			e.allAttributes(scope.Attributes(), &keys.Ignore)
+		case scopeAttribute:
+			i.require(e, scope.Attributes(), k.name)
+		}
+	}
+	if len(e.buf) > 0 {
+		i.group = e.intern(i.group)
+	}
+}
+
+func (i *inherited) require(e *Encoder, from pcommon.Map, name string) {
+	v, ok := from.Get(name)
+	if !ok {
+		i.lacks = true
+		return
+	}
+	e.value(v)
+}
+
+// inherit notes the values of keys that records may have of their own, too.
+func (i *inherited) inherit(e *Encoder, keys *RecordKeys, from pcommon.Map) {
+	if keys.Version != "" {
+		if v, ok := from.Get(keys.Version); ok {
+			i.version, i.versions = v, true
+		}
+	}
+	for at := range keys.Log {
+		k := &keys.Log[at]
+		if k.field != anyAttribute {
+			continue
+		}
+		v, ok := from.Get(k.name)
+		if !ok {
+			continue
+		}
+		e.reset()
+		if e.value(v); len(e.buf) > maxShort {
+			i.values[at] = inheritedValue{ok: true, long: e.intern(Name{})}
+		} else {
+			i.values[at] = inheritedValue{ok: true, short: e.string()}
+		}
+	}
+}
+
+// identity returns that of a record; false: it lacks an attribute. A field without a value has an empty one. Two records have the same
+// identity if they have the same values, wherever keys found them.
+func (i *inherited) identity(e *Encoder, keys *RecordKeys, record plog.LogRecord) (group Name, text string, ok bool) {
+	e.reset()
+	group = i.group
+	for at := range keys.Log {
+		switch k := &keys.Log[at]; k.field {
 		case bodyField:
 			e.value(record.Body())
 		case severityTextField:
@@ -78,25 +180,37 @@ func (e *Encoder) logIdentity(keys *RecordKeys, record plog.LogRecord, scope pco
 			e.number(uint64(uint32(record.SeverityNumber())))
 		case eventNameField:
 			e.text(record.EventName())
-		case scopeNameField:
-			e.text(scope.Name())
-		case scopeVersionField:
-			e.text(scope.Version())
 		case recordAttributes:
 			e.allAttributes(record.Attributes(), &keys.Ignore)
-		case scopeAttributes:
-			e.allAttributes(scope.Attributes(), &keys.Ignore)
-		case resourceAttributes:
-			e.allAttributes(resource, &keys.Ignore)
-		default:
-			v, ok := k.attribute(record.Attributes(), scope.Attributes(), resource)
-			if !ok {
-				return "", false
+		case recordAttribute, anyAttribute:
+			of := i.values[at]
+			if v, own := record.Attributes().Get(k.name); own {
+				of = e.ownValue(v)
 			}
-			e.value(v)
+			switch {
+			case !of.ok:
+				return Name{}, "", false
+			case of.long != (Name{}):
+				e.tag(longValue)
+				group = e.internOf(group, of.long, binary.AppendUvarint(nil, uint64(at)))
+			default:
+				e.buf = append(e.buf, of.short...)
+			}
 		}
 	}
-	return e.string(), true
+	return group, e.string(), !i.lacks
+}
+
+// ownValue writes the value of a record, if it is short. Then nothing is left to be written of it.
+func (e *Encoder) ownValue(v pcommon.Value) inheritedValue {
+	begin := len(e.buf)
+	e.value(v)
+	if len(e.buf)-begin <= maxShort {
+		return inheritedValue{ok: true}
+	}
+	long := e.internOf(Name{}, Name{}, e.buf[begin:])
+	e.buf = e.buf[:begin]
+	return inheritedValue{ok: true, long: long}
 }
 
 func (e *Encoder) allAttributes(m pcommon.Map, ignore *Ignored) {
@@ -105,17 +219,4 @@ func (e *Encoder) allAttributes(m pcommon.Map, ignore *Ignored) {
 		return
 	}
 	e.attributes(m)
-}
-
-func (k *LogKey) attribute(record, scope, resource pcommon.Map) (v pcommon.Value, ok bool) {
-	if k.field == anyAttribute || k.field == recordAttribute {
-		v, ok = record.Get(k.name)
-	}
-	if !ok && (k.field == anyAttribute || k.field == scopeAttribute) {
-		v, ok = scope.Get(k.name)
-	}
-	if !ok && (k.field == anyAttribute || k.field == resourceAttribute) {
-		v, ok = resource.Get(k.name)
-	}
-	return v, ok
 }

@@ -19,12 +19,13 @@ type LogRecord struct {
 
 type aboveLogs = above[plog.ResourceLogs, plog.ScopeLogs]
 
-// logGroup is the group of all log records that have an identity, which is in their values alone.
+// logGroup is what the groups of all log records with an identity stand below.
 var logGroup = unique.Make(identity{own: "log"})
 
 // Records implements [Records]: a log record is known by the values of keys.Log, wherever it stands. Its version is
 // its attribute keys.Version or, if that is not asked for, its time, else its observed time. A record that lacks one of these attributes has no identity: a number cannot be compared with a time.
 func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogRecord)) {
+	var ofResource, ofScope inherited
 	for at, rl := range p.ResourceLogs().All() {
 		var resource plog.ResourceLogs
 		var resourceName Name
@@ -36,12 +37,14 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogReco
 				resource = plog.NewResourceLogs()
 				copyResource(resource, rl)
 				resourceName = e.resourceNames(rl.Resource(), rl.SchemaUrl(), &Ignored{}).whole
+				ofResource.ofResource(e, &keys, rl.Resource().Attributes())
 			}
+			ofScope.ofScope(e, &keys, &ofResource, sl.Scope())
 			scope := e.scopeNames(sl.Scope(), sl.SchemaUrl(), names{whole: resourceName}, &Ignored{}).whole
 			a := &aboveLogs{resourceName: resourceName, scopeName: scope, resource: resource, scope: plog.NewScopeLogs()}
 			copyScope(a.scope, sl)
 			for _, record := range sl.LogRecords().All() {
-				id := logID(e, record, sl.Scope(), rl.Resource().Attributes(), &keys)
+				id := logID(e, record, &ofScope, &keys)
 				id.Resource = at
 				f(id, LogRecord{a, record})
 			}
@@ -49,25 +52,26 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogReco
 	}
 }
 
-func logID(e *Encoder, record plog.LogRecord, scope pcommon.InstrumentationScope, resource pcommon.Map, keys *RecordKeys) (id ID) {
-	name, ok := e.logIdentity(keys, record, scope, resource)
+func logID(e *Encoder, record plog.LogRecord, of *inherited, keys *RecordKeys) (id ID) {
+	group, text, ok := of.identity(e, keys, record)
 	if !ok {
 		return ID{}
 	}
-	switch {
-	case keys.Version != "":
-		number := LogKey{anyAttribute, keys.Version}
-		v, ok := number.attribute(record.Attributes(), scope.Attributes(), resource)
-		if ok {
-			id.Version, ok = version(v)
-		}
-		if !ok {
-			return ID{}
-		}
-	default:
+	id.Group, id.Record = group, text
+	if keys.Version == "" {
 		id.Version = uint64(logTime(record))
+		return id
 	}
-	id.Group, id.Record = logGroup, name
+	v, ok := record.Attributes().Get(keys.Version)
+	if !ok {
+		v, ok = of.version, of.versions
+	}
+	if ok {
+		id.Version, ok = version(v)
+	}
+	if !ok {
+		return ID{}
+	}
 	return id
 }
 

@@ -16,31 +16,41 @@ type Name = unique.Handle[identity]
 
 type identity struct {
 	above unique.Handle[identity]
-	own   string // what the Encoder wrote of its own fields
-	size  int    // bytes of own and of all above it
+	value unique.Handle[identity] // a value that it has, beside own: of log records. Else zero
+	own   string                  // what the Encoder wrote of its own fields
+	size  int                     // bytes of own, and of all that it refers to
 }
 
-// Hash returns a hash of what it is below what it stands below, and of how that begins: what is the same for a whole payload must not be read for
-// each record (I10).
+// Hash returns a hash of how it begins, and what it stands below: what is the same for a whole payload must not be read for each record (I10).
 func (i identity) Hash(seed maphash.Seed) uint64 {
-	hash := maphash.String(seed, i.own)
+	hash := maphash.String(seed, beginning(i.own))
 	if i.above != (Name{}) {
-		above := i.above.Value().own
-		hash += 5 * maphash.String(seed, above[:min(len(above), 64)])
+		hash += 5 * maphash.String(seed, beginning(i.above.Value().own))
+	}
+	if i.value != (Name{}) {
+		hash += 7 * maphash.String(seed, beginning(i.value.Value().own))
 	}
 	return hash
 }
 
+func beginning(own string) string { return own[:min(len(own), 256)] }
+
 // intern returns the Name of what was written since the last reset, below another one.
-func (e *Encoder) intern(above Name) Name {
-	size := len(e.buf)
+func (e *Encoder) intern(above Name) Name { return e.internOf(above, Name{}, e.buf) }
+
+// internOf returns the Name of a text, with a value beside it, below another one.
+func (e *Encoder) internOf(above, value Name, text []byte) Name {
+	size := len(text)
 	if above != (Name{}) {
 		size += above.Value().size
 	}
-	if n, ok := e.names.of[identity{above, string(e.buf), size}]; ok {
+	if value != (Name{}) {
+		size += value.Value().size
+	}
+	if n, ok := e.names.of[identity{above, value, string(text), size}]; ok {
 		return n
 	}
-	n := unique.Make(identity{above, string(e.buf), size})
+	n := unique.Make(identity{above, value, string(text), size})
 	e.names.add(n.Value(), n, size)
 	return n
 }
