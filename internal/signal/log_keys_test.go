@@ -118,8 +118,15 @@ func TestCostOfLogIdentities(t *testing.T) {
 		return p
 	}
 	for _, names := range [][]string{
-		{"resource.attributes"}, {"scope.attributes"}, {"scope.name"}, {"resource.attributes.inherited"}, {"scope.attributes.of"},
-		{"inherited"}, {"of"}, {"own", "inherited"}, {"inherited", "own", "of"},
+		{"resource.attributes"},
+		{"scope.attributes"},
+		{"scope.name"},
+		{"resource.attributes.inherited"},
+		{"scope.attributes.of"},
+		{"inherited"},
+		{"of"},
+		{"own", "inherited"},
+		{"inherited", "own", "of"},
 	} {
 		t.Run(strings.Join(names, ","), func(t *testing.T) {
 			var keys RecordKeys
