@@ -749,7 +749,6 @@ func TestStorageWeighsPartsOfToday(t *testing.T) {
 // TestStorageSpills: beyond memory_size payloads are in the storage alone, those of the stream that holds most first, and are read back when their
 // turn comes, in their order.
 func TestStorageSpills(t *testing.T) {
-	const pushes = 70
 	for name, set := range map[string]func(*Config){
 		"metadata_keys": func(c *Config) { c.MetadataKeys = []string{"tenant"} },
 		"cut":           func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize, c.MetadataKeys = 7, 7, []string{"tenant"} },
@@ -763,7 +762,7 @@ func TestStorageSpills(t *testing.T) {
 					p := k.stored(t, d, func(c *Config) {
 						c.SendBatchSize, c.SendBatchMaxSize = 15, 15 // what is in a batch does not count any more
 						set(c)
-						c.MemorySize = 7000
+						c.MemorySize = 20_000
 						c.RetryOnFailure.MaxInterval = time.Second
 						c.RetryOnFailure.InitialInterval = time.Second
 					}, func(context.Context, int) error {
@@ -773,24 +772,24 @@ func TestStorageSpills(t *testing.T) {
 						return nil
 					})
 					require.NoError(t, p.pushAll(from("tenant", "small"), 2, 10_000, 20_000, 30_000))
-					for i := range pushes {
+					for i := range 200 {
 						require.NoError(t, p.pushAll(from("tenant", "large"), 5, 30*i, 30*i+10, 30*i+20))
 						if i%10 == 0 {
-							require.LessOrEqual(t, p.metric(t, "storage_memory", ""), int64(7000))
+							require.LessOrEqual(t, p.metric(t, "storage_memory", ""), int64(20_000))
 						}
 					}
 					synctest.Wait()
-					require.Greater(t, p.metric(t, "storage_bytes", ""), int64(20_000))
-					require.Greater(t, p.metric(t, "storage_memory", ""), int64(2000))
+					require.Greater(t, p.metric(t, "storage_bytes", ""), int64(50_000))
+					require.Greater(t, p.metric(t, "storage_memory", ""), int64(5_000))
 					var reads atomic.Int64
 					d.SetFault(onlyReads(func() storagetest.Fault { reads.Add(1); return storagetest.None }))
 					up.Store(true)
 					time.Sleep(time.Minute)
 					require.Positive(t, reads.Load())
-					require.Len(t, p.items(), 6+15*pushes)
+					require.Len(t, p.items(), 6+200*15)
 					require.Zero(t, p.metric(t, "storage_memory", ""))
 					if name != "partitions" {
-						p.requireOrder(t, k, pushes)
+						p.requireOrder(t, k, 200)
 					}
 					require.Empty(t, storedKeys(d))
 					p.stop(t)
