@@ -5,6 +5,7 @@ package partitionedbufferprocessor
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -20,8 +21,11 @@ import (
 type outage struct {
 	tenants, failing int
 	answer           string // of a backend that does not work: "fails", "times out" after 5 s, "hangs"
-	keys             string // that tell tenants apart: "metadata", "resource"
+	keys             string // that tell tenants apart: "metadata", "resource", "attribute"
 	mixed            bool   // each request has items of all tenants
+	inTurn           bool   // the backends stop one after another, a second apart
+	gives            bool   // without retry_on_failure: what fails is dropped
+	mapped, refuses  bool   // buffer: map; block_on_overflow: false
 	share            int    // queue_size_per_key, in the largest part of a request; 0: none
 	sizes            []int  // items of a request of a tenant, in turn; nil: 2
 	set              func(*Config)
@@ -60,13 +64,24 @@ func (o *outage) run(t *testing.T, look func()) {
 		c.SendBatchSize = int64(2 * largest)
 		c.QueueSize = int64(max((o.failing+1)*(o.failing+1)*request, 4*o.tenants*largest)) // I8, and so much that nobody waits before
 		c.QueueSizePerKey = int64(o.share * largest)
-		if o.keys == "metadata" {
+		switch o.keys {
+		case "metadata":
 			c.MetadataKeys = []string{"tenant"}
-		} else {
+		case "attribute":
+			c.AttributeKeys = []string{"tenant"}
+		default:
 			c.ResourceKeys = []string{"tenant"}
 		}
-		retries(c)
-		c.RetryOnFailure.MaxInterval, c.RetryOnFailure.MaxElapsedTime = 5*time.Second, 0
+		if !o.gives {
+			retries(c)
+			c.RetryOnFailure.MaxInterval, c.RetryOnFailure.MaxElapsedTime = 5*time.Second, 0
+		}
+		if o.mapped {
+			byResource(c)
+		}
+		if o.refuses {
+			c.BlockOnOverflow = false
+		}
 		if o.set != nil {
 			o.set(c)
 		}
@@ -97,11 +112,17 @@ func (o *outage) send(ctx context.Context, tenant int) error {
 	ld := plog.NewLogs()
 	add := func(tenant int) {
 		r := ld.ResourceLogs().AppendEmpty()
-		r.Resource().Attributes().PutStr("tenant", fmt.Sprint(tenant))
 		records := r.ScopeLogs().AppendEmpty().LogRecords()
 		for range o.size(tenant) {
 			records.AppendEmpty()
 		}
+		if o.keys == "attribute" {
+			for _, record := range records.All() {
+				record.Attributes().PutStr("tenant", fmt.Sprint(tenant))
+			}
+			return
+		}
+		r.Resource().Attributes().PutStr("tenant", fmt.Sprint(tenant))
 	}
 	if !o.mixed {
 		add(tenant)
@@ -116,7 +137,11 @@ func (o *outage) send(ctx context.Context, tenant int) error {
 
 // call is a call of the next consumer.
 func (o *outage) call(ctx context.Context, ld plog.Logs) error {
-	name, _ := ld.ResourceLogs().At(0).Resource().Attributes().Get("tenant")
+	r := ld.ResourceLogs().At(0)
+	name, ok := r.Resource().Attributes().Get("tenant")
+	if !ok {
+		name, _ = r.ScopeLogs().At(0).LogRecords().At(0).Attributes().Get("tenant")
+	}
 	var tenant int
 	if _, err := fmt.Sscan(name.Str(), &tenant); err != nil {
 		return err
@@ -146,9 +171,16 @@ func (o *outage) call(ctx context.Context, ld plog.Logs) error {
 
 // begin stops so many backends.
 func (o *outage) begin(failing int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.down = failing
+	stop := func(n int) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.down = n
+	}
+	for n := 1; o.inTurn && n < failing; n++ {
+		stop(n)
+		time.Sleep(time.Second)
+	}
+	stop(failing)
 }
 
 // end has all of them work.
@@ -201,8 +233,8 @@ func outages() map[string]*outage {
 		"resource 9 hang":        {keys: "resource", failing: 9, answer: "hangs"},
 		"resource 40 time out":   {keys: "resource", failing: 40, answer: "times out"},
 		"resource 100 fail":      {keys: "resource", failing: 100, answer: "fails"},
-		"resource 100 fail, map": {keys: "resource", failing: 100, answer: "fails", set: byResource},
-		"resource 100, refusing": {keys: "resource", failing: 100, answer: "fails", set: func(c *Config) { c.BlockOnOverflow = false }},
+		"resource 100 fail, map": {keys: "resource", failing: 100, answer: "fails", mapped: true},
+		"resource 100, refusing": {keys: "resource", failing: 100, answer: "fails", refuses: true},
 	} {
 		o.tenants = 120
 		all[name] = o
@@ -211,14 +243,14 @@ func outages() map[string]*outage {
 		"1 hangs":            {failing: 1, answer: "hangs"},
 		"9 hang":             {failing: 9, answer: "hangs"},
 		"8 fail":             {failing: 8, answer: "fails"},
-		"8 fail, refusing":   {failing: 8, answer: "fails", set: func(c *Config) { c.BlockOnOverflow = false }},
-		"8 fail, map":        {failing: 8, answer: "fails", set: byResource},
+		"8 fail, refusing":   {failing: 8, answer: "fails", refuses: true},
+		"8 fail, map":        {failing: 8, answer: "fails", mapped: true},
 		"40 fail":            {failing: 40, answer: "fails", share: 4},
 		"40 time out":        {failing: 40, answer: "times out", share: 4},
 		"100 fail":           {failing: 100, answer: "fails", share: 4},
-		"100 fail, refusing": {failing: 100, answer: "fails", share: 4, set: func(c *Config) { c.BlockOnOverflow = false }},
+		"100 fail, refusing": {failing: 100, answer: "fails", share: 4, refuses: true},
 		"100 time out":       {failing: 100, answer: "times out", share: 4},
-		"100 fail, map":      {failing: 100, answer: "fails", share: 4, set: byResource},
+		"100 fail, map":      {failing: 100, answer: "fails", share: 4, mapped: true},
 	} {
 		o.tenants, o.keys, o.mixed = 120, "resource", true
 		all["mixed "+name] = o
@@ -230,42 +262,89 @@ func outages() map[string]*outage {
 // got before (I8); in requests with all tenants, once the failing ones count as stalled. What the failing ones lose is counted by
 // reason. A second after their next attempt at a backend that is back, all is as before.
 func TestFailingTenantsHoldUpNobodyElse(t *testing.T) {
-	for name, o := range outages() {
+	all := outages()
+	rng := rand.New(rand.NewPCG(14, 0))
+	for range 14 {
+		o := outageAtRandom(rng)
+		all[o.name()] = o
+	}
+	for name, o := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				o.run(t, func() {
-					time.Sleep(5 * time.Second)
-					before := o.delivered(10 * time.Second)
-					o.begin(o.failing)
-					if o.mixed {
-						o.waitUntilStalled(t)
-					} else {
-						time.Sleep(time.Minute) // each has failed once
-					}
-					now := o.delivered(10 * time.Second)
-					o.requireAsBefore(t, before, now, o.failing, "down")
-					o.requireLossesAreNamed(t)
-					o.end()
-					time.Sleep(5*time.Second + 5*time.Second + time.Second) // a call, the pause behind it, and a second
-					stalled := o.p.stats().Stalled
-					now = o.delivered(10 * time.Second)
-					o.requireAsBefore(t, before, now, 0, "back")
-					require.Equal(t, stalled, o.p.stats().Stalled)
-					require.Zero(t, o.p.stats().Callers)
-				})
-			})
+			synctest.Test(t, o.holdsUpNobodyElse)
 		})
 	}
 }
 
+// outageAtRandom draws of each property one value. Only what hangs is few: at least one of the ten consumers must be left.
+func outageAtRandom(rng *rand.Rand) *outage {
+	o := &outage{
+		tenants: 120, failing: []int{1, 7, 8, 9, 40, 100}[rng.IntN(6)], answer: []string{"fails", "times out", "hangs"}[rng.IntN(3)],
+		keys: []string{"metadata", "resource", "attribute"}[rng.IntN(3)], inTurn: rng.IntN(2) == 0, gives: rng.IntN(4) == 0,
+		mapped: rng.IntN(3) == 0, refuses: rng.IntN(2) == 0,
+	}
+	if o.answer == "hangs" {
+		o.failing = min(o.failing, 9)
+	}
+	if o.keys != "metadata" && rng.IntN(2) == 0 {
+		o.mixed, o.share = true, 4
+	}
+	if rng.IntN(3) == 0 { // most tenants are a hundred times as small as a few
+		o.sizes = []int{1, 100, 1, 1, 1, 1, 1, 1, 1, 1, 1}
+	}
+	return o
+}
+
+// name is what was drawn.
+func (o *outage) name() string {
+	name := fmt.Sprintf("%d %s %s", o.failing, o.keys, o.answer)
+	for _, property := range []struct {
+		text string
+		has  bool
+	}{
+		{"mixed", o.mixed}, {"one after another", o.inTurn}, {"without retry", o.gives}, {"map", o.mapped}, {"refusing", o.refuses},
+		{"sizes", o.sizes != nil},
+	} {
+		if property.has {
+			name += ", " + property.text
+		}
+	}
+	return name
+}
+
+func (o *outage) holdsUpNobodyElse(t *testing.T) {
+	o.run(t, func() {
+		time.Sleep(5 * time.Second)
+		before := o.delivered(10 * time.Second)
+		o.begin(o.failing)
+		if o.mixed && !(o.gives && o.answer != "hangs") {
+			o.waitUntilStalled(t)
+		} else {
+			time.Sleep(time.Minute) // each has failed once
+		}
+		now := o.delivered(10 * time.Second)
+		o.requireAsBefore(t, before, now, o.failing, "down")
+		o.requireLossesAreNamed(t)
+		o.end()
+		time.Sleep(5*time.Second + 5*time.Second + time.Second) // a call, the pause behind it, and a second
+		stalled := o.p.stats().Stalled
+		now = o.delivered(10 * time.Second)
+		o.requireAsBefore(t, before, now, 0, "back")
+		require.Equal(t, stalled, o.p.stats().Stalled)
+		require.Zero(t, o.p.stats().Callers)
+	})
+}
+
 // waitUntilStalled lets time pass until the failing tenants count as stalled, which must not take much longer than they need to
-// be full, and stalled_key_timeout.
+// be full, and stalled_key_timeout. While callers wait for one that is full, those that fail later do not get full.
 func (o *outage) waitUntilStalled(t *testing.T) {
 	for o.p.stats().Callers == 0 && o.p.stats().Refused == 0 { // until they are full
 		time.Sleep(time.Second)
 	}
 	time.Sleep(65 * time.Second)
+	if o.inTurn {
+		time.Sleep(65 * time.Second)
+	}
 	require.Positive(t, o.p.stats().Stalled, o.state())
 }
 
@@ -273,7 +352,12 @@ func (o *outage) waitUntilStalled(t *testing.T) {
 func (o *outage) requireLossesAreNamed(t *testing.T) {
 	t.Helper()
 	st := o.p.stats()
-	require.Zero(t, st.Failed+st.Lost+st.Evicted)
+	require.Zero(t, st.Lost+st.Evicted)
+	if o.gives && o.answer != "hangs" {
+		require.Positive(t, st.Failed)
+		return
+	}
+	require.Zero(t, st.Failed)
 	if !o.mixed {
 		require.Zero(t, st.Stalled, "a sender of one tenant keeps its data")
 		return
@@ -281,6 +365,10 @@ func (o *outage) requireLossesAreNamed(t *testing.T) {
 	named := map[string]bool{}
 	for _, line := range o.p.log.FilterMessageSnippet("A key has stalled").All() {
 		named[strings.Join(line.ContextMap()["key"].(map[string][]string)["tenant"], "")] = true
+	}
+	if o.sizes != nil { // small ones are not full yet
+		require.NotEmpty(t, named, o.state())
+		return
 	}
 	require.Lenf(t, named, o.failing, "%s", o.state())
 }
@@ -294,10 +382,10 @@ func TestNothingIsDroppedWhileAllBackendsAreDown(t *testing.T) {
 		"sizes":                 {keys: "resource", answer: "fails", sizes: []int{100, 1}},
 		"mixed":                 {keys: "resource", answer: "fails", mixed: true, share: 4},
 		"mixed, sizes":          {keys: "resource", answer: "fails", mixed: true, share: 4, sizes: []int{100, 1}},
-		"mixed, sizes, refused": {keys: "resource", answer: "fails", mixed: true, sizes: []int{1, 100}, set: func(c *Config) { c.BlockOnOverflow = false }},
+		"mixed, sizes, refused": {keys: "resource", answer: "fails", mixed: true, sizes: []int{1, 100}, refuses: true},
 		"mixed, time out":       {keys: "resource", answer: "times out", mixed: true, share: 4, sizes: []int{100, 10, 1}},
 		"mixed, hang":           {keys: "resource", answer: "hangs", mixed: true, share: 4, set: func(c *Config) { c.NumConsumers = 20 }},
-		"mixed, map":            {keys: "resource", answer: "fails", mixed: true, share: 4, sizes: []int{100, 1}, set: byResource},
+		"mixed, map":            {keys: "resource", answer: "fails", mixed: true, share: 4, sizes: []int{100, 1}, mapped: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
