@@ -158,7 +158,7 @@ func (q *Queue[T]) enter(parts []part[T], w *waiter[T]) (full *stream[T], err er
 		}
 	}
 	if full != nil {
-		full.refuse(w != nil)
+		full.refuse(w != nil, q.cfg.StallTimeout)
 	}
 	return full, err
 }
@@ -248,7 +248,7 @@ func (q *Queue[T]) firstFull(parts []part[T], push int64, w *waiter[T]) (full *s
 		if !q.refuses(p, push, w) {
 			continue
 		}
-		p.stream.refuse(false)
+		p.stream.refuse(false, q.cfg.StallTimeout)
 		if full == nil || w.headOf(p.stream) {
 			full = p.stream
 		}

@@ -53,17 +53,18 @@ func (s *stream[T]) ripe(timeout time.Duration) time.Time {
 // stalled reports whether the key of s has stalled: it has been full for StallTimeout, nothing of it was forwarded in that time,
 // and another key works. That is, something of another key was forwarded since, and within the last StallTimeout. Since then it
 // has had its chance, and has not used it. It ends when something of it was forwarded and it holds less than half of its share, or
-// nothing, or when no other key works any more: then it is the backend, and nothing is dropped. There is no timer: it is looked
-// at by pushes and by those who wait. waits: this is one of those. Partition's lock held.
+// when no other key works any more: then it is the backend, and nothing is dropped. While it holds nothing, one part is taken all the
+// same, which shows whether it works again. There is no timer: it is looked at by pushes and by those who wait. waits: this is one of
+// those. Partition's lock held.
 func (q *Queue[T]) stalled(s *stream[T], now time.Time, waits bool) bool {
 	timeout := q.cfg.StallTimeout
 	other := q.progress.other(s.key)
 	works := now.Sub(other) <= timeout
 	if s.stalled {
 		since := s.trouble.stalledAt
-		drained := s.reserved == 0 || s.forwardedAt.After(since) && s.reserved < q.share(s)/2
+		drained := s.forwardedAt.After(since) && s.reserved < q.share(s)/2
 		s.setStalled(works && !drained, since)
-		return s.stalled
+		return s.stalled && s.reserved > 0 // with nothing pending, a part shows whether it works again
 	}
 	if !s.full || !works {
 		return false

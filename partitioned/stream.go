@@ -73,7 +73,8 @@ type stream[T any] struct {
 
 // trouble is what a stream knows of when it was full, and of calls that failed.
 type trouble struct {
-	fullSince   time.Time // valid while full
+	fullSince   time.Time // with nothing forwarded since then. See refuse
+	fullUntil   time.Time // when it last took a part again
 	suspectedAt time.Time // when another key was first seen to work, that being no sign of life of this one; old ones count for nothing
 	stalledAt   time.Time
 	failedAt    time.Time // of the last call, if that failed
@@ -129,6 +130,7 @@ func (s *stream[T]) take(within bool) {
 	}
 	if s.full && within {
 		s.setFull(false)
+		s.trouble.fullUntil = time.Now()
 	}
 }
 
@@ -141,10 +143,15 @@ func (s *stream[T]) freeSlot() bool {
 	return true
 }
 
-// refuse books that the share of s refused a part, and makes s due. waiting: the caller joins the list of s, or unblocks it.
-func (s *stream[T]) refuse(waiting bool) {
+// refuse books that the share of s refused a part, and makes s due. waiting: the caller joins the list of s, or unblocks it. Where batches that
+// fail are dropped, s takes parts again and again, and works no better: it has been full all the time, unless something was forwarded, or
+// it took whatever came for so long.
+func (s *stream[T]) refuse(waiting bool, long time.Duration) {
 	if !s.full {
-		s.inTrouble().fullSince = time.Now()
+		now, t := time.Now(), s.inTrouble()
+		if s.forwardedAt.After(t.fullSince) || now.Sub(t.fullUntil) >= long {
+			t.fullSince = now
+		}
 		s.setFull(true)
 	}
 	s.blocked = s.blocked || waiting
