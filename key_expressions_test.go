@@ -79,7 +79,9 @@ func attributeAt[P any](s signal.Signal[P], p P, level KeyLevel, at KeyPosition,
 		case level == KeyOfItem && it.Position == signal.Position(at):
 			v, ok = it.Own(name)
 		case level == KeyOfScope && it.Resource == at.Resource && it.Scope == at.Scope:
-			v, ok = it.Inherited(name)
+			if v, ok = it.OfScope(name); !ok {
+				v, ok = it.ResourceAttributes().Get(name)
+			}
 		default:
 			return true
 		}

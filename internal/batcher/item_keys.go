@@ -42,20 +42,21 @@ type itemKeys[P any] struct {
 	err   error
 	count int // of the items before
 
-	client    int    // how much of above is the same for all of the payload
-	above     []byte // the part of the key that hangs on the resource, and that of the client before it
-	resource  int    // that above is of
-	partition string // of that resource; "": not asked for yet
-	scope     int    // that inherits and inherited are of
-	inherits  []byte // the values that an item without any of its own has
-	ends      []int  // where they end in inherits
-	inherited []byte // above, and all of inherits: the key of such an item
-	plain     bool   // the item before was one, of the same scope
-	own       []byte // the key of an item with a value of its own
-	text      string // that value, of the item before, if it is the only attribute and text; of the payload, so not kept
-	again     bool   // text is set, and own is the key of the item before
-	ofScope   []byte // the values of expressions of the scope
-	expressed []byte // the key with the values of expressions below the resource
+	client    int           // how much of above is the same for all of the payload
+	above     []byte        // the part of the key that hangs on the resource, and that of the client before it
+	resource  int           // that above and values are of
+	values    []inheritance // of the resource, by their names' places in items: found once, however many scopes inherit them
+	partition string        // of that resource; "": not asked for yet
+	scope     int           // that inherits and inherited are of
+	inherits  []byte        // the values that an item without any of its own has
+	ends      []int         // where they end in inherits
+	inherited []byte        // above, and all of inherits: the key of such an item
+	plain     bool          // the item before was one, of the same scope
+	own       []byte        // the key of an item with a value of its own
+	text      string        // that value, of the item before, if it is the only attribute and text; of the payload, so not kept
+	again     bool          // text is set, and own is the key of the item before
+	ofScope   []byte        // the values of expressions of the scope
+	expressed []byte        // the key with the values of expressions below the resource
 
 	first   []byte    // of compare
 	items   int       // of compare: those of the payload
@@ -81,6 +82,7 @@ func (w *itemKeys[P]) walk(payload P, use func(*itemKeys[P]) bool) error {
 	w.router.signal.Each(payload, &w.item, w.seen)
 	var none P
 	w.payload, w.item, w.text = none, signal.Item{}, "" // nothing of the payload is kept
+	clear(w.values)
 	return w.err
 }
 
@@ -90,6 +92,12 @@ func (w *itemKeys[P]) end() {
 	if cap(w.above)+cap(w.inherits)+cap(w.inherited)+cap(w.own)+cap(w.ofScope)+cap(w.expressed)+cap(w.first) <= maxKeyText {
 		w.router.walks.Put(w)
 	}
+}
+
+// inheritance is the value of an attribute of a resource, if it has one.
+type inheritance struct {
+	value pcommon.Value
+	ok    bool
 }
 
 func (w *itemKeys[P]) see(it *signal.Item) bool {
@@ -131,11 +139,19 @@ func (w *itemKeys[P]) enter(it *signal.Item) bool {
 		if w.above, w.err = o.ofResource.appendTo(w.ctx, w.above, w.payload, it.Position); w.err != nil {
 			return false
 		}
+		w.values = w.values[:0]
+		for _, name := range o.items {
+			v, ok := it.ResourceAttributes().Get(name)
+			w.values = append(w.values, inheritance{v, ok})
+		}
 	}
 	w.scope, w.plain, w.again = it.ScopeNumber, false, false
 	w.inherits, w.ends = w.inherits[:0], w.ends[:0]
 	for i := range o.items {
-		v, ok := it.Inherited(o.items[i])
+		v, ok := it.OfScope(o.items[i])
+		if !ok {
+			v, ok = w.values[i].value, w.values[i].ok
+		}
 		if w.inherits, w.err = appendAttribute(w.inherits, v, ok, o.itemSetting, o.items[i]); w.err != nil {
 			return false
 		}

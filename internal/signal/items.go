@@ -35,13 +35,8 @@ func (i *Item) Own(name string) (pcommon.Value, bool) {
 	return i.own.Get(name)
 }
 
-// Inherited returns an attribute of the item's scope, else of its resource.
-func (i *Item) Inherited(name string) (pcommon.Value, bool) {
-	if v, ok := i.scope.Get(name); ok {
-		return v, true
-	}
-	return i.resource.Get(name)
-}
+// OfScope returns an attribute of the item's scope.
+func (i *Item) OfScope(name string) (pcommon.Value, bool) { return i.scope.Get(name) }
 
 // ResourceAttributes are those of the item's resource.
 func (i *Item) ResourceAttributes() pcommon.Map { return i.resource }
