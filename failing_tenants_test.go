@@ -170,7 +170,7 @@ func (o *outage) call(ctx context.Context, ld plog.Logs) error {
 }
 
 // stalls reports whether failing tenants hold up others until they count as stalled. What is dropped as soon as it fails makes nobody full.
-func (o *outage) stalls() bool { return o.mixed && !(o.gives && o.answer == "fails") }
+func (o *outage) stalls() bool { return o.mixed && (!o.gives || o.answer != "fails") }
 
 // begin stops so many backends.
 func (o *outage) begin(failing int) {
@@ -311,7 +311,11 @@ func (o *outage) name() string {
 		text string
 		has  bool
 	}{
-		{"mixed", o.mixed}, {"one after another", o.inTurn}, {"without retry", o.gives}, {"map", o.mapped}, {"refusing", o.refuses},
+		{"mixed", o.mixed},
+		{"one after another", o.inTurn},
+		{"without retry", o.gives},
+		{"map", o.mapped},
+		{"refusing", o.refuses},
 		{"sizes", o.sizes != nil},
 	} {
 		if property.has {
