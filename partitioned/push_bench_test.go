@@ -120,3 +120,42 @@ func BenchmarkPushWithoutAKey(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPushToManyKeys measures a push of one item to one of 1000 keys, in turn, over 8 partitions.
+func BenchmarkPushToManyKeys(b *testing.B) {
+	var names [1000]string
+	for i := range names {
+		names[i] = fmt.Sprintf("tenant-%d", i)
+	}
+	for _, size := range []int{50, 820} {
+		for _, producers := range []int{1, 8} {
+			b.Run(fmt.Sprintf("size=%d/producers=%d", size, producers), func(b *testing.B) {
+				q, err := NewUnstarted(QueueConfig[int]{
+					Process:    func(context.Context, Batch[int]) Verdict[int] { return Verdict[int]{} },
+					Key:        func(i int) string { return names[i%len(names)] },
+					Interval:   5 * time.Second,
+					BatchSize:  Weight{Items: size},
+					Partitions: 8,
+					Consumers:  8,
+					Capacity:   1 << 20,
+					Reuse:      true,
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				q.Start()
+				var wg sync.WaitGroup
+				for g := range producers {
+					wg.Go(func() {
+						for i := range b.N / producers {
+							q.Push(context.Background(), g*7919+i)
+						}
+					})
+				}
+				wg.Wait()
+				b.StopTimer() // what is left waits for the timer
+				q.Shutdown(context.Background())
+			})
+		}
+	}
+}
