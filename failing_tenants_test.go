@@ -273,7 +273,7 @@ func outages() map[string]*outage {
 func TestFailingTenantsHoldUpNobodyElse(t *testing.T) {
 	all := outages()
 	rng := rand.New(rand.NewPCG(14, 0))
-	for range 14 {
+	for range 6 {
 		o := outageAtRandom(rng)
 		all[o.name()] = o
 	}
