@@ -21,7 +21,7 @@ import (
 type Rival struct {
 	Name    string
 	Factory processor.Factory
-	// NextMutates: the next consumer says that it changes its data, as exporters do not.
+	// NextMutates: the next consumer says that it changes its data. Exporters do not.
 	NextMutates bool
 }
 

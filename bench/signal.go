@@ -42,8 +42,8 @@ func (s Signal[T]) Open(r Rival, set Settings, t Telemetry, next func(context.Co
 	return s.open(r, cfg, t, next)
 }
 
-// says is what the next consumer says of itself.
-func (r Rival) says() consumer.Option {
+// capabilities are those of the next consumer.
+func (r Rival) capabilities() consumer.Option {
 	return consumer.WithCapabilities(consumer.Capabilities{MutatesData: r.NextMutates})
 }
 
@@ -51,7 +51,7 @@ func (r Rival) says() consumer.Option {
 var Traces = Signal[ptrace.Traces]{
 	Name: "traces", Make: makeTraces, Count: ptrace.Traces.SpanCount, Read: readTraces,
 	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, ptrace.Traces) error) (*Subject[ptrace.Traces], error) {
-		c, err := consumer.NewTraces(next, r.says())
+		c, err := consumer.NewTraces(next, r.capabilities())
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ var Traces = Signal[ptrace.Traces]{
 var Metrics = Signal[pmetric.Metrics]{
 	Name: "metrics", Make: makeMetrics, Count: pmetric.Metrics.DataPointCount, Read: readMetrics,
 	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, pmetric.Metrics) error) (*Subject[pmetric.Metrics], error) {
-		c, err := consumer.NewMetrics(next, r.says())
+		c, err := consumer.NewMetrics(next, r.capabilities())
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ var Metrics = Signal[pmetric.Metrics]{
 var Logs = Signal[plog.Logs]{
 	Name: "logs", Make: makeLogs, Count: plog.Logs.LogRecordCount, Read: readLogs,
 	open: func(r Rival, cfg component.Config, t Telemetry, next func(context.Context, plog.Logs) error) (*Subject[plog.Logs], error) {
-		c, err := consumer.NewLogs(next, r.says())
+		c, err := consumer.NewLogs(next, r.capabilities())
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// packedWeight is a [Weight] of half the size, as every entry has one.
+// packedWeight is a [Weight] of half the size, as every note has one.
 type packedWeight struct{ items, bytes uint32 }
 
 const maxWeight = min(math.MaxUint32, math.MaxInt) // an int may have 32 bits

@@ -143,13 +143,14 @@ func (s *stream[T]) freeSlot() bool {
 	return true
 }
 
-// refuse books that the share of s refused a part, and makes s due. waiting: the caller joins the list of s, or unblocks it. Where batches that
-// fail are dropped, s takes parts again and again, and works no better: it has been full all the time, unless something was forwarded, or
-// it took whatever came for so long.
-func (s *stream[T]) refuse(waiting bool, long time.Duration) {
+// refuse books that the share of s refused a part, and makes s due. waiting: the caller joins the list of s, or unblocks it.
+//
+// Where batches that fail are dropped, s takes parts in between, and still works no better. So it counts as full since the first refusal,
+// until something is forwarded, or no part is refused for timeout.
+func (s *stream[T]) refuse(waiting bool, timeout time.Duration) {
 	if !s.full {
 		now, t := time.Now(), s.inTrouble()
-		if s.forwardedAt.After(t.fullSince) || now.Sub(t.fullUntil) >= long {
+		if s.forwardedAt.After(t.fullSince) || now.Sub(t.fullUntil) >= timeout {
 			t.fullSince = now
 		}
 		s.setFull(true)

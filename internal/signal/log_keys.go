@@ -72,8 +72,8 @@ type inherited struct {
 	lacks  bool             // one of those has none
 	values []inheritedValue // of each key, if it may look at the record first
 
-	version  pcommon.Value // the attribute for that
-	versions bool          // there is one
+	version    pcommon.Value // of the attribute for it, where the record has none
+	hasVersion bool          // the scope or the resource has it
 }
 
 // inheritedValue is that of an attribute which a record lacks: short, or long.
@@ -92,7 +92,7 @@ const longValue = 0xff
 // ofResource makes i what records have of a resource.
 func (i *inherited) ofResource(e *Encoder, keys *RecordKeys, resource pcommon.Map) {
 	i.group, i.lacks, i.values = logGroup, false, append(i.values[:0], make([]inheritedValue, len(keys.Log))...)
-	i.versions = false
+	i.hasVersion = false
 	i.inherit(e, keys, resource)
 	e.reset()
 	for at := range keys.Log {
@@ -111,7 +111,7 @@ func (i *inherited) ofResource(e *Encoder, keys *RecordKeys, resource pcommon.Ma
 // ofScope makes i what records have of a scope, and of its resource.
 func (i *inherited) ofScope(e *Encoder, keys *RecordKeys, resource *inherited, scope pcommon.InstrumentationScope) {
 	i.group, i.lacks, i.values = resource.group, resource.lacks, append(i.values[:0], resource.values...)
-	i.version, i.versions = resource.version, resource.versions
+	i.version, i.hasVersion = resource.version, resource.hasVersion
 	i.inherit(e, keys, scope.Attributes())
 	e.reset()
 	for at := range keys.Log {
@@ -144,7 +144,7 @@ func (i *inherited) require(e *Encoder, from pcommon.Map, name string) {
 func (i *inherited) inherit(e *Encoder, keys *RecordKeys, from pcommon.Map) {
 	if keys.Version != "" {
 		if v, ok := from.Get(keys.Version); ok {
-			i.version, i.versions = v, true
+			i.version, i.hasVersion = v, true
 		}
 	}
 	for at := range keys.Log {

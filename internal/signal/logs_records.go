@@ -64,7 +64,7 @@ func logID(e *Encoder, record plog.LogRecord, of *inherited, keys *RecordKeys) (
 	}
 	v, ok := record.Attributes().Get(keys.Version)
 	if !ok {
-		v, ok = of.version, of.versions
+		v, ok = of.version, of.hasVersion
 	}
 	if ok {
 		id.Version, ok = version(v)
