@@ -275,7 +275,7 @@ func (m *Map[K, V]) MergeAllResult(ctx context.Context, entries ...Entry[K, V]) 
 }
 
 func (m *Map[K, V]) needMerge() {
-	if m.merge == nil {
+	if m.merge == nil && m.queue.gate != nil { // a zero Map has an error for it
 		panic("partitioned: the config of the Map has no Merge")
 	}
 }

@@ -39,8 +39,9 @@ func TestZeroValuesAnswer(t *testing.T) {
 	_, result := q.PushResult(bg, 1)
 	for name, err := range map[string]error{
 		"Start": q.Start(), "Push": q.Push(bg, 1), "TryPush": q.TryPush(1), "PushKey": q.PushKey(bg, "", 1), "PushWait": q.PushWait(bg, 1),
-		"PushResult": result, "Update": q.Update(Change{}),
+		"PushResult": result, "Restore": q.Restore(1), "Update": q.Update(Change{}), "Pause": q.Pause(""), "PauseAll": q.PauseAll(),
 		"Map.Start": m.Start(), "Map.Put": m.Put(bg, "", 1), "Map.PutNewer": m.PutNewer(bg, "", 1, 1), "Map.Update": m.Update(Change{}),
+		"Map.Merge": m.Merge(bg, "", 1), "Map.MergeAll": m.MergeAll(bg, Entry[string, int]{}), "Map.MergeAllWait": m.MergeAllWait(bg, Entry[string, int]{}),
 	} {
 		if !errors.Is(err, errZero) {
 			t.Errorf("%s: %v", name, err)
@@ -49,7 +50,7 @@ func TestZeroValuesAnswer(t *testing.T) {
 	if err := errors.Join(q.Flush(bg), q.Shutdown(bg), m.Flush(bg), m.Shutdown(bg)); err != nil {
 		t.Error(err)
 	}
-	if _, ok := m.Get(""); ok || m.Delete("") || q.Stats().Accepted+m.Stats().Accepted != 0 {
+	if _, ok := m.Get(""); ok || m.Delete("") || q.Stats().Accepted+m.Stats().Accepted != 0 || q.Discard("")+q.Partition("") != 0 {
 		t.Error("something is there")
 	}
 }

@@ -11,10 +11,13 @@ import "time"
 // What a key, or a partition, holds beyond its share after that does not count for Capacity, so that what is restored for a key which is
 // stuck leaves room for the others. It counts for the key's own share and for Stats.Used, and is the first to be given back.
 //
-// The only error is ErrClosed: nothing was accepted.
+// The only error is ErrClosed: nothing was accepted. (A zero Queue returns an error of its own.)
 func (q *Queue[T]) Restore(items ...T) error {
-	if len(items) == 0 {
+	switch {
+	case len(items) == 0:
 		return nil
+	case q.gate == nil:
+		return errZero
 	}
 	var m measures
 	if q.cfg.Weigh != nil {

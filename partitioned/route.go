@@ -244,7 +244,12 @@ func (q *Queue[T]) passTurns(parts []part[T], refused bool) {
 }
 
 // Partition returns the number of the partition that key leads to, from 0 to Partitions - 1. It never changes.
-func (q *Queue[T]) Partition(key string) int { return q.partition(key).number }
+func (q *Queue[T]) Partition(key string) int {
+	if q.gate == nil {
+		return 0
+	}
+	return q.partition(key).number
+}
 
 func (q *Queue[T]) partition(key string) *partition[T] {
 	if len(q.partitions) == 1 {
