@@ -180,6 +180,9 @@ func (q *Queue[T]) Flush(ctx context.Context) error {
 	case <-c.done:
 		return nil
 	case <-ctx.Done():
+		if c.isDone() { // both are: the result comes first
+			return nil
+		}
 		q.withdraw(c) // its markers, so that they do not pile up in front of a stuck stream (I5)
 		return context.Cause(ctx)
 	}
