@@ -125,6 +125,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"MaxBatchSize.Bytes 5":    {MaxBatchSize: Weight{Bytes: 5}},
 		"MaxBatchSize":            {BatchSize: Weight{Items: 5}, MaxBatchSize: Weight{Items: 4}},
 		"Split":                   {Split: split, BatchSize: Weight{Items: 5}},
+		"Split needs a Weigh":     {Split: split, MaxBatchSize: Weight{Items: 5}},
 		"UnitBytes":               {Unit: UnitBytes, Capacity: 5},
 		"Overflow 1":              {Overflow: OverflowRefuse},
 		"Overflow 2":              {Overflow: OverflowDropOldest},
@@ -152,6 +153,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 		{Unit: UnitBytes, Weigh: weigh},
 		{Interval: time.Second},
 		{MaxBatchSize: Weight{Items: 3}},
+		{MaxBatchSize: Weight{Items: 3}, Split: split, Weigh: weigh},
 		{Consumers: 3},
 		{Key: key, OrderOnlyByPartition: true, Partitions: 2},
 	} {

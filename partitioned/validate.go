@@ -128,6 +128,8 @@ func (c *QueueConfig[T]) checkSizes() error {
 		return fmt.Errorf("partitioned: MaxBatchSize.Bytes %d needs a Weigh, without which nothing has bytes", limit.Bytes)
 	case c.Split != nil && limit == Weight{}:
 		return errors.New("partitioned: Split needs a MaxBatchSize, without which every item fits")
+	case c.Split != nil && c.Weigh == nil:
+		return errors.New("partitioned: Split needs a Weigh, without which every item is one, and fits")
 	case c.Interval == 0 && size != Weight{} && trigger == Weight{} && !capped:
 		return fmt.Errorf("partitioned: nothing makes a batch due: Interval is 0 and BatchSize is %+v", size)
 	}
