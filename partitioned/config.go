@@ -198,7 +198,8 @@ type QueueConfig[T any] struct {
 	// a Rest keeps it too. Streams of keys without data are remembered for so long, MaxKeys of them beside those that failed. 0: none.
 	MinInterval time.Duration
 	// Linger is how long the items of callers that wait for their results gather, counted from the oldest item of the stream, before
-	// they make it due. It is never longer than Interval. 0: they make it due at once.
+	// they make it due. It is never longer than Interval. Where neither that nor a size is set, all is due at once anyway.
+	// 0: they make it due at once.
 	Linger time.Duration
 	// BatchSize is the weight at which a batch is sent before its Interval is over; the first unit that reaches its limit
 	// wins. 0 in a unit: what MaxBatchSize says, if it does, else never. NoTrigger in a unit: never. If neither Interval nor a

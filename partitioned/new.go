@@ -17,7 +17,7 @@ type Config[T any] struct {
 	// a consumer is free.
 	Interval time.Duration
 	// Key returns what an item is batched and ordered by: no batch has two keys, and the batches of one key are processed one
-	// after the other. Nil: there is one order for all items.
+	// after the other. Nil: there is one order for all items, unless Consumers is above 1.
 	Key func(item T) string
 	// Bytes returns how large an item is. MaxBytes is the size at which a batch is sent. No batch has more, unless it is a single
 	// item. Both are set, or neither is.
@@ -27,7 +27,7 @@ type Config[T any] struct {
 	Capacity int
 	// Overflow is what Push does without capacity. Default: it waits.
 	Overflow Overflow
-	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10.
+	// Consumers is how many calls of Process may run at once. Default: 1 without Key, else 10. Without Key, several give up order.
 	Consumers int
 	// Timeout is the deadline of the context of one call of Process. 0: none.
 	Timeout time.Duration

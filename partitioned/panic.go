@@ -17,7 +17,7 @@ import (
 //	Void      what was merged is held
 //	Expired   it is the error of its item, which is dropped
 //	Split     the item cannot be split
-//	Weigh     of what Merge, Split or a Rest made of an item: it weighs what the item did
+//	Weigh     of what Merge or Split made of an item: it weighs what the item did. Of an item of a Rest: it weighs one item
 //	Sort      its batch stays in the order of acceptance
 //	Dropped   the call
 //	Limiter   the call
