@@ -296,7 +296,6 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestFlushWaitsForWhatIsPending: in flight, in draining and in active.
 // TestFlushOfNothingSucceeds, whatever has become of its context: of two things that are there, the result comes first.
 func TestFlushOfNothingSucceeds(t *testing.T) {
 	q := start(t, QueueConfig[parcel]{Process: (&recorder{}).process})
@@ -307,6 +306,7 @@ func TestFlushOfNothingSucceeds(t *testing.T) {
 	}
 }
 
+// TestFlushWaitsForWhatIsPending: in flight, in draining and in active.
 func TestFlushWaitsForWhatIsPending(t *testing.T) {
 	for _, consumers := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
