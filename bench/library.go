@@ -83,6 +83,7 @@ const (
 	oursSpread = "ours(partitions=8)"
 	oursFine   = "ours(partitions=64)"
 	mutexes    = "mutexes"
+	bundlers   = "bundlers"
 )
 
 var nsAndAllocs = []Column{{Unit: "ns/op", Ratio: true}, {Unit: "allocs/op"}}
@@ -178,6 +179,8 @@ func queueContender(name string) (contender, error) {
 const (
 	keyedPartitions = 8
 	keyedBatch      = 256
+	keyedConsumers  = 2
+	keyedInterval   = 200 * time.Millisecond
 )
 
 // keyedCase pushes to 1000 keys over 8 partitions, from one goroutine and from many.
@@ -186,13 +189,13 @@ func keyedCase() Case {
 	c := Case{
 		Group: "Keys", Name: "Push", Param: fmt.Sprintf("partitions=%d", keyedPartitions),
 		About: fmt.Sprintf("Push of one integer to one of 1000 keys over %d partitions, 2 consumers; %d pushes a round, drain included. Beside it what anybody would write "+
-			"by hand, as a floor: %d mutexes, each with a map of slices, which are emptied at %d integers and handed to nobody; no bound, no interval, no order between two batches.",
-			keyedPartitions, calls, keyedPartitions, keyedBatch),
+			"by hand, as a floor: %d mutexes, each with a map of slices, which are emptied at %d integers and handed to nobody; no bound, no interval, no order between two batches. And a scheduler as that of pubsub: "+
+			"a bundler of google.golang.org/api for each key that has something pending, for 2 calls at once.", keyedPartitions, calls, keyedPartitions, keyedBatch),
 		Columns: nsAndAllocs,
 	}
 	producers := map[string]int{} // by label
 	for _, n := range []int{1, 8, 64, 256} {
-		for _, name := range []string{ours, mutexes} {
+		for _, name := range []string{ours, mutexes, bundlers} {
 			v := Variant{Rival: Rival{Name: name}, Label: fmt.Sprintf("%s(producers=%d)", name, n)}
 			producers[v.Label] = n
 			c.Variants = append(c.Variants, v)
@@ -216,7 +219,11 @@ func keyedContender(name string) (contender, error) {
 	for i := range keys {
 		keys[i] = fmt.Sprint("key", i)
 	}
-	if name == mutexes {
+	switch name {
+	case bundlers:
+		s := newScheduler(keyedConsumers, keyedBatch, keyedInterval, func(string, []int) {})
+		return contender{do: func(i int) { _ = s.add(keys[i%len(keys)], i) }, end: s.flush}, nil
+	case mutexes:
 		seed := maphash.MakeSeed()
 		var partitions [keyedPartitions]struct {
 			sync.Mutex
@@ -242,8 +249,8 @@ func keyedContender(name string) (contender, error) {
 	q, err := partitioned.NewUnstarted(partitioned.QueueConfig[int]{
 		Process:    func(context.Context, partitioned.Batch[int]) (v partitioned.Verdict[int]) { return v },
 		Key:        func(i int) string { return keys[i%len(keys)] },
-		Partitions: keyedPartitions, Consumers: 2,
-		Interval:  200 * time.Millisecond,
+		Partitions: keyedPartitions, Consumers: keyedConsumers,
+		Interval:  keyedInterval,
 		BatchSize: partitioned.Weight{Items: keyedBatch},
 		Capacity:  1 << 20,
 	})
