@@ -15,13 +15,13 @@ const maxExemplars = 16
 // The types of points whose deltas are summed.
 var (
 	numberSums = &summation[pmetric.NumberDataPoint]{
-		addNumber, func(m pmetric.Metric) slice[pmetric.NumberDataPoint] { return m.Sum().DataPoints() },
+		add: addNumber, of: func(m pmetric.Metric) slice[pmetric.NumberDataPoint] { return m.Sum().DataPoints() },
 	}
 	histogramSums = &summation[pmetric.HistogramDataPoint]{
-		addHistogram, func(m pmetric.Metric) slice[pmetric.HistogramDataPoint] { return m.Histogram().DataPoints() },
+		add: addHistogram, of: func(m pmetric.Metric) slice[pmetric.HistogramDataPoint] { return m.Histogram().DataPoints() },
 	}
 	exponentialSums = &summation[pmetric.ExponentialHistogramDataPoint]{
-		addExponential, func(m pmetric.Metric) slice[pmetric.ExponentialHistogramDataPoint] {
+		add: addExponential, of: func(m pmetric.Metric) slice[pmetric.ExponentialHistogramDataPoint] {
 			return m.ExponentialHistogram().DataPoints()
 		},
 	}
@@ -165,11 +165,13 @@ func (w *pointWalk) exponentialDelta(p pmetric.ExponentialHistogramDataPoint) (N
 	return w.series, !p.Flags().NoRecordedValue() && addable(p)
 }
 
-// part names a part of the series: what below writes tells it from the others.
+// part names a part of the series: what below writes tells it from the others. What the Encoder has written so far stays.
 func (w *pointWalk) part(below func(*Encoder)) Name {
-	w.encoder.reset()
-	below(w.encoder)
-	return w.encoder.intern(w.series)
+	e, begin := w.encoder, len(w.encoder.buf)
+	below(e)
+	name := e.internOf(w.series, Name{}, e.buf[begin:])
+	e.buf = e.buf[:begin]
+	return name
 }
 
 // sameBuckets reports whether two histograms have as many buckets with the same bounds, bit by bit.

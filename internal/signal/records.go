@@ -117,6 +117,7 @@ func (e *Encoder) scopeNames(s pcommon.InstrumentationScope, schema string, reso
 
 // point writes the identity of what has attributes and, if that matters, a start.
 func (e *Encoder) point(attributes pcommon.Map, ignore *Ignored, start pcommon.Timestamp, starts bool) string {
+	e.reset()
 	e.pointAttributes(attributes, ignore)
 	if starts {
 		e.fixed64(uint64(start))
@@ -126,7 +127,6 @@ func (e *Encoder) point(attributes pcommon.Map, ignore *Ignored, start pcommon.T
 
 // pointAttributes writes attributes of which there are too many to remember their order.
 func (e *Encoder) pointAttributes(attributes pcommon.Map, ignore *Ignored) {
-	e.reset()
 	if len(ignore.Attributes) > 0 {
 		e.attributesWithout(attributes, ignore.Attributes)
 		return

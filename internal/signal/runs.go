@@ -14,7 +14,7 @@ type run[D summable[D]] struct {
 	kind    *summation[D]
 	points  slice[D]
 	first   int // of points
-	text    string
+	text    []byte
 	begin   int // in text, of that of the first
 	members []member
 }
@@ -25,15 +25,31 @@ type member struct {
 	end  int    // of that, in the text of the run
 }
 
+// newRun makes a run of the points from first on, in the memory of one that has ended, if that is about as large: what is held keeps no more than
+// twice what it needs.
+func newRun[D summable[D]](k *summation[D], points slice[D], first int, text []byte, members []member) *run[D] {
+	r, _ := k.ended.Get().(*run[D])
+	if r != nil && (cap(r.text) > 2*len(text)+64 || cap(r.members) > 2*len(members)+4) {
+		k.ended.Put(r)
+		r = nil
+	}
+	if r == nil {
+		r = &run[D]{kind: k}
+	}
+	r.points, r.first, r.text, r.members = points, first, append(r.text[:0], text...), append(r.members[:0], members...)
+	return r
+}
+
 func (r *run[D]) len() int { return len(r.members) }
 
-func (r *run[D]) at(i int) (series, D) {
+// at returns what the Encoder wrote of the series of point i, its hash, and the point.
+func (r *run[D]) at(i int) (text []byte, hash uint64, p D) {
 	begin := r.begin
 	if i > 0 {
 		begin = r.members[i-1].end
 	}
 	m := r.members[i]
-	return series{r.text[begin:m.end], m.hash}, r.points.At(r.first + i)
+	return r.text[begin:m.end], m.hash, r.points.At(r.first + i)
 }
 
 func (r *run[D]) plus(added any) summed { return newTable(r).plus(added) }
@@ -52,60 +68,62 @@ func (r *run[D]) moveTo(m pmetric.Metric) {
 	}
 }
 
-// runs makes the runs of the points of one metric after the other. It is used for many payloads.
-type runs struct {
-	texts []byte // of the run that is being made
-	seen  seen   // the hashes in it
+// end gives the memory of a run to another one. All its points were added to a table, so it is no part of another run.
+func (r *run[D]) end() {
+	r.points = nil
+	r.kind.ended.Put(r)
 }
 
 // seriesSeed is that of the hashes of all series.
 var seriesSeed = maphash.MakeSeed()
 
+// runs makes the runs of a metric one after the other. It is used for many metrics. The text of a run is written by the Encoder.
+type runs struct {
+	members []member
+	seen    seen // the hashes of members
+}
+
 // sum calls f with the runs of the points of a metric, and with those that cannot be summed. delta names what two points need to have in common,
 // besides their attributes, to be summed. It reports whether this one can be.
 func sum[D summable[D], S slice[D]](w *pointWalk, points S, kind *summation[D], point func(D) Point, delta func(*pointWalk, D) (Name, bool)) {
-	e := w.encoder
-	var r *run[D] // nil: none has begun
-	var group Name
-	end := func() {
-		if r != nil {
-			r.text, e.runs.texts = string(e.runs.texts), e.runs.texts[:0]
+	e, runs := w.encoder, &w.encoder.runs
+	e.reset()
+	var group Name // of the run; what is to be known of it besides stands in runs
+	first := 0
+	end := func(i, begin int) { // the run ends before point i, and its text where that of i begins
+		if len(runs.members) > 0 {
+			r := newRun(kind, points, first, e.buf[:begin], runs.members)
 			w.f(ID{Group: group, Resource: w.resource, Sums: true}, Point{above: w.above, other: r})
-			r = nil
 		}
+		first, runs.members, e.buf = i, runs.members[:0], append(e.buf[:0], e.buf[begin:]...)
+		runs.seen.clear()
 	}
-	e.runs.seen.grow(points.Len())
+	runs.seen.grow(points.Len())
 	for i := range points.Len() {
-		p := points.At(i)
+		p, begin := points.At(i), len(e.buf)
 		of, ok := delta(w, p)
 		if !ok {
-			end()
+			end(i+1, begin)
 			w.f(ID{Resource: w.resource}, point(p))
 			continue
 		}
 		e.pointAttributes(p.Attributes(), &w.keys.Ignore)
-		hash := maphash.Bytes(seriesSeed, e.buf)
-		if r != nil && (of != group || w.keys.Apart || !e.runs.seen.add(hash)) {
-			end()
+		hash := maphash.Bytes(seriesSeed, e.buf[begin:])
+		if of != group || w.keys.Apart || !runs.seen.add(hash) {
+			end(i, begin)
+			runs.seen.add(hash)
+			group = of
 		}
-		if r == nil {
-			r, group = &run[D]{kind: kind, points: points, first: i}, of
-			if i == 0 && !w.keys.Apart { // most metrics are one run
-				r.members = make([]member, 0, points.Len())
-			}
-			e.runs.seen.clear()
-			e.runs.seen.add(hash)
-		}
-		e.runs.texts = append(e.runs.texts, e.buf...)
-		r.members = append(r.members, member{hash, len(e.runs.texts)})
+		runs.members = append(runs.members, member{hash, len(e.buf)})
 	}
-	end()
-	e.runs.reset()
+	end(points.Len(), len(e.buf))
+	runs.reset()
+	e.reset()
 }
 
 // reset gives back the room that an unusual metric took.
 func (r *runs) reset() {
-	if cap(r.texts)+16*len(r.seen.slots) > maxKept {
+	if 16*(cap(r.members)+len(r.seen.slots)) > maxKept {
 		*r = runs{}
 	}
 }

@@ -3,7 +3,7 @@
 package signal
 
 import (
-	"strings"
+	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
@@ -59,6 +59,8 @@ type summable[D any] interface {
 type summation[D any] struct {
 	add func(held, added D)
 	of  func(pmetric.Metric) slice[D] // its points
+
+	ended sync.Pool // of *run[D]
 }
 
 // table are the sums of a metric: of each series one point. What is the same for all points of a metric was looked up once for the request. For
@@ -76,12 +78,18 @@ type series struct {
 	hash uint64
 }
 
+// newTable makes a table of the points of a run, which ends.
 func newTable[D summable[D]](r *run[D]) *table[D] {
 	t := &table[D]{kind: r.kind}
 	t.grow(2 * r.len())
+	texts, end := string(r.text), r.begin
 	for i := range r.len() {
-		t.put(r.at(i))
+		text, hash, p := r.at(i)
+		begin := end
+		end += len(text)
+		*t.free(hash) = t.put(series{texts[begin:end], hash}, p)
 	}
+	r.end()
 	return t
 }
 
@@ -91,29 +99,33 @@ func (t *table[D]) plus(added any) summed {
 	r := added.(*run[D])
 	t.grow(r.len())
 	for i := range r.len() {
-		of, p := r.at(i)
-		if at := *t.slot(of); at != 0 {
-			t.kind.add(t.points[at-1], p)
-			continue
+		text, hash, p := r.at(i)
+		slot := t.slot(text, hash)
+		if *slot != 0 {
+			t.kind.add(t.points[*slot-1], p)
+		} else {
+			*slot = t.put(series{string(text), hash}, p)
 		}
-		of.text = strings.Clone(of.text) // without the others of its run
-		t.put(of, p)
 	}
+	r.end()
 	return t
 }
 
-// put adds the point of a series that t has not, and has room for.
-func (t *table[D]) put(of series, p D) {
-	slot := t.slot(of)
+// put adds the point of a series that t has not, and returns its position plus 1.
+func (t *table[D]) put(of series, p D) int32 {
 	t.series, t.points = append(t.series, of), append(t.points, p)
-	*slot = int32(len(t.points))
+	return int32(len(t.points))
 }
 
-// slot returns where the position of a series stands, or is to be written.
-func (t *table[D]) slot(of series) *int32 {
+// slot returns where the position of a series stands, or is to be written. t has room for it.
+func (t *table[D]) slot(text []byte, hash uint64) *int32 {
 	mask := uint64(len(t.slots) - 1)
-	for i := of.hash & mask; ; i = (i + 1) & mask {
-		if at := t.slots[i]; at == 0 || t.series[at-1] == of { // in full, as others may have its hash
+	for i := hash & mask; ; i = (i + 1) & mask {
+		at := t.slots[i]
+		if at == 0 {
+			return &t.slots[i]
+		}
+		if of := &t.series[at-1]; of.hash == hash && of.text == string(text) { // in full, as others may have its hash
 			return &t.slots[i]
 		}
 	}
@@ -126,8 +138,18 @@ func (t *table[D]) grow(n int) {
 	}
 	t.slots = make([]int32, slotsFor(t.len()+n))
 	for i, of := range t.series {
-		*t.slot(of) = int32(i + 1)
+		*t.free(of.hash) = int32(i + 1)
 	}
+}
+
+// free returns the slot for a series with this hash that t has not.
+func (t *table[D]) free(hash uint64) *int32 {
+	mask := uint64(len(t.slots) - 1)
+	i := hash & mask
+	for t.slots[i] != 0 {
+		i = (i + 1) & mask
+	}
+	return &t.slots[i]
 }
 
 // slotsFor returns how many slots there are to be for n of something: a power of two.

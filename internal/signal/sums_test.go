@@ -4,6 +4,7 @@ package signal
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,19 +17,24 @@ type drawnDelta struct {
 	series, value int
 	double        bool
 	missing       bool // it has no value
+	reverse       bool // its attributes stand the other way round
 }
 
 func (d drawnDelta) of() string { return fmt.Sprint(d.series, " ", d.double) }
 
-func deltaSum(deltas []drawnDelta, reverse bool) pmetric.Metrics {
+// deltaSum is a payload of them. Every third series lacks an attribute that the others have.
+func deltaSum(deltas []drawnDelta) pmetric.Metrics {
 	p := pmetric.NewMetrics()
 	m := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
 	m.SetEmptySum().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
 	for _, d := range deltas {
 		one := m.Sum().DataPoints().AppendEmpty()
-		attributes := []string{"a", "b"}
-		if reverse {
-			attributes = []string{"b", "a"}
+		attributes := []string{"a", "b", "c"}
+		if d.series%3 == 0 {
+			attributes = attributes[:2]
+		}
+		if d.reverse {
+			slices.Reverse(attributes)
 		}
 		for _, name := range attributes {
 			one.Attributes().PutInt(name, int64(d.series))
@@ -51,7 +57,7 @@ func TestSumsOfRuns(t *testing.T) {
 		drawn := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) drawnDelta {
 			return drawnDelta{
 				rapid.IntRange(1, 20).Draw(t, "series"), rapid.IntRange(0, 9).Draw(t, "value"),
-				rapid.Bool().Draw(t, "double"), rapid.IntRange(0, 9).Draw(t, "missing") == 0,
+				rapid.Bool().Draw(t, "double"), rapid.IntRange(0, 9).Draw(t, "missing") == 0, rapid.Bool().Draw(t, "reverse"),
 			}
 		}), 1, 30), 1, 5).Draw(t, "payloads")
 		keys := RecordKeys{Points: PointKeys{SumDeltas: true}, Apart: rapid.Bool().Draw(t, "apart")}
@@ -60,8 +66,8 @@ func TestSumsOfRuns(t *testing.T) {
 		held := map[ID]Point{}
 		var order []ID // in which they are held
 		var all []Point
-		for i, deltas := range drawn {
-			p := deltaSum(deltas, i%2 == 1)
+		for _, deltas := range drawn {
+			p := deltaSum(deltas)
 			before := exactMetrics(p)
 			var ids []ID
 			var runs []Point
@@ -125,7 +131,7 @@ func TestSeriesWithOneHash(t *testing.T) {
 		for i := range text {
 			points.AppendEmpty().SetIntValue(int64(i + 1))
 		}
-		r := &run[pmetric.NumberDataPoint]{kind: numberSums, points: points, text: text}
+		r := &run[pmetric.NumberDataPoint]{kind: numberSums, points: points, text: []byte(text)}
 		for i := range text {
 			r.members = append(r.members, member{hash: 7, end: i + 1})
 		}
@@ -140,4 +146,17 @@ func TestSeriesWithOneHash(t *testing.T) {
 		got[i] = p.IntValue()
 	}
 	require.Equal(t, map[int]int64{0: 1 + 2, 1: 2 + 3, 2: 1}, got)
+}
+
+// TestSmallRunTakesNoLargeMemory: it may be held for long.
+func TestSmallRunTakesNoLargeMemory(t *testing.T) {
+	points := pmetric.NewNumberDataPointSlice()
+	k := &summation[pmetric.NumberDataPoint]{}
+	for range 10 {
+		newRun(k, points, 0, make([]byte, maxKept), make([]member, 1000)).end()
+		small := newRun(k, points, 0, []byte("a"), []member{{hash: 7, end: 1}})
+		require.LessOrEqual(t, cap(small.text)+16*cap(small.members), 200)
+		require.Equal(t, "a", string(small.text))
+		require.Equal(t, []member{{hash: 7, end: 1}}, small.members)
+	}
 }
