@@ -23,6 +23,7 @@ type Encoder struct {
 
 	without Ignored // what is not written at the moment of a resource or scope
 
+	order    keyOrder               // of the attributes that were sorted last
 	orders   recent[string, string] // attributes as they stood, and in the order of their keys
 	names    recent[identity, Name]
 	metrics  recent[metricNames, *abovePoints]
@@ -63,18 +64,19 @@ func (e *Encoder) text(s string) { e.number(uint64(len(s))); e.buf = append(e.bu
 
 // value writes a value behind its type: 1, 1.0 and "1" differ.
 func (e *Encoder) value(v pcommon.Value) {
-	switch v.Type() {
+	switch t := v.Type(); t {
 	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
 		e.walk.value(v, e)
 	default:
 		e.walk.steps++
-		e.scalar(v)
+		e.ofType(t, v)
 	}
 }
 
-// scalar writes a value that has no others in it. A double is its bits, so that NaN equals itself.
-func (e *Encoder) scalar(v pcommon.Value) {
-	t := v.Type()
+func (e *Encoder) scalar(v pcommon.Value) { e.ofType(v.Type(), v) }
+
+// ofType writes a value that has no others in it. A double is its bits, so that NaN equals itself.
+func (e *Encoder) ofType(t pcommon.ValueType, v pcommon.Value) {
 	e.tag(byte(t))
 	switch t {
 	case pcommon.ValueTypeStr:
@@ -145,57 +147,10 @@ func (e *Encoder) attributes(m pcommon.Map) {
 		from = string(unsorted)
 	}
 	e.buf = e.buf[:begin]
-	e.sort(m)
+	e.sorted(m)
 	if from != "" {
 		e.orders.add(from, string(e.buf[begin:]), 2*len(from))
 	}
-}
-
-// fewPairs is how many attributes are sorted on the stack.
-const fewPairs = 16
-
-// sort writes attributes in the order of their keys. Most stand in it already, or are few.
-func (e *Encoder) sort(m pcommon.Map) {
-	if m.Len() > fewPairs {
-		e.sortMany(m)
-		return
-	}
-	var pairs [fewPairs]struct { // in their order
-		key      string
-		from, to int // where it was written
-	}
-	begin, n, sorted := len(e.buf), 0, true
-	for k, v := range m.All() {
-		from := len(e.buf)
-		e.text(k)
-		e.value(v)
-		at := n
-		for ; at > 0 && k < pairs[at-1].key; at-- { // insertion, which is stable
-			pairs[at] = pairs[at-1]
-			sorted = false
-		}
-		pairs[at].key, pairs[at].from, pairs[at].to = k, from, len(e.buf)
-		n++
-	}
-	if sorted {
-		return
-	}
-	end := len(e.buf)
-	for i := range n {
-		e.buf = append(e.buf, e.buf[pairs[i].from:pairs[i].to]...)
-	}
-	copy(e.buf[begin:], e.buf[end:])
-	e.buf = e.buf[:end]
-}
-
-func (e *Encoder) sortMany(m pcommon.Map) {
-	e.walk.sort(m) // no walk is under way, so these are all pairs
-	for i := range m.Len() {
-		p := e.walk.pairs[i]
-		e.text(p.key)
-		e.value(p.value)
-	}
-	e.walk.drop(0)
 }
 
 // attributesWithout is attributes without those that are ignored.

@@ -132,7 +132,7 @@ func (e *Encoder) pointAttributes(attributes pcommon.Map, ignore *Ignored) {
 		return
 	}
 	e.number(uint64(attributes.Len()))
-	e.sort(attributes)
+	e.sorted(attributes)
 }
 
 // negatives is how many numbers below 0 are versions. An ID has room for 2^64 - 1 versions, so they are taken from the upper end:
