@@ -31,7 +31,7 @@ func addNumber(held, added pmetric.NumberDataPoint) {
 	addTimes(held, added)
 	addExemplars(held.Exemplars(), added.Exemplars())
 	if held.ValueType() != pmetric.NumberDataPointValueTypeInt {
-		held.SetDoubleValue(held.DoubleValue() + added.DoubleValue())
+		held.SetDoubleValue(held.DoubleValue() + asDouble(added))
 		return
 	}
 	a, b := held.IntValue(), added.IntValue()
@@ -40,6 +40,14 @@ func addNumber(held, added pmetric.NumberDataPoint) {
 	} else {
 		held.SetDoubleValue(float64(a) + float64(b)) // what an integer does not hold
 	}
+}
+
+// asDouble is the value of p, of either type. Integers are added to a double once an integer does not hold their sum any more.
+func asDouble(p pmetric.NumberDataPoint) float64 {
+	if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
+		return float64(p.IntValue())
+	}
+	return p.DoubleValue()
 }
 
 // addHistogram adds a histogram with the same bounds, and as many buckets.

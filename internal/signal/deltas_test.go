@@ -213,6 +213,28 @@ func TestSumOfIntegersThatOverflows(t *testing.T) {
 	}
 }
 
+// TestSumGoesOnAfterAnOverflow: what comes when the sum has become a double counts too.
+func TestSumGoesOnAfterAnOverflow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.OneOf(rapid.Int64(), rapid.SampledFrom([]int64{math.MaxInt64, math.MinInt64, 1 << 62})), 1, 10).Draw(t, "values")
+		held, exact, size := pmetric.NewNumberDataPoint(), new(big.Int), 0.0
+		held.SetIntValue(0)
+		for _, v := range values {
+			added := pmetric.NewNumberDataPoint()
+			added.SetIntValue(v)
+			addNumber(held, added)
+			exact.Add(exact, big.NewInt(v))
+			size += math.Abs(float64(v))
+		}
+		if held.ValueType() == pmetric.NumberDataPointValueTypeInt {
+			require.Zero(t, exact.Cmp(big.NewInt(held.IntValue())))
+			return
+		}
+		want, _ := new(big.Float).SetInt(exact).Float64()
+		require.InDelta(t, want, held.DoubleValue(), size*1e-14)
+	})
+}
+
 func TestSumHasAFewExemplarsAndBothTimes(t *testing.T) {
 	held, added := pmetric.NewNumberDataPoint(), pmetric.NewNumberDataPoint()
 	held.SetStartTimestamp(20)
