@@ -33,7 +33,7 @@ type completion struct {
 		err       error         // of those that are
 		failures  *failures     // err, if that is several, and of no other completion
 		abandoned bool          // nobody waits any more
-		ended     bool          // open has been 0
+		ended     bool          // open has been 0; from then on err stays
 		withdrawn bool          // what was left was taken back. Changes under the partition's lock too
 		behind    []*completion // only grows. None of them forwards but markers, so however often something is requeued, it is few steps
 
@@ -71,8 +71,7 @@ func (p *completions) get(entries int) *completion {
 	if !ok {
 		c = &completion{done: make(chan struct{}, 1), reused: true}
 	}
-	c.mu.Lock() // who had it last may not have returned from Unlock
-	defer c.mu.Unlock()
+	// It is the caller's alone, also if one who settled an entry of it before has not returned from Unlock.
 	c.mu.open, c.mu.ended, c.mu.claimed, c.mu.parts = entries, false, 0, nil
 	return c
 }
@@ -140,10 +139,9 @@ func (c *completion) await(ctx context.Context) bool {
 	return false
 }
 
-// claimant returns what one part of a push has as its completion: c if it is the only part.
+// claimant returns what one part of a push has as its completion: c if it is the only part. The locks of all its partitions are held, so
+// nobody else has c yet.
 func (c *completion) claimant(stream any, swaps uint32, all share) *completion {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	part := c
 	if all.entries < c.mu.open {
 		part = newForwarding(all.entries)
@@ -246,11 +244,14 @@ func (c *completion) complete(err error) { c.completeSome(1, err) }
 // completeSome settles n entries, which have one error.
 func (c *completion) completeSome(n int, err error) {
 	c.mu.Lock()
+	if c.mu.ended { // by Shutdown, while items were on their way back, as more entries than there were
+		c.mu.Unlock()
+		return
+	}
 	c.fail(err)
 	c.mu.open -= n
-	// Shutdown may have ended it while items were on their way back, as more entries than there were.
-	ends := c.mu.open == 0 && !c.mu.ended
-	c.mu.ended = c.mu.ended || ends
+	ends := c.mu.open == 0
+	c.mu.ended = ends
 	err, behind := c.mu.err, c.mu.behind
 	c.mu.Unlock()
 	switch { // unless it ends, it may be another caller's by now
@@ -363,11 +364,8 @@ func (c *completion) abandon() {
 	c.mu.abandoned = true
 }
 
-func (c *completion) result() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.mu.err
-}
+// result returns the errors of a completion that is done, which nobody changes any more.
+func (c *completion) result() error { return c.mu.err }
 
 // join returns the completion of an entry that held waits for, or nobody if it is nil, and that added waits for from now on.
 func join(held, added *completion) *completion {

@@ -162,8 +162,8 @@ before it calls Split, and gives the tail back after it (unclaim). If the others
 batch is booked (cutResult.late).
 
 A completion is used again (completions). Its caller (1) receives from done, (2) puts it back. The consumer that settles its last entry
-(a) sends to done, and then touches it no more; one that settled another entry before may still be in Unlock, so get resets it under its
-lock. A caller that gives up does neither (1) nor (2): (a) may come at any time, and what was sent would be another caller's result.
+(a) sends to done, and then touches it no more; one that settled another entry before may still be in Unlock, where it reads nothing but
+the state of the mutex. A caller that gives up does neither (1) nor (2): (a) may come at any time, and what was sent would be another caller's result.
 
 An entry is cut while others evict. The drain belongs to the consumer in state cutting, and evict looks at filled and active
 only. In all other states evict has the lock, and the drain.
