@@ -101,7 +101,7 @@ func TestPlainEntriesAreCutAlike(t *testing.T) {
 				d.entries += n
 			}
 			for d.entries > 0 {
-				c := &call[int]{tuning: tuned}
+				c := &call[int]{tuning: &tuned}
 				if weighs {
 					c.weights = []uint32{}
 				}

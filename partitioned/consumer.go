@@ -21,7 +21,7 @@ type call[T any] struct {
 	weights []uint32      // of the batch's items, in items; nil, for good, without Weigh: 1 each
 	errs    []error       // as Verdict.Errs; nil: one error is that of all
 	units   int64         // that it holds of the capacity
-	tuning                // that it was cut by
+	*tuning               // that it was cut by
 	expired []expired[T]  // that the cut dropped
 	watched bool          // the Observer heard of it
 	length  int           // of the batch before
@@ -100,8 +100,9 @@ func (q *Queue[T]) work() {
 	var in *stream[T] // while Process runs
 	defer func() {
 		if in != nil { // Process called runtime.Goexit: the batch failed, and another goroutine is the consumer from now on
-			q.callEnded(c, Verdict[T]{Err: errGoexit})
-			q.settle(in, c, Verdict[T]{Err: errGoexit})
+			v := Verdict[T]{Err: errGoexit}
+			q.callEnded(c, &v)
+			q.settle(in, c, &v)
 			q.scheduler.resign()
 			go q.work()
 			return
@@ -123,7 +124,7 @@ func (q *Queue[T]) work() {
 		}
 		q.callBegins()
 		if !q.take(s, c) {
-			q.callEnded(c, Verdict[T]{})
+			q.callEnded(c, &Verdict[T]{})
 		} else {
 			if q.mapping.depart != nil {
 				c.arrive = q.mapping.depart(s, c)
@@ -131,8 +132,8 @@ func (q *Queue[T]) work() {
 			in = s
 			v := q.process(s, c)
 			in = nil
-			q.callEnded(c, v)
-			q.settle(s, c, v)
+			q.callEnded(c, &v)
+			q.settle(s, c, &v)
 		}
 		c.reset(q.cfg.Reuse)
 	}
@@ -148,9 +149,9 @@ func (q *Queue[T]) take(s *stream[T], c *call[T]) bool {
 	s.backlog.index.clear()
 	r := q.cut(&s.backlog.drain, c) // the consumer's while the state is cutting, without the lock
 	q.sort(c)
-	ok, waits := q.book(s, c, r)
+	ok, waits := q.book(s, c, &r)
 	if ok && len(c.expired) > 0 {
-		q.reportExpired(s, c, r)
+		q.reportExpired(s, c, &r)
 		if waits {
 			q.roomOf(s)
 		}
@@ -193,12 +194,12 @@ func (q *Queue[T]) claim(s *stream[T], c *call[T]) bool {
 		s.schedule()
 		return false
 	}
-	c.tuning = *q.tuned.Load()
+	c.tuning = q.tuned.Load()
 	c.batch.Key = s.key
 	c.batch.Oldest = s.backlog.oldest()
 	c.batch.Reason = q.reason(s)
 	c.batch.Closing = q.closing.Load()
-	s.claim(&c.tuning)
+	s.claim(c.tuning)
 	if c.batch.Closing {
 		s.pace().notBefore = time.Time{}
 	}
@@ -222,7 +223,7 @@ func (q *Queue[T]) reason(s *stream[T]) Reason {
 
 // book makes the batch that was cut one in flight. It reports false if Shutdown has given up, and whether somebody waits for the units
 // of entries that expired.
-func (q *Queue[T]) book(s *stream[T], c *call[T], r cutResult) (ok, waits bool) {
+func (q *Queue[T]) book(s *stream[T], c *call[T], r *cutResult) (ok, waits bool) {
 	p := s.partition
 	p.mu.Lock()
 	defer p.mu.Unlock()

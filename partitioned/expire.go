@@ -39,7 +39,7 @@ func (q *Queue[T]) expiry(item T, now time.Time) (reason error) {
 }
 
 // expire books the entries of s that a cut dropped, and reports whether somebody waits for their units. Partition's lock held.
-func (q *Queue[T]) expire(s *stream[T], c *call[T], r cutResult) (waiting bool) {
+func (q *Queue[T]) expire(s *stream[T], c *call[T], r *cutResult) (waiting bool) {
 	var units int64
 	for i := range c.expired {
 		e := &c.expired[i]
@@ -52,7 +52,7 @@ func (q *Queue[T]) expire(s *stream[T], c *call[T], r cutResult) (waiting bool) 
 }
 
 // reportExpired tells of the entries that a cut dropped. No lock held (I4).
-func (q *Queue[T]) reportExpired(s *stream[T], c *call[T], r cutResult) {
+func (q *Queue[T]) reportExpired(s *stream[T], c *call[T], r *cutResult) {
 	var last *completion
 	for i := range c.expired {
 		last = q.dropped(c.expired[i].entry, c.expired[i].reason, last)

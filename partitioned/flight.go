@@ -14,7 +14,7 @@ type flight[T any] struct {
 }
 
 // depart books a batch that was cut. Unless order is kept, s is free for the next consumer at once. It may be forgotten then.
-func (s *stream[T]) depart(c *call[T], r cutResult) {
+func (s *stream[T]) depart(c *call[T], r *cutResult) {
 	s.backlog.settleCut(c.batch.Weight.minus(r.grown).plus(r.expired), r.urgent, r.skipped)
 	s.reserve(r.units)
 	for i := range s.flights { // a Flush also waits for what was in flight before it

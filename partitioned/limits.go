@@ -112,7 +112,7 @@ func (q *Queue[T]) callBegins() {
 }
 
 // callEnded says how that ended.
-func (q *Queue[T]) callEnded(c *call[T], v Verdict[T]) {
+func (q *Queue[T]) callEnded(c *call[T], v *Verdict[T]) {
 	if q.limits.of == nil {
 		return
 	}

@@ -151,9 +151,9 @@ func (q *Queue[T]) watch(p *partition[T], c *call[T]) (end func()) {
 	}
 }
 
-// reportEnd tells the Observer what became of a batch.
+// reportEnd tells the Observer, which is watching, what became of a batch.
 func (q *Queue[T]) reportEnd(p *partition[T], c *call[T], o Outcome) {
-	if !c.watched || q.cfg.Observer.BatchEnd == nil {
+	if q.cfg.Observer.BatchEnd == nil {
 		return
 	}
 	o.Duration = c.took

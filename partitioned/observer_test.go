@@ -244,7 +244,8 @@ func TestBatchEndHasABatchStart(t *testing.T) {
 	if err := q.Shutdown(cancelled()); !errors.Is(err, ErrDropped) {
 		t.Fatal(err)
 	}
-	q.settle(s, c, q.process(s, c))
+	v := q.process(s, c)
+	q.settle(s, c, &v)
 	for _, f := range w.check(q.Stats(), 1) {
 		t.Error(f)
 	}

@@ -4,22 +4,21 @@ package partitioned
 
 import "fmt"
 
-// checked returns v with the errors of Errs as its Err too, or with an error in their place if there is not one for each item.
-func (v Verdict[T]) checked(items int) Verdict[T] {
+// check makes the errors of Errs the Err of v too, or puts an error in their place if there is not one for each item.
+func (v *Verdict[T]) check(items int) {
 	if v.Errs == nil {
-		return v
+		return
 	}
 	if len(v.Errs) != items {
 		v.Err = fmt.Errorf("partitioned: Process returned %d Errs for a batch of %d items", len(v.Errs), items)
 		v.Errs, v.Taken = nil, 0
-		return v
+		return
 	}
 	var all completion
 	for _, err := range v.Errs {
 		all.fail(err)
 	}
 	v.Err = all.mu.err
-	return v
 }
 
 // errorOf returns the error of the item at that index of the batch, of which err is the error as a whole.

@@ -303,7 +303,7 @@ func TestRestOfManyWaiters(t *testing.T) {
 	}
 	callers := slices.Clone(c.waiting)
 	for range 3 {
-		r := q.requeue(c, Verdict[int]{Rest: make([]int, n)})
+		r := q.requeue(c, &Verdict[int]{Rest: make([]int, n)})
 		if got := len(r.notes[0].completion.mu.behind); got != n {
 			t.Fatalf("%d to tell behind a Rest of %d callers", got, n)
 		}

@@ -9,12 +9,15 @@ import (
 
 // settle does what the verdict says: the accounts, what comes back, the stream, the capacity, and those who wait. From the
 // unlock on s may be forgotten and be the stream of another key, so it is used only to look at its wait list (roomOf).
-func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
-	v = v.checked(len(c.batch.Items))
+func (q *Queue[T]) settle(s *stream[T], c *call[T], v *Verdict[T]) {
+	v.check(len(c.batch.Items))
 	if c.arrive != nil {
-		c.arrive(v)
+		c.arrive(*v)
 	}
-	back := q.requeue(c, v)
+	var back requeued[T]
+	if len(v.Rest) > 0 {
+		back = q.requeue(c, v)
+	}
 	for _, n := range back.notes {
 		n.completion.stands = c.stands
 	}
@@ -59,7 +62,9 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v Verdict[T]) {
 	q.inFlight.Add(-int64(c.batch.Weight.Items))
 	waits := q.gate.leave(units)
 	out.Err = v.Err
-	q.reportEnd(p, c, out)
+	if c.watched {
+		q.reportEnd(p, c, out)
+	}
 	if waits { // before those who wait are told: they may push again at once, and stand behind who waits already
 		q.roomOf(s)
 	}
@@ -71,7 +76,9 @@ func (q *Queue[T]) settleLate(p *partition[T], c *call[T], err error, back []not
 	for _, n := range back {
 		n.completion.complete(ErrDropped)
 	}
-	q.reportEnd(p, c, Outcome{Err: err, Lost: int64(c.batch.Weight.Items)})
+	if c.watched {
+		q.reportEnd(p, c, Outcome{Err: err, Lost: int64(c.batch.Weight.Items)})
+	}
 }
 
 // answer books whether the call of s failed, for the scheduler and for the memory of failures. Partition's lock held.
@@ -124,10 +131,7 @@ type requeued[T any] struct {
 }
 
 // requeue makes entries of a Rest.
-func (q *Queue[T]) requeue(c *call[T], v Verdict[T]) (r requeued[T]) {
-	if len(v.Rest) == 0 {
-		return r
-	}
+func (q *Queue[T]) requeue(c *call[T], v *Verdict[T]) (r requeued[T]) {
 	r.items, r.notes = slices.Clone(v.Rest), make([]note, len(v.Rest))
 	for i, item := range v.Rest {
 		w := q.reweigh(item, packedWeight{items: 1})
