@@ -4,12 +4,15 @@ package partitionedbufferprocessor
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
@@ -88,4 +91,61 @@ func TestLogKeysNameFieldsAndAttributes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRecordsWithoutIdentityOfMixedTenants: a request of several tenants by turns has one batch for each, with all of its records, and those that
+// lack a key stand in their order.
+func TestRecordsWithoutIdentityOfMixedTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := map[string][]int64{} // numbers of the records without identity, by tenant and resource
+		identified, calls := 0, 0
+		p := newPipelineTo(t, logs, func(c *Config) {
+			byRecord(c)
+			c.Map.LogKeys, c.AttributeKeys = []string{"id"}, []string{"tenant"}
+		}, func(p *pipeline, ctx context.Context, ld plog.Logs) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			calls++
+			tenant := client.FromContext(ctx).Metadata.Get("tenant")[0]
+			for _, r := range ld.ResourceLogs().All() {
+				resource, _ := r.Resource().Attributes().Get("n")
+				below := fmt.Sprint(tenant, " ", resource.Int())
+				for _, record := range r.ScopeLogs().At(0).LogRecords().All() {
+					if of, ok := record.Attributes().Get("tenant"); !ok || of.Str() != tenant {
+						t.Errorf("a record of %q is sent to %q", of.AsRaw(), tenant)
+					}
+					if _, ok := record.Attributes().Get("id"); ok {
+						identified++
+						continue
+					}
+					got[below] = append(got[below], record.Body().Int())
+				}
+			}
+			return nil
+		}).begun(t)
+		ld := plog.NewLogs()
+		want := map[string][]int64{}
+		for resource := range int64(2) {
+			rl := ld.ResourceLogs().AppendEmpty()
+			rl.Resource().Attributes().PutInt("n", resource)
+			list := rl.ScopeLogs().AppendEmpty().LogRecords()
+			for i := range int64(30) {
+				record, tenant := list.AppendEmpty(), fmt.Sprint("tenant-", i%3)
+				record.Attributes().PutStr("tenant", tenant)
+				if record.Body().SetInt(100*resource + i); i%5 == 0 {
+					record.Attributes().PutInt("id", i)
+					continue
+				}
+				below := fmt.Sprint(tenant, " ", resource)
+				want[below] = append(want[below], record.Body().Int())
+			}
+		}
+		require.NoError(t, send(context.Background(), p, ld))
+		later(time.Second)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		require.Equal(t, want, got)
+		require.Equal(t, 6, identified, "of two resources, each with the same identities")
+		require.Equal(t, 3, calls)
+	})
 }

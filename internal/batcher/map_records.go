@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,7 +112,8 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 		err = m.PutAllNewer(ctx, w.entries...)
 	}
 	clear(w.entries)
-	if cap(w.entries) <= maxWriter {
+	clear(w.alone)
+	if cap(w.entries)+cap(w.alone) <= maxWriter {
 		m.writers.Put(w)
 	}
 	if err == nil && own {
@@ -125,7 +127,7 @@ type recordWriter[P, R any] struct {
 	encoder signal.Encoder
 	streams streams
 	stream  string // of the resource that the walk is in
-	alone   []R    // since the last entry that was alone
+	alone   [][]R  // of each part of the request, what nothing supersedes and no entry has yet. It has one part, unless they are mixed
 	entries []recordEntry[P, R]
 }
 
@@ -137,25 +139,27 @@ func (w *recordWriter[P, R]) write(ctx context.Context, m *records[P, R], from P
 	if of != nil {
 		with = &others[P, R]{meta: of}
 	}
-	resource, n := -1, 0
+	resource := -1
 	w.stream, w.entries = "", w.entries[:0]
-	keys := m.keys
-	keys.Apart = parts.mixed
+	keys, n := m.keys, 1
+	if parts.mixed {
+		keys.Parts, n = parts.of, len(parts.keys)
+	}
+	w.alone = slices.Grow(w.alone[:0], n)[:n]
 	m.signal.Records(&w.encoder, from, keys, func(id signal.ID, one R) {
-		stream := w.stream
+		part := 0
 		if parts.mixed {
-			stream = parts.keys[parts.of[n]]
-			n++
+			part = parts.of[id.Item]
+			w.stream = parts.keys[part]
 		} else if id.Resource != resource {
 			resource = id.Resource
-			stream = m.router.stream(ctx, &w.streams, from, resource)
-		}
-		if stream != w.stream {
-			w.endAlone(m.serial.Add(1), of)
-			w.stream = stream
+			if stream := m.router.stream(ctx, &w.streams, from, resource); stream != w.stream {
+				w.endAlone(0, m, of)
+				w.stream = stream
+			}
 		}
 		if id.Group == (signal.Name{}) {
-			w.alone = append(w.alone, one)
+			w.alone[part] = append(w.alone[part], one)
 			return
 		}
 		key := recordKey{w.stream, id.Group, id.Record}
@@ -166,7 +170,7 @@ func (w *recordWriter[P, R]) write(ctx context.Context, m *records[P, R], from P
 			Key: key, Value: record[P, R]{one: one, other: with}, Version: entryVersion(&id),
 		})
 	})
-	w.endAlone(m.serial.Add(1), of)
+	w.endAllAlone(m, parts, of)
 }
 
 // entryVersion maps the versions of records onto those of entries, in their order: a time is an unsigned number. The three lowest
@@ -182,17 +186,27 @@ func entryVersion(id *signal.ID) int64 {
 	}
 }
 
-// endAlone makes the entry of records that nothing supersedes, if there are any. No other entry has its serial.
-func (w *recordWriter[P, R]) endAlone(serial uint64, of *meta[P]) {
-	if len(w.alone) == 0 {
+func (w *recordWriter[P, R]) endAllAlone(m *records[P, R], parts *itemParts, of *meta[P]) {
+	for part := range w.alone {
+		if parts.mixed {
+			w.stream = parts.keys[part]
+		}
+		w.endAlone(part, m, of)
+	}
+}
+
+// endAlone makes the entry of the records of a part that nothing supersedes, if there are any. No other entry has its serial.
+func (w *recordWriter[P, R]) endAlone(part int, m *records[P, R], of *meta[P]) {
+	if len(w.alone[part]) == 0 {
 		return
 	}
+	serial := binary.LittleEndian.AppendUint64(nil, m.serial.Add(1))
 	w.entries = append(w.entries, recordEntry[P, R]{
-		Key:     recordKey{stream: w.stream, record: string(binary.LittleEndian.AppendUint64(nil, serial))},
-		Value:   record[P, R]{other: &others[P, R]{meta: of, alone: w.alone}},
+		Key:     recordKey{stream: w.stream, record: string(serial)},
+		Value:   record[P, R]{other: &others[P, R]{meta: of, alone: w.alone[part]}},
 		Version: partitioned.NoVersion,
 	})
-	w.alone = nil
+	w.alone[part] = nil
 }
 
 // items returns how many items v stands for.

@@ -26,6 +26,7 @@ var logGroup = unique.Make(identity{own: "log"})
 // its attribute keys.Version or, if that is not asked for, its time, else its observed time. A record that lacks one of these attributes has no identity: a number cannot be compared with a time.
 func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogRecord)) {
 	var ofResource, ofScope inherited
+	item := 0
 	for at, rl := range p.ResourceLogs().All() {
 		var resource plog.ResourceLogs
 		var resourceName Name
@@ -45,7 +46,8 @@ func (Logs) Records(e *Encoder, p plog.Logs, keys RecordKeys, f func(ID, LogReco
 			copyScope(a.scope, sl)
 			for _, record := range sl.LogRecords().All() {
 				id := logID(e, record, &ofScope, &keys)
-				id.Resource = at
+				id.Resource, id.Item = at, item
+				item++
 				f(id, LogRecord{a, record})
 			}
 		}

@@ -285,13 +285,17 @@ func assembleIsTheInverse[P, R any](t *rapid.T, k kind[P], sig interface {
 	}
 }
 
+// metricIDs returns the identities of the points of a metric, as if each were the first of its payload.
 func metricIDs(build func(m pmetric.Metric)) (ids []ID) {
 	p := pmetric.NewMetrics()
 	m := p.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
 	m.SetName("m")
 	build(m)
 	var e Encoder
-	Metrics{}.Records(&e, p, RecordKeys{}, func(id ID, _ Point) { ids = append(ids, id) })
+	Metrics{}.Records(&e, p, RecordKeys{}, func(id ID, _ Point) {
+		id.Item = 0
+		ids = append(ids, id)
+	})
 	return ids
 }
 

@@ -47,6 +47,7 @@ func newAbovePoints(
 // aside, by its start, so that a reset leaves both points. Its version is its time. Points of no temporality have no identity: each
 // counts. So do deltas, unless they are summed: then what cannot be added, as it has other buckets, say, is another identity.
 func (Metrics) Records(e *Encoder, p pmetric.Metrics, keys RecordKeys, f func(ID, Point)) {
+	item := 0
 	for at, rm := range p.ResourceMetrics().All() {
 		var under above[pmetric.ResourceMetrics, pmetric.ScopeMetrics]
 		var resource, scope names
@@ -71,19 +72,25 @@ func (Metrics) Records(e *Encoder, p pmetric.Metrics, keys RecordKeys, f func(ID
 				if scope.id != scope.whole {
 					id = e.intern(scope.id)
 				}
-				e.reset()
-				e.describe(m)
-				names.description = e.intern(Name{})
+				names.description = e.description(m)
 				a, ok := e.metrics.of[names]
 				if !ok {
 					a = newAbovePoints(names, &under, rm, sm, m)
 					e.metrics.add(names, a, names.series.Value().size+names.description.Value().size)
 				}
-				w := pointWalk{encoder: e, keys: &keys, resource: at, series: id, above: a, f: f}
+				w := pointWalk{encoder: e, keys: &keys, resource: at, item: item, series: id, above: a, f: f}
 				w.metric(m)
+				item += pointsIn(m)
 			}
 		}
 	}
+}
+
+// description returns the Name of what describes a metric.
+func (e *Encoder) description(m pmetric.Metric) Name {
+	e.reset()
+	e.describe(m)
+	return e.intern(Name{})
 }
 
 // dataPoint is what the four types of points have in common.
@@ -98,6 +105,7 @@ type pointWalk struct {
 	encoder  *Encoder
 	keys     *RecordKeys
 	resource int
+	item     int  // number of the first point in the payload
 	series   Name // by which points are told apart
 	above    *abovePoints
 	f        func(ID, Point)
@@ -162,7 +170,7 @@ func eachOrSum[D summable[D], S slice[D]](
 func each[D dataPoint, S slice[D]](w *pointWalk, points S, by rule, point func(D) Point) {
 	for i := range points.Len() {
 		p := points.At(i)
-		id := ID{Group: by.series, Version: uint64(p.Timestamp()), Resource: w.resource}
+		id := ID{Group: by.series, Version: uint64(p.Timestamp()), Resource: w.resource, Item: w.item + i}
 		if by.series != (Name{}) {
 			id.Record = w.encoder.point(p.Attributes(), &w.keys.Ignore, p.StartTimestamp(), by.starts)
 		}

@@ -18,13 +18,14 @@ type ID struct {
 	Version  uint64 // 0: it has none, so that whatever arrives later is newer
 	Sums     bool   // nothing supersedes it either: those with one identity are added up, by [Sums]
 	Resource int    // index of its resource in the payload
+	Item     int    // number of the item in the payload, or of the first that it stands for, from 0
 }
 
 // RecordKeys says what records are told apart by.
 type RecordKeys struct {
 	Ignore  Ignored
 	Points  PointKeys
-	Apart   bool     // each record comes for itself, those that are summed too
+	Parts   []int    // the part of each item: only items of one part are summed. Nil: all are of one
 	Log     []LogKey // their values are the identity
 	Version string   // the attribute that is the version, as [version] reads it, of the record, else of its scope, else of its resource; "": the time
 }
@@ -65,8 +66,9 @@ func (i *Ignored) Any() bool { return len(i.Attributes) > 0 || i.Schema || i.Dro
 
 // Records is what is to be known of a kind of telemetry for map.key: record. R is one record with what stands above it.
 type Records[P, R any] interface {
-	// Records calls f with each record of p, in order, and only reads p. A record is used instead of p from then on, and
-	// keeps no other one alive. With [ID].Sums it stands for several, which stood in a row.
+	// Records calls f with each record of p, and only reads p. Those of a container stand in its order, but for deltas that are summed: they
+	// stand in that order within each part. A record is used instead of p from then on, and keeps no other one alive. With [ID].Sums it
+	// stands for several of one part.
 	Records(e *Encoder, p P, keys RecordKeys, f func(ID, R))
 
 	// Assemble makes a payload of records, in their order but for those that join others below an equal resource, scope and

@@ -8,12 +8,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// run are deltas that stand in a row in a payload, and are to be added to those of a [table]. It only refers to them: nothing is altered before the
+// run are deltas of one metric of a payload, and are to be added to those of a [table]. It only refers to them: nothing is altered before the
 // payload is accepted. So it has no series twice, as somebody would have to add up the two: the second one begins another run.
 type run[D summable[D]] struct {
 	kind    *summation[D]
-	points  slice[D]
-	first   int // of points
+	points  slice[D] // of the metric
 	text    []byte
 	begin   int // in text, of that of the first
 	members []member
@@ -23,11 +22,12 @@ type run[D summable[D]] struct {
 type member struct {
 	hash uint64 // of the text of its series
 	end  int    // of that, in the text of the run
+	at   int    // of points
 }
 
-// newRun makes a run of the points from first on, in the memory of one that has ended, if that is about as large: what is held keeps no more than
+// newRun makes a run of points in the memory of one that has ended, if that is about as large: what is held keeps no more than
 // twice what it needs.
-func newRun[D summable[D]](k *summation[D], points slice[D], first int, text []byte, members []member) *run[D] {
+func newRun[D summable[D]](k *summation[D], points slice[D], text []byte, members []member) *run[D] {
 	r, _ := k.ended.Get().(*run[D])
 	if r != nil && (cap(r.text) > 2*len(text)+64 || cap(r.members) > 2*len(members)+4) {
 		k.ended.Put(r)
@@ -36,7 +36,7 @@ func newRun[D summable[D]](k *summation[D], points slice[D], first int, text []b
 	if r == nil {
 		r = &run[D]{kind: k}
 	}
-	r.points, r.first, r.text, r.members = points, first, append(r.text[:0], text...), append(r.members[:0], members...)
+	r.points, r.text, r.members = points, append(r.text[:0], text...), append(r.members[:0], members...)
 	return r
 }
 
@@ -49,7 +49,7 @@ func (r *run[D]) at(i int) (text []byte, hash uint64, p D) {
 		begin = r.members[i-1].end
 	}
 	m := r.members[i]
-	return r.text[begin:m.end], m.hash, r.points.At(r.first + i)
+	return r.text[begin:m.end], m.hash, r.points.At(m.at)
 }
 
 func (r *run[D]) plus(added any) summed { return newTable(r).plus(added) }
@@ -57,14 +57,14 @@ func (r *run[D]) plus(added any) summed { return newTable(r).plus(added) }
 func (r *run[D]) split(n int) (head, tail summed) {
 	first, rest := *r, *r
 	first.members, rest.members = r.members[:n:n], r.members[n:]
-	rest.first, rest.begin = r.first+n, r.members[n-1].end
+	rest.begin = r.members[n-1].end
 	return &first, &rest
 }
 
 func (r *run[D]) moveTo(m pmetric.Metric) {
 	to := r.kind.of(m)
-	for i := range r.members {
-		r.points.At(r.first + i).MoveTo(to.AppendEmpty())
+	for _, m := range r.members {
+		r.points.At(m.at).MoveTo(to.AppendEmpty())
 	}
 }
 
@@ -81,6 +81,7 @@ var seriesSeed = maphash.MakeSeed()
 type runs struct {
 	members []member
 	seen    seen // the hashes of members
+	parts   partition
 }
 
 // sum calls f with the runs of the points of a metric, and with those that cannot be summed. delta names what two points need to have in common,
@@ -88,44 +89,101 @@ type runs struct {
 func sum[D summable[D], S slice[D]](w *pointWalk, points S, kind *summation[D], point func(D) Point, delta func(*pointWalk, D) (Name, bool)) {
 	e, runs := w.encoder, &w.encoder.runs
 	e.reset()
-	var group Name // of the run; what is to be known of it besides stands in runs
-	first := 0
-	end := func(i, begin int) { // the run ends before point i, and its text where that of i begins
+	var group Name // of the run, and its part; what is to be known of it besides stands in runs
+	part := 0
+	end := func(begin int) { // the run ends, and its text where that of the next one begins
 		if len(runs.members) > 0 {
-			r := newRun(kind, points, first, e.buf[:begin], runs.members)
-			w.f(ID{Group: group, Resource: w.resource, Sums: true}, Point{above: w.above, other: r})
+			r := newRun(kind, points, e.buf[:begin], runs.members)
+			w.f(ID{Group: group, Resource: w.resource, Item: w.item + runs.members[0].at, Sums: true}, Point{above: w.above, other: r})
 		}
-		first, runs.members, e.buf = i, runs.members[:0], append(e.buf[:0], e.buf[begin:]...)
+		runs.members, e.buf = runs.members[:0], append(e.buf[:0], e.buf[begin:]...)
 		runs.seen.clear()
 	}
 	runs.seen.grow(points.Len())
+	order := w.byPart(points.Len())
 	for i := range points.Len() {
+		if order != nil {
+			i = order[i]
+		}
 		p, begin := points.At(i), len(e.buf)
 		of, ok := delta(w, p)
 		if !ok {
-			end(i+1, begin)
-			w.f(ID{Resource: w.resource}, point(p))
+			end(begin)
+			w.f(ID{Resource: w.resource, Item: w.item + i}, point(p))
 			continue
 		}
 		e.pointAttributes(p.Attributes(), &w.keys.Ignore)
 		hash := maphash.Bytes(seriesSeed, e.buf[begin:])
-		if of != group || w.keys.Apart || !runs.seen.add(hash) {
-			end(i, begin)
+		if of != group || w.partOf(i) != part || !runs.seen.add(hash) {
+			end(begin)
 			runs.seen.add(hash)
-			group = of
+			group, part = of, w.partOf(i)
 		}
-		runs.members = append(runs.members, member{hash, len(e.buf)})
+		runs.members = append(runs.members, member{hash, len(e.buf), i})
 	}
-	end(points.Len(), len(e.buf))
+	end(len(e.buf))
 	runs.reset()
 	e.reset()
 }
 
 // reset gives back the room that an unusual metric took.
 func (r *runs) reset() {
-	if 16*(cap(r.members)+len(r.seen.slots)) > maxKept {
+	if 24*cap(r.members)+16*(len(r.seen.slots)+cap(r.parts.ends))+8*cap(r.parts.next) > maxKept {
 		*r = runs{}
 	}
+}
+
+// partOf returns the part of point i of the metric.
+func (w *pointWalk) partOf(i int) int {
+	if w.keys.Parts == nil {
+		return 0
+	}
+	return w.keys.Parts[w.item+i]
+}
+
+// byPart returns the n points of the metric in the order of their parts; nil: they stand in it.
+func (w *pointWalk) byPart(n int) []int {
+	if w.keys.Parts == nil {
+		return nil
+	}
+	return w.encoder.runs.parts.order(w.keys.Parts[w.item : w.item+n])
+}
+
+// partition puts points in the order of their parts, in linear time, however many parts a payload has.
+type partition struct {
+	ends    []partEnds // of each part
+	next    []int      // for each point, the next one of its part; 0: it is the last one
+	met     []int      // the parts of the points
+	ordered []int
+}
+
+// partEnds are the first and the last of the points of a part, counted from 1. Zero: it has none.
+type partEnds struct{ first, last int }
+
+// order returns the positions in parts, which says the part of each point, so that those of one part stand in a row, in their order.
+func (o *partition) order(parts []int) []int {
+	o.next, o.met, o.ordered = o.next[:0], o.met[:0], o.ordered[:0]
+	for i, part := range parts {
+		if part >= len(o.ends) {
+			o.ends = append(o.ends, make([]partEnds, part+1-len(o.ends))...)
+		}
+		ends := &o.ends[part]
+		if ends.first == 0 {
+			ends.first = i + 1
+			o.met = append(o.met, part)
+		} else {
+			o.next[ends.last-1] = i + 1
+		}
+		ends.last = i + 1
+		o.next = append(o.next, 0)
+	}
+	for _, part := range o.met {
+		for i := o.ends[part].first; i > 0; i = o.next[i-1] {
+			o.ordered = append(o.ordered, i-1)
+		}
+		o.ends[part] = partEnds{}
+	}
+	return o.ordered
 }
 
 // seen is a set of hashes, which costs nothing to clear.

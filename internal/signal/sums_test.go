@@ -18,6 +18,7 @@ type drawnDelta struct {
 	double        bool
 	missing       bool // it has no value
 	reverse       bool // its attributes stand the other way round
+	part          int
 }
 
 func (d drawnDelta) of() string { return fmt.Sprint(d.series, " ", d.double) }
@@ -50,23 +51,33 @@ func deltaSum(deltas []drawnDelta) pmetric.Metrics {
 	return p
 }
 
-// TestSumsOfRuns: however points come, those of one series are added up to one, the payloads are not altered before that, and no value is lost,
-// wherever sums are taken apart.
+// TestSumsOfRuns: however points come, those of one series and part are added up to one, the payloads are not altered before that, and no value is
+// lost, wherever sums are taken apart.
 func TestSumsOfRuns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SampledFrom([]int{1, 1, 3}).Draw(t, "parts")
 		drawn := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) drawnDelta {
 			return drawnDelta{
 				rapid.IntRange(1, 20).Draw(t, "series"), rapid.IntRange(0, 9).Draw(t, "value"),
 				rapid.Bool().Draw(t, "double"), rapid.IntRange(0, 9).Draw(t, "missing") == 0, rapid.Bool().Draw(t, "reverse"),
+				rapid.IntRange(0, parts-1).Draw(t, "part"),
 			}
 		}), 1, 30), 1, 5).Draw(t, "payloads")
-		keys := RecordKeys{Points: PointKeys{SumDeltas: true}, Apart: rapid.Bool().Draw(t, "apart")}
-		want := map[string]int{}
+		want, got := make([]map[string]int, parts), make([]map[string]int, parts)
+		for part := range parts {
+			want[part], got[part] = map[string]int{}, map[string]int{}
+		}
 		var e Encoder
-		held := map[ID]Point{}
-		var order []ID // in which they are held
-		var all []Point
+		held := map[string]Point{}       // by part and identity
+		all := make([][]Point, parts)    // what is sent without being held
+		order := make([][]string, parts) // in which they are held
 		for _, deltas := range drawn {
+			keys := RecordKeys{Points: PointKeys{SumDeltas: true}}
+			if parts > 1 {
+				for _, d := range deltas {
+					keys.Parts = append(keys.Parts, d.part)
+				}
+			}
 			p := deltaSum(deltas)
 			before := exactMetrics(p)
 			var ids []ID
@@ -76,52 +87,62 @@ func TestSumsOfRuns(t *testing.T) {
 			n := 0
 			for i, id := range ids {
 				n += pointSums{}.Len(runs[i])
+				part := deltas[id.Item].part
 				if !id.Sums {
 					require.Equal(t, Name{}, id.Group)
-					all = append(all, runs[i])
+					all[part] = append(all[part], runs[i])
 					continue
 				}
-				if before, ok := held[id]; ok {
+				key := fmt.Sprint(part, id.Group, id.Record)
+				if before, ok := held[key]; ok {
 					runs[i] = pointSums{}.Add(before, runs[i])
 				} else {
-					order = append(order, id)
+					order[part] = append(order[part], key)
 				}
-				held[id] = runs[i]
+				held[key] = runs[i]
 			}
 			require.Equal(t, len(deltas), n)
 			for _, d := range deltas {
 				if !d.missing {
-					want[d.of()] += d.value
+					want[d.part][d.of()] += d.value
 				}
 			}
 		}
-		for _, id := range order {
-			r := held[id]
-			for n := (pointSums{}).Len(r); n > 1 && rapid.Bool().Draw(t, "split"); n = (pointSums{}).Len(r) {
-				var head Point
-				head, r = pointSums{}.Split(r, rapid.IntRange(1, n-1).Draw(t, "at"))
-				all = append(all, head)
-			}
-			all = append(all, r)
-		}
-		got := map[string]int{}
-		sent := Metrics{}.Assemble(all)
-		for _, m := range sent.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
-			for _, p := range m.Sum().DataPoints().All() {
-				series, _ := p.Attributes().Get("a")
-				of := drawnDelta{series: int(series.Int()), value: int(p.IntValue())}
-				switch p.ValueType() {
-				case pmetric.NumberDataPointValueTypeEmpty:
-					continue
-				case pmetric.NumberDataPointValueTypeDouble:
-					of.double, of.value = true, int(p.DoubleValue())
+		for part := range parts {
+			for _, key := range order[part] {
+				r := held[key]
+				for n := (pointSums{}).Len(r); n > 1 && rapid.Bool().Draw(t, "split"); n = (pointSums{}).Len(r) {
+					var head Point
+					head, r = pointSums{}.Split(r, rapid.IntRange(1, n-1).Draw(t, "at"))
+					all[part] = append(all[part], head)
 				}
-				require.NotContains(t, got, of.of())
-				got[of.of()] = of.value
+				all[part] = append(all[part], r)
 			}
+			addUp(t, got[part], Metrics{}.Assemble(all[part]))
 		}
 		require.Equal(t, want, got)
 	})
+}
+
+// addUp notes the value of each series in a payload, none of which is there twice.
+func addUp(t *rapid.T, got map[string]int, sent pmetric.Metrics) {
+	if sent.DataPointCount() == 0 {
+		return
+	}
+	for _, m := range sent.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+		for _, p := range m.Sum().DataPoints().All() {
+			series, _ := p.Attributes().Get("a")
+			of := drawnDelta{series: int(series.Int()), value: int(p.IntValue())}
+			switch p.ValueType() {
+			case pmetric.NumberDataPointValueTypeEmpty:
+				continue
+			case pmetric.NumberDataPointValueTypeDouble:
+				of.double, of.value = true, int(p.DoubleValue())
+			}
+			require.NotContains(t, got, of.of())
+			got[of.of()] = of.value
+		}
+	}
 }
 
 // TestSeriesWithOneHash are told apart by their texts.
@@ -133,7 +154,7 @@ func TestSeriesWithOneHash(t *testing.T) {
 		}
 		r := &run[pmetric.NumberDataPoint]{kind: numberSums, points: points, text: []byte(text)}
 		for i := range text {
-			r.members = append(r.members, member{hash: 7, end: i + 1})
+			r.members = append(r.members, member{hash: 7, end: i + 1, at: i})
 		}
 		return r
 	}
@@ -153,10 +174,37 @@ func TestSmallRunTakesNoLargeMemory(t *testing.T) {
 	points := pmetric.NewNumberDataPointSlice()
 	k := &summation[pmetric.NumberDataPoint]{}
 	for range 10 {
-		newRun(k, points, 0, make([]byte, maxKept), make([]member, 1000)).end()
-		small := newRun(k, points, 0, []byte("a"), []member{{hash: 7, end: 1}})
+		newRun(k, points, make([]byte, maxKept), make([]member, 1000)).end()
+		small := newRun(k, points, []byte("a"), []member{{hash: 7, end: 1}})
 		require.LessOrEqual(t, cap(small.text)+16*cap(small.members), 200)
 		require.Equal(t, "a", string(small.text))
 		require.Equal(t, []member{{hash: 7, end: 1}}, small.members)
 	}
+}
+
+// TestPartsOfAMetric: the points of a part are one run, however they alternate with those of others.
+func TestPartsOfAMetric(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var e Encoder // for all: it forgets
+		for range 3 {
+			var deltas []drawnDelta
+			keys := RecordKeys{Points: PointKeys{SumDeltas: true}}
+			items := map[int][]int{} // of each part
+			for i := range rapid.IntRange(1, 30).Draw(t, "points") {
+				part := rapid.IntRange(0, 5).Draw(t, "part")
+				deltas, keys.Parts = append(deltas, drawnDelta{series: i + 1}), append(keys.Parts, part)
+				items[part] = append(items[part], i)
+			}
+			Metrics{}.Records(&e, deltaSum(deltas), keys, func(id ID, r Point) {
+				part := keys.Parts[id.Item]
+				var got []int
+				for _, m := range r.other.(*run[pmetric.NumberDataPoint]).members {
+					got = append(got, m.at)
+				}
+				require.Equal(t, items[part], got)
+				delete(items, part)
+			})
+			require.Empty(t, items)
+		}
+	})
 }

@@ -21,6 +21,7 @@ type aboveSpans = above[ptrace.ResourceSpans, ptrace.ScopeSpans]
 // Zipkin reports share the ID; its version is its end. Without a trace or an ID it has no identity: nothing says that two such
 // spans are copies of one.
 func (Traces) Records(e *Encoder, p ptrace.Traces, keys RecordKeys, f func(ID, Span)) {
+	item := 0
 	for at, rs := range p.ResourceSpans().All() {
 		var resource ptrace.ResourceSpans
 		var under names
@@ -37,7 +38,8 @@ func (Traces) Records(e *Encoder, p ptrace.Traces, keys RecordKeys, f func(ID, S
 			a := &aboveSpans{resourceName: under.whole, scopeName: scope.whole, resource: resource, scope: ptrace.NewScopeSpans()}
 			copyScope(a.scope, ss)
 			for _, span := range ss.Spans().All() {
-				id := ID{Version: uint64(span.EndTimestamp()), Resource: at}
+				id := ID{Version: uint64(span.EndTimestamp()), Resource: at, Item: item}
+				item++
 				if !span.TraceID().IsEmpty() && !span.SpanID().IsEmpty() {
 					id.Group, id.Record = scope.id, spanID(e, span.TraceID(), span.SpanID(), int32(span.Kind()))
 				}
