@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,6 +121,35 @@ func TestStorageCountersOnlyGrow(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Zero(t, p.metric(t, "items_returned", ""))
 		require.EqualValues(t, 10, p.metric(t, "items_dropped", "storage"))
+		p.stop(t)
+	})
+}
+
+// TestStorageNobodyWaitsForCallersWhoGaveUp: callers who are answered are expected to come again, and hold up the others' transaction for a
+// moment. Those who were refused, and those who gave up, are not.
+func TestStorageNobodyWaitsForCallersWhoGaveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := storagetest.NewDisk()
+		p := anyLogs.stored(t, d, func(c *Config) { c.Timeout = time.Minute }, nil)
+		synctest.Wait()
+		d.SetFault(func([]*storage.Operation) storagetest.Fault { return storagetest.Hang })
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				require.Error(t, p.push(ctx, 10*i, 10))
+			})
+		}
+		all.Wait()
+		d.SetFault(nil)
+		d.Release()
+		synctest.Wait()
+		begin := time.Now()
+		for i := range 3 {
+			require.NoError(t, p.push(context.Background(), 100+10*i, 10))
+		}
+		require.Zero(t, time.Since(begin))
 		p.stop(t)
 	})
 }

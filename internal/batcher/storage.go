@@ -106,6 +106,7 @@ func (s *storage[P]) push(ctx context.Context, r request[P]) (accepted bool, err
 		}
 	}
 	s.journal.Append(c.written, entries...)
+	defer s.journal.Answered()
 	return true, c.wait(ctx)
 }
 

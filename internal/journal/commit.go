@@ -50,26 +50,38 @@ func (j *Journal) run() {
 func (j *Journal) take() (t transaction, wait time.Duration, over bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	wait = time.Hour
 	switch {
 	case j.ctx.Err() != nil:
 		j.refusePuts(&t)
 		j.mu.deletes, j.mu.closing = nil, true
-	case j.mu.recovered:
+	case j.mu.recovered && j.gathered():
 		j.takePuts(&t)
+	case j.mu.recovered:
+		wait = time.Until(j.mu.gatherUntil)
 	case j.mu.closing:
 		j.refusePuts(&t)
 	}
-	wait = time.Hour
 	if len(j.mu.deletes) > 0 {
-		wait = time.Until(j.mu.deleteAt)
+		due := time.Until(j.mu.deleteAt)
+		wait = min(wait, due)
 		together := j.mu.backoff == 0 && (len(t.puts) > 0 || j.mu.closing || len(j.mu.deletes) >= j.mu.most)
-		if together || wait <= 0 {
+		if together || due <= 0 {
 			n := min(len(j.mu.deletes), j.mu.most)
 			t.deletes, j.mu.deletes = j.mu.deletes[:n:n], j.mu.deletes[n:]
 		}
 	}
 	over = j.mu.closing && len(t.groups)+len(t.deletes)+len(j.mu.puts)+len(j.mu.deletes) == 0
 	return t, wait, over
+}
+
+// gathered reports whether what was put is to be written: half of the callers wait for it, or it is over time. The others were answered, but did
+// not run since. Most of them come again, so that two halves take turns: one is written while the other makes its entries. Without this a
+// transaction that takes no longer than a caller needs to come again is of one or two of them, and costs as much as one of all. It ends by itself:
+// each caller comes again, or is gone, as soon as it runs. mu is held.
+func (j *Journal) gathered() bool {
+	n := len(j.mu.puts)
+	return n == 0 || n >= j.mu.callers/2 || j.mu.closing || !time.Now().Before(j.mu.gatherUntil)
 }
 
 // takePuts moves whole groups into t, until it has MaxBytes, and numbers their entries. mu is held.
@@ -131,6 +143,7 @@ func (j *Journal) commit(t *transaction) {
 	j.mu.Lock()
 	j.put(t, err)
 	j.deleted(t, deleted)
+	j.mu.gatherUntil = time.Now().Add(maxGather)
 	j.mu.Unlock()
 	for _, g := range t.groups {
 		g.written(err)

@@ -3,7 +3,8 @@
 // Package journal keeps values in a storage extension from their acceptance until they are settled, so that they survive a crash.
 //
 // It is a group commit: one goroutine, the committer, takes all that was put and deleted while the last transaction ran, and writes it
-// with one call of Client.Batch. A transaction of file_storage costs two fdatasyncs, whatever it holds.
+// with one call of Client.Batch. A transaction of file_storage costs two fdatasyncs, whatever it holds; and without them as much as several
+// entries, so it waits a moment for callers who are about to come again.
 //
 // What is stored:
 //
@@ -54,8 +55,9 @@ type Config struct {
 }
 
 const (
-	maxDeletes   = 4096 // of one transaction, at most
-	maxReads     = 64   // of Load at once, those included that hang
+	maxGather    = time.Millisecond // after a transaction, until which callers gather for the next one
+	maxDeletes   = 4096             // of one transaction, at most
+	maxReads     = 64               // of Load at once, those included that hang
 	slowCall     = 10 * time.Second
 	firstBackoff = 100 * time.Millisecond
 	maxPause     = time.Second     // during which nothing is put after a failure
@@ -87,11 +89,13 @@ type Journal struct {
 		found  []uint64       // first number of each block that the header named, until Recover has read it
 		size   uint64         // of the blocks of found
 
-		puts     []group
-		deletes  []*Entry
-		most     int       // deletes of one transaction: half of those that failed last, then twice those that succeed
-		deleteAt time.Time // when deletes are written at the latest, or tried again
-		backoff  time.Duration
+		puts        []group
+		callers     int       // that called Append, and not Answered since
+		gatherUntil time.Time // when puts are written, however few they are
+		deletes     []*Entry
+		most        int       // deletes of one transaction: half of those that failed last, then twice those that succeed
+		deleteAt    time.Time // when deletes are written at the latest, or tried again
+		backoff     time.Duration
 
 		pause   time.Duration // after the last failure to put; 0: the last put succeeded
 		resume  time.Time
@@ -164,6 +168,7 @@ func (j *Journal) Connect(open func() (storage.Client, error)) error {
 // Recover once their deletion has succeeded.
 func (j *Journal) Append(written func(error), entries ...*Entry) {
 	j.mu.Lock()
+	j.mu.callers++
 	if j.mu.closing {
 		j.mu.Unlock()
 		written(ErrClosed)
@@ -175,8 +180,23 @@ func (j *Journal) Append(written func(error), entries ...*Entry) {
 		}
 	}
 	j.mu.puts = append(j.mu.puts, group{entries, written})
+	wake := len(j.mu.puts) == 1 || j.gathered() // with the first one the committer sets its timer
 	j.mu.Unlock()
-	j.nudge()
+	if wake {
+		j.nudge()
+	}
+}
+
+// Answered is called once for each Append, by the caller who waited for it, when that runs again: with or without an answer. As long as it
+// has not been called, others wait for this caller to come again, up to maxGather.
+func (j *Journal) Answered() {
+	j.mu.Lock()
+	j.mu.callers--
+	wake := len(j.mu.puts) > 0 && j.gathered()
+	j.mu.Unlock()
+	if wake {
+		j.nudge()
+	}
 }
 
 // Delete removes an entry, with the next transaction. One that is not written yet never will be.

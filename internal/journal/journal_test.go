@@ -57,6 +57,50 @@ func TestCommitsAreShared(t *testing.T) {
 	})
 }
 
+// TestCallersWhoWereAnsweredAreWaitedFor until half of those that are here wait, but not for long, and not at all for who is gone.
+func TestCallersWhoWereAnsweredAreWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := storagetest.NewDisk()
+		j := opened(t, d, Config{})
+		begin, pushed := time.Now(), 0
+		push := func() (waits int) {
+			pushed++
+			j.Append(func(err error) { require.NoError(t, err) }, entryOf("x"))
+			synctest.Wait()
+			return pushed - int(j.Stats().Written)
+		}
+		answered := func() (waits int) {
+			j.Answered()
+			synctest.Wait()
+			return pushed - int(j.Stats().Written)
+		}
+		for range 3 { // one caller waits for nobody
+			require.Zero(t, push())
+			require.Zero(t, answered())
+		}
+		for range 3 { // nor do a few for one
+			require.Zero(t, push())
+		}
+		require.Equal(t, 1, push(), "three may come again")
+		require.Zero(t, push(), "two wait, and three may come again")
+		require.Equal(t, 1, push(), "five may come again")
+		require.Equal(t, 1, answered())
+		require.Equal(t, 1, answered())
+		require.Zero(t, answered(), "one waits, and two may come again")
+		require.Zero(t, time.Since(begin))
+
+		require.Equal(t, 1, push())
+		time.Sleep(maxGather)
+		synctest.Wait()
+		require.EqualValues(t, pushed, j.Stats().Written, "nobody came")
+		time.Sleep(maxGather)
+		require.Zero(t, push(), "nobody has come for so long")
+		require.Equal(t, 1, push())
+		require.NoError(t, j.Close(context.Background()))
+		require.EqualValues(t, pushed, j.Stats().Written)
+	})
+}
+
 func TestWhatIsDeletedBeforeItIsWrittenNeverIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := storagetest.NewDisk()

@@ -37,6 +37,8 @@ type model struct {
 	deleted map[int]bool // Delete was called
 	orphans map[string]bool
 	faulty  bool // the storage fails at times
+	run     int  // grows with each open
+	waiting int  // callers that were answered, and have not run since
 	clean   bool // the journal was closed while the storage worked, so all that was to be deleted is
 	next    int
 }
@@ -48,7 +50,7 @@ func TestModel(t *testing.T) {
 		cfg := Config{BlockSize: rapid.IntRange(1, 5).Draw(rt, "block"), MaxBytes: rapid.IntRange(1, 60).Draw(rt, "bytes")}
 		steps := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) step {
 			return step{
-				what:  rapid.SampledFrom([]string{"put", "put", "put", "delete", "delete", "fault", "full", "works", "wait", "close", "crash"}).Draw(rt, "what"),
+				what:  rapid.SampledFrom([]string{"put", "put", "put", "delete", "delete", "answered", "fault", "full", "works", "wait", "close", "crash"}).Draw(rt, "what"),
 				n:     rapid.IntRange(1, 7).Draw(rt, "n"),
 				fault: rapid.SampledFrom([]storagetest.Fault{storagetest.Fail, storagetest.Half, storagetest.Late, storagetest.Panic}).Draw(rt, "fault"),
 			}
@@ -74,6 +76,8 @@ func runModel(cfg Config, steps []step) string {
 			m.put(j, s.n)
 		case "delete":
 			m.delete(j, s.n)
+		case "answered":
+			m.answered(j, s.n)
 		case "fault":
 			every, n := s.n, 0
 			m.faulty = true
@@ -104,6 +108,7 @@ func runModel(cfg Config, steps []step) string {
 					m.orphans["/"+key(m.entries[n].number)] = true // it may be there, and in no header
 				}
 				after := d.Crash()
+				m.run++ // what is written from here on is of no concern
 				m.mu.Unlock()
 				d.SetFault(nil)
 				_ = j.Close(context.Background())
@@ -150,9 +155,14 @@ func (m *model) put(j *Journal, n int) {
 		group, entries = append(group, m.next), append(entries, e)
 		m.next++
 	}
+	run := m.run
 	j.Append(func(err error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
+		if m.run != run {
+			return
+		}
+		m.waiting++
 		for _, i := range group {
 			m.written[i], m.failed[i] = err == nil, err != nil
 			if err == nil {
@@ -160,6 +170,17 @@ func (m *model) put(j *Journal, n int) {
 			}
 		}
 	}, entries...)
+}
+
+// answered lets some callers run that were answered.
+func (m *model) answered(j *Journal, n int) {
+	m.mu.Lock()
+	n = min(n, m.waiting)
+	m.waiting -= n
+	m.mu.Unlock()
+	for range n {
+		j.Answered()
+	}
 }
 
 // delete deletes some entries: the step decides which, from the oldest on.
@@ -185,6 +206,8 @@ func (m *model) open(d *storagetest.Disk, cfg Config) (j *Journal, wrong string)
 	seen, last := map[int]bool{}, -1
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.run++
+	m.waiting = 0
 	err = j.Recover(context.Background(), func(f Found) {
 		var n int
 		if _, err := fmt.Sscan(string(f.Value), &n); err != nil || f.Err != nil {
