@@ -294,9 +294,13 @@ func TestShutdownWithoutStart(t *testing.T) {
 // TestShutdownWithAnExpiredContext drops all that is pending, tells who waits in a line or for a result, and returns.
 func TestShutdownWithAnExpiredContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &recorder{hold: make(chan struct{})}
+		hold := make(chan struct{})
+		process := func(context.Context, Batch[parcel]) (v Verdict[parcel]) {
+			<-hold // whatever its context says: what it answered to that might come in time
+			return v
+		}
 		q := start(t, QueueConfig[parcel]{
-			Process: l.process, Key: parcelKey, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 100},
+			Process: process, Key: parcelKey, Weigh: weighParcel, Interval: time.Hour, BatchSize: Weight{Items: 100},
 			Capacity: 12, KeyCapacity: 2, Consumers: 1,
 		})
 		var wg sync.WaitGroup
@@ -324,6 +328,7 @@ func TestShutdownWithAnExpiredContext(t *testing.T) {
 		if err := q.Shutdown(cancelled()); !errors.Is(err, ErrDropped) || !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
+		close(hold)
 		wg.Wait()
 		if err := <-flushed; err != nil {
 			t.Error(err)
