@@ -4,8 +4,11 @@ package partitioned
 
 import "errors"
 
-// errNoCapacity: not now. It never leaves the package.
-var errNoCapacity = errors.New("no capacity")
+// Neither of them leaves the package.
+var (
+	errNoCapacity = errors.New("no capacity") // not now
+	errUndecided  = errors.New("undecided")   // admit has to look
+)
 
 // part is what a push has for one stream: a run of its items. No two parts of a push have the same stream.
 type part[T any] struct {
@@ -74,15 +77,18 @@ func (q *Queue[T]) admit(parts []part[T], items []T, m *measures, c *completion,
 	return full, err
 }
 
-// admitItem is admit for a single item where there is nothing to find out: its stream exists and holds something, and it has room for
-// the item. It reports false if that is not so, and has done nothing then. Most pushes end here: what admit does for several parts makes
-// a push take half as long again.
-func (q *Queue[T]) admitItem(p *partition[T], key string, item T, w packedWeight, c *completion) bool {
+// admitItem is admit for a single item where there is nothing to find out: its stream exists, and it has room for the item, or there is
+// one stream and one answer. Else it returns errUndecided, and has done nothing. Most pushes end here: what admit does for several parts
+// makes a push take half as long again.
+func (q *Queue[T]) admitItem(p *partition[T], key string, item T, w packedWeight, c *completion) error {
 	units := q.units(w)
 	p.mu.Lock()
+	err := errUndecided
 	s := p.existing(key)
-	ok := s != nil && q.enterItem(s, units)
-	if ok {
+	if s != nil {
+		err = q.enterItem(s, units)
+	}
+	if err == nil {
 		if c != nil {
 			c = s.claimant(c, share{1, w.unpack(), units})
 		}
@@ -93,17 +99,23 @@ func (q *Queue[T]) admitItem(p *partition[T], key string, item T, w packedWeight
 		}
 	}
 	p.mu.Unlock()
-	return ok
+	return err
 }
 
-// enterItem takes the units of a single item, for s, which is where it goes. It reports false if s has no key slot, or no room, or
-// callers wait for it. Partition's lock held.
-func (q *Queue[T]) enterItem(s *stream[T], units int64) bool {
-	if s.slot == slotFree || s.blocked || q.gate.enter(units, q.most(s, units, units), false) != nil {
-		return false
+// enterItem takes the units of a single item, for s, which is where it goes. It returns errUndecided if s has no key slot, or callers wait
+// for it, or its share may refuse the item. Partition's lock held.
+func (q *Queue[T]) enterItem(s *stream[T], units int64) error {
+	if s.slot == slotFree || s.blocked {
+		return errUndecided
 	}
-	s.take(true)
-	return true
+	err := q.gate.enter(units, q.most(s, units, units), false)
+	switch {
+	case err == nil:
+		s.take(true)
+	case q.shares:
+		return errUndecided
+	}
+	return err
 }
 
 // overwrite is admit for an item that replaces an entry of a Map which is no lighter. It needs no units, so that a Map that is

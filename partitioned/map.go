@@ -234,7 +234,7 @@ func (m *Map[K, V]) writeHere(s *stream[Entry[K, V]], e Entry[K, V], hash uint64
 		s.partition.mu.supersede(1) // one of the two
 		return true
 	}
-	if !m.queue.enterItem(s, 1) {
+	if m.queue.enterItem(s, 1) != nil {
 		return false
 	}
 	e, _ = g.first(e, hash, how, s.backlog.active.len()) // nothing is remembered that would supersede it

@@ -112,12 +112,17 @@ func (q *Queue[T]) push(ctx context.Context, key *string, items []T, how write, 
 	if q.cfg.Weigh != nil {
 		w = pack(q.cfg.Weigh(items[0]))
 	}
-	if q.admitItem(p, name, items[0], w, c) {
+	err := q.admitItem(p, name, items[0], w, c)
+	if err == nil {
 		return nil
 	}
 	one := [1]part[T]{{partition: p, key: name, to: 1, weight: w.unpack(), units: q.units(w)}}
 	weights := [1]packedWeight{w}
-	return q.pushParts(ctx, one[:], items, &measures{how: how, weights: weights[:]}, c)
+	m := &measures{how: how, weights: weights[:]}
+	if errors.Is(err, errUndecided) {
+		return q.pushParts(ctx, one[:], items, m, c)
+	}
+	return q.notYet(ctx, one[:], items, m, c, nil, err)
 }
 
 // few is the number of items whose measures a push keeps on its stack.

@@ -14,10 +14,12 @@ func (q *Queue[T]) roomOf(s *stream[T]) {
 	l := &q.waitList.mu
 	l.Lock()
 	defer q.unlockWaits()
-	s.partition.mu.Lock()
-	held := s.reserved
-	s.partition.mu.Unlock()
-	q.setHeld(s, held)
+	if q.shares { // else no stream has a list
+		s.partition.mu.Lock()
+		held := s.reserved
+		s.partition.mu.Unlock()
+		q.setHeld(s, held)
+	}
 	q.serve()
 }
 

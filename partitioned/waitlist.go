@@ -38,8 +38,11 @@ type waitList[T any] struct {
 	}
 }
 
-// served is callers that are accepted or refused, linked through their next.
-type served[T any] struct{ first, last *waiter[T] }
+// served is callers that are accepted or refused, linked through their next, and when the first of them was.
+type served[T any] struct {
+	first, last *waiter[T]
+	at          time.Time
+}
 
 // unlockWaits gives the lock of the wait list back, and then tells those who were served under it. Told under the lock, they would come
 // back and wait for it: a caller that wakes up is often about to push again.
@@ -134,7 +137,10 @@ func (q *Queue[T]) wait(ctx context.Context, w *waiter[T]) error {
 	l.Lock()
 	// First the flag, then one more look at the capacity. Whoever gives units back after that look sees the flag, and serves.
 	q.gate.set(gateWaiting)
-	full, err := q.admit(w.parts, w.items, &w.measures, w.completion, w)
+	full, err := (*stream[T])(nil), errNoCapacity
+	if q.shares || l.whole.first == nil { // else who comes last has no turn
+		full, err = q.admit(w.parts, w.items, &w.measures, w.completion, w)
+	}
 	if errors.Is(err, errNoCapacity) && q.mayWait(w, full) {
 		q.join(w, full)
 		l.callers++
@@ -191,7 +197,7 @@ func (q *Queue[T]) await(ctx context.Context, w *waiter[T]) error {
 		return w.err
 	}
 	q.leaveList(w)
-	q.settleWait(w)
+	q.settleWait(w, time.Now())
 	q.serve()
 	q.unlockWaits()
 	return gaveUp(ctx)
@@ -269,22 +275,23 @@ func (q *Queue[T]) unblock(s *stream[T]) {
 // finish has w told that it is accepted or refused. Wait list's lock held.
 func (q *Queue[T]) finish(w *waiter[T], err error) {
 	q.leaveList(w)
-	q.settleWait(w)
 	w.err = err
 	l := &q.waitList.mu
 	if l.served.last == nil {
-		l.served.first = w
+		l.served.first, l.served.at = w, time.Now() // one clock for all that are served at once
 	} else {
 		l.served.last.next = w
 	}
 	l.served.last = w
+	q.settleWait(w, l.served.at)
 }
 
-func (q *Queue[T]) settleWait(w *waiter[T]) {
+// settleWait books that w waits no more. Wait list's lock held.
+func (q *Queue[T]) settleWait(w *waiter[T], now time.Time) {
 	l := &q.waitList.mu
 	l.callers--
 	l.units -= w.units
-	l.waited += time.Since(w.begin)
+	l.waited += now.Sub(w.begin)
 }
 
 // refuseAll refuses all who wait, after the gate was closed.

@@ -143,6 +143,39 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 	}
 }
 
+// TestWaitedIsTheSumOfAllWaits: of those who are served at once too, and of one who gives up.
+func TestWaitedIsTheSumOfAllWaits(t *testing.T) {
+	for name, cfg := range map[string]QueueConfig[parcel]{"whole": {}, "keys": {Key: parcelKey}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &recorder{hold: make(chan struct{})}
+				cfg.Process, cfg.Capacity, cfg.Consumers = l.process, 4, 1
+				q := start(t, cfg)
+				for _, key := range []string{"a", "b", "c", "d"} { // of which one is in flight
+					q.Push(bg, parcel{key: key})
+					synctest.Wait()
+				}
+				for _, key := range []string{"e", "f", "g"} {
+					go q.Push(bg, parcel{key: key})
+					time.Sleep(time.Second)
+				}
+				impatient, cancel := context.WithTimeout(bg, 500*time.Millisecond)
+				defer cancel()
+				q.Push(impatient, parcel{})
+				l.hold <- struct{}{} // one of them is served, after 3.5 s
+				time.Sleep(time.Second)
+				close(l.hold) // and the others, after 3.5 s and 2.5 s
+				synctest.Wait()
+				if st := q.Stats(); st.Waited != 10*time.Second || st.Forwarded != 7 || st.Refused != 1 {
+					t.Errorf("%v, want 10s: %+v", st.Waited, st)
+				}
+				q.Shutdown(bg)
+				nothingLeft(t, q)
+			})
+		})
+	}
+}
+
 // TestCancelledWaiterLeavesNothing: wherever a caller stands, when it gives up those behind it go on as if it had never come.
 func TestCancelledWaiterLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
