@@ -11,7 +11,7 @@ import "time"
 // What a key, or a partition, holds beyond its share after that does not count for Capacity, so that what is restored for a key which is
 // stuck leaves room for the others. It counts for the key's own share and for Stats.Used, and is the first to be given back.
 //
-// The only error is ErrClosed: nothing was accepted. (A zero Queue returns an error of its own.)
+// Errors, which say that nothing was accepted: ErrClosed and ErrNotStarted.
 func (q *Queue[T]) Restore(items ...T) error {
 	switch {
 	case len(items) == 0:
@@ -27,6 +27,9 @@ func (q *Queue[T]) Restore(items ...T) error {
 	lockAll(parts)
 	defer unlockAll(parts)
 	if parts[0].partition.mu.dead || q.gate.closed() {
+		if !q.closing.Load() {
+			return ErrNotStarted
+		}
 		return ErrClosed
 	}
 	for i := range parts {

@@ -92,8 +92,8 @@ func TestRestoreBeforeStartAndAfterShutdownIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := q.Restore(1); !errors.Is(err, ErrClosed) {
-		t.Errorf("got %v, want ErrClosed", err)
+	if err := q.Restore(1); !errors.Is(err, ErrNotStarted) {
+		t.Errorf("got %v, want ErrNotStarted", err)
 	}
 	if err := q.Start(); err != nil {
 		t.Fatal(err)
