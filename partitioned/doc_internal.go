@@ -33,8 +33,9 @@ This file is for whoever changes the engine. The package comment in doc.go is fo
 # The path of a push
 
 	push        Weigh, hash and Key of the items, under no lock. Where do they go: parts, sorted by partition.
-	admitItem   A single item whose stream exists and has room, which is nearly every push: as admit does it, in one step. It decides
-	            nothing: in all other cases it does nothing, and admit does all. Map.write is the same for Put and PutNewer.
+	admitItem   A single item whose stream exists and has room, which is nearly every push: as admit does it, in one step. Where there
+	            is one stream, what the gate says is the answer. Else it decides nothing: it has done nothing, and admit does all.
+	            Map.write is the same for Put and PutNewer.
 	admit       The locks of the partitions, in order. The streams: found, or opened if MaxKeys allows. Full ones: no.
 	            The units, from the gate: one compare-and-swap. From here on it is accepted. Appended to active.
 	            stream.moveOn: ready at a size or if somebody waits for the result, else timed.
@@ -193,6 +194,9 @@ stream finds dead when it takes the lock: claim and book give up, settle changes
 	serve whoever fits         each settle costs as much as there are full streams; the first that does not fit ends it (fullStreams)
 	a timer per stream         a stream that always reaches its size pays two timer operations a batch
 	Weigh on eviction and cut  foreign code under the lock, and wrong accounts if the weight changes meanwhile
+	claim, cut and book of a few entries under one lock
+	                           no quicker for a caller that is alone, with 16 entries and with 64: it pays for switches of goroutines (a
+	                           third), the clock, and code; the two calls of a free lock that it saves are 10 ns of 800 (BenchmarkPushWait)
 	a caller that is a consumer, and calls Process for its own item
 	                           it has to return when its ctx is done, so only one without an end could; and a runtime.Goexit in
 	                           Process would end the caller
