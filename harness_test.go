@@ -27,6 +27,7 @@ import (
 type anyKind struct {
 	name string
 	list func(first, n int) []string // the items of such a push, as a sink lists them
+	size func(first, n int) int      // of such a push, in bytes
 	make func(t *testing.T, set func(*Config), next nextFunc) *pipeline
 
 	// answered is make with a next consumer that can do more.
@@ -41,6 +42,7 @@ type answer struct {
 	call    int // counted from 1
 	payload any
 	items   []string
+	size    func() int                          // of the payload, in bytes
 	partly  func(err error, from, to int) error // all but these of the items are taken
 	spoil   func()                              // empties the payload, as one may who moves things out of it
 }
@@ -80,6 +82,7 @@ func hide[P payload](name string, k kind[P]) anyKind {
 	return anyKind{
 		name: name,
 		list: func(first, n int) []string { return k.items(k.payload(first, n)) },
+		size: func(first, n int) int { return k.Size(k.payload(first, n)) },
 		make: func(t *testing.T, set func(*Config), next nextFunc) *pipeline {
 			return newPipeline(t, k, set, next)
 		},
@@ -88,6 +91,7 @@ func hide[P payload](name string, k kind[P]) anyKind {
 			return newPipelineTo(t, k, set, func(p *pipeline, ctx context.Context, payload P) error {
 				a := &answer{ctx: ctx, call: int(calls.Add(1)), items: k.items(payload), payload: payload}
 				after := time.Since(p.begin)
+				a.size = func() int { return k.Size(payload) }
 				a.partly = func(err error, from, to int) error {
 					all := k.Cut(k.Copy(payload), signal.Measure{})
 					if from > 0 {
