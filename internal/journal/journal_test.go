@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -631,4 +632,11 @@ func FuzzHeader(f *testing.F) {
 		require.NotZero(t, size)
 		require.LessOrEqual(t, len(first), len(b), "memory is in proportion to the input (I10)")
 	})
+}
+
+// TestKeysAreWhatEarlierVersionsWrote: an entry under another key would not be found.
+func TestKeysAreWhatEarlierVersionsWrote(t *testing.T) {
+	for _, n := range []uint64{0, 1, 15, 16, 0xabcdef, 1785000000000 << 20, math.MaxUint64} {
+		require.Equal(t, fmt.Sprintf("r%016x", n), key(n))
+	}
 }
