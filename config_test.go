@@ -214,8 +214,9 @@ func TestConfigTakesDurationsOfGo(t *testing.T) {
 	require.Equal(t, time.Minute, cfg.Timeout)
 }
 
-// batch starts with settings that do nothing, and so does this processor with batch's keys: it says so.
-func TestBatchsKeysWithoutEffectAreWarnings(t *testing.T) {
+// batch starts with settings that do nothing, and so does this processor with batch's keys: it says so. More consumers than a map can use
+// are no error either, as buffer: map may come later.
+func TestKeysWithoutEffectThatAreWarnings(t *testing.T) {
 	for name, test := range map[string]struct {
 		section  map[string]any
 		warnings []string // each has to be in the text of one, in this order
@@ -227,6 +228,9 @@ func TestBatchsKeysWithoutEffectAreWarnings(t *testing.T) {
 		"a timeout of bytes":         {map[string]any{"timeout": "1s", "send_batch_size": 0, "send_batch_max_size_bytes": 100}, nil},
 		"a timeout of a map":         {map[string]any{"timeout": "1s", "send_batch_size": 0, "buffer": "map"}, nil},
 		"a limit without keys":       {map[string]any{"metadata_cardinality_limit": 10}, []string{"metadata_cardinality_limit is 10; it has no effect"}},
+		"consumers of a map":         {map[string]any{"buffer": "map", "num_consumers": 8}, []string{"num_consumers is 8; a map without keys makes at most as many calls at once as partitions, which is 1"}},
+		"consumers of a keyed map":   {map[string]any{"buffer": "map", "num_consumers": 8, "resource_keys": []string{"a"}}, nil},
+		"consumers of partitions":    {map[string]any{"buffer": "map", "num_consumers": 4, "partitions": 4}, nil},
 		"a timeout without its unit": {map[string]any{"timeout": 5}, []string{"timeout is 5ns; it is shorter than 1ms: a number without a unit is nanoseconds"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -447,7 +447,7 @@ func ofBatch(key string) bool {
 	}
 }
 
-// warnings say what is odd about batch's keys. Of all others it would be an error.
+// warnings say what is odd about batch's keys, of which others would be errors, and which calls at once there cannot be.
 func (c *Config) warnings() (all []string) {
 	for _, u := range c.useless() {
 		if ofBatch(u.key) {
@@ -456,6 +456,9 @@ func (c *Config) warnings() (all []string) {
 	}
 	if c.Timeout > 0 && c.Timeout < leastDuration {
 		all = append(all, fmt.Sprintf("%s; %s", is("timeout", c.Timeout), tooShort(c.Timeout)))
+	}
+	if most := c.consumers(); c.NumConsumers > int64(most) {
+		all = append(all, fmt.Sprintf("%s; a map without keys makes at most as many calls at once as partitions, which is %d", is("num_consumers", c.NumConsumers), most))
 	}
 	return all
 }
