@@ -133,6 +133,8 @@ func TestDeltasAddUp(t *testing.T) {
 		remember, shared := rapid.Bool().Draw(rt, "remember"), rapid.Bool().Draw(rt, "shared")
 		partitions := rapid.SampledFrom([]int64{1, 3}).Draw(rt, "partitions")
 		tenants := partitions == 1 && rapid.Bool().Draw(rt, "tenants") // of which each has batches of its own
+		by := rapid.SampledFrom([]string{partitionByResource, partitionByTrace}).Draw(rt, "by")
+		ignore := by != partitionByTrace && rapid.Bool().Draw(rt, "ignore") // together they are refused
 		most := rapid.SampledFrom([]int64{0, 1, 2}).Draw(rt, "most")
 		var problem string
 		synctest.Test(t, func(t *testing.T) {
@@ -143,6 +145,12 @@ func TestDeltasAddUp(t *testing.T) {
 				c.Partitions, c.SendBatchSize, c.SendBatchMaxSize = partitions, 0, most
 				if tenants {
 					c.AttributeKeys = []string{"tenant"}
+				}
+				if partitions > 1 {
+					c.PartitionBy = by
+				}
+				if ignore {
+					c.Map.IgnoreAttributes = []string{"tenant"} // it follows from the series
 				}
 				if remember {
 					c.Map.Remember = time.Hour
