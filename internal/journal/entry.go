@@ -4,6 +4,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -57,14 +58,11 @@ func NewEntry(value []byte, since time.Time) *Entry {
 // Size is the number of bytes that the entry takes in the storage, without its key.
 func (e *Entry) Size() int { return e.size }
 
-// key is r and the number in hexadecimal, with 16 digits: each entry has one made for its put, its delete, and when it is read.
+// key is r and the number in hexadecimal, with 16 digits. Each entry has it made for its put, for its delete, and when it is read.
 func key(number uint64) string {
-	b := []byte("r0000000000000000")
-	for i := len(b) - 1; number > 0; i-- {
-		b[i] = "0123456789abcdef"[number%16]
-		number /= 16
-	}
-	return string(b)
+	var digits [8]byte
+	binary.BigEndian.PutUint64(digits[:], number)
+	return string(hex.AppendEncode(append(make([]byte, 0, 17), 'r'), digits[:]))
 }
 
 // seal fills the envelope: the version, the CRC of the number and what follows, and the time. So a value under another's key is found out
