@@ -151,14 +151,14 @@ func (q *Queue[T]) watch(p *partition[T], c *call[T]) (end func()) {
 	}
 }
 
-// reportEnd tells the Observer, which is watching, what became of a batch.
-func (q *Queue[T]) reportEnd(p *partition[T], c *call[T], o Outcome) {
-	if q.cfg.Observer.BatchEnd == nil {
+// reportEnd tells the Observer what became of a batch, if it heard of its start.
+func (q *Queue[T]) reportEnd(p *partition[T], c *call[T], o *Outcome) {
+	if !c.watched || q.cfg.Observer.BatchEnd == nil {
 		return
 	}
 	o.Duration = c.took
 	defer q.cfg.Observer.guard(q.cfg.Name, "Observer.BatchEnd")
-	q.cfg.Observer.BatchEnd(q.info(p, c), o)
+	q.cfg.Observer.BatchEnd(q.info(p, c), *o)
 }
 
 func (q *Queue[T]) info(p *partition[T], c *call[T]) BatchInfo {

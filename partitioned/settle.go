@@ -62,9 +62,7 @@ func (q *Queue[T]) settle(s *stream[T], c *call[T], v *Verdict[T]) {
 	q.inFlight.Add(-int64(c.batch.Weight.Items))
 	waits := q.gate.leave(units)
 	out.Err = v.Err
-	if c.watched {
-		q.reportEnd(p, c, out)
-	}
+	q.reportEnd(p, c, &out)
 	if waits { // before those who wait are told: they may push again at once, and stand behind who waits already
 		q.roomOf(s)
 	}
@@ -76,9 +74,7 @@ func (q *Queue[T]) settleLate(p *partition[T], c *call[T], err error, back []not
 	for _, n := range back {
 		n.completion.complete(ErrDropped)
 	}
-	if c.watched {
-		q.reportEnd(p, c, Outcome{Err: err, Lost: int64(c.batch.Weight.Items)})
-	}
+	q.reportEnd(p, c, &Outcome{Err: err, Lost: int64(c.batch.Weight.Items)})
 }
 
 // answer books whether the call of s failed, for the scheduler and for the memory of failures. Partition's lock held.
