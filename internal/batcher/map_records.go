@@ -112,7 +112,6 @@ func (m *records[P, R]) push(ctx context.Context, r request[P], _ bool) (partiti
 		err = m.PutAllNewer(ctx, w.entries...)
 	}
 	clear(w.entries)
-	clear(w.alone)
 	if cap(w.entries)+cap(w.alone) <= maxWriter {
 		m.writers.Put(w)
 	}
@@ -127,7 +126,7 @@ type recordWriter[P, R any] struct {
 	encoder signal.Encoder
 	streams streams
 	stream  string // of the resource that the walk is in
-	alone   [][]R  // of each part of the request, what nothing supersedes and no entry has yet. It has one part, unless they are mixed
+	alone   [][]R  // of each part of the request, what nothing supersedes and no entry has yet. It has one part, unless they are mixed. Between two requests all are nil
 	entries []recordEntry[P, R]
 }
 

@@ -68,7 +68,8 @@ func (r *run[D]) moveTo(m pmetric.Metric) {
 	}
 }
 
-// end gives the memory of a run to another one. All its points were added to a table, so it is no part of another run.
+// end gives the memory of a run to another one. All its points were added to a table. No other run has that memory: those that split makes
+// share theirs, and are added to nothing.
 func (r *run[D]) end() {
 	r.points = nil
 	r.kind.ended.Put(r)
@@ -81,7 +82,7 @@ var seriesSeed = maphash.MakeSeed()
 type runs struct {
 	members []member
 	seen    seen // the hashes of members
-	parts   partition
+	parts   partOrder
 }
 
 // sum calls f with the runs of the points of a metric, and with those that cannot be summed. delta names what two points need to have in common,
@@ -128,7 +129,8 @@ func sum[D summable[D], S slice[D]](w *pointWalk, points S, kind *summation[D], 
 
 // reset gives back the room that an unusual metric took.
 func (r *runs) reset() {
-	if 24*cap(r.members)+16*(len(r.seen.slots)+cap(r.parts.ends))+8*cap(r.parts.next) > maxKept {
+	o := &r.parts
+	if 24*cap(r.members)+16*(len(r.seen.slots)+cap(o.ends))+8*(cap(o.next)+cap(o.met)+cap(o.ordered)) > maxKept {
 		*r = runs{}
 	}
 }
@@ -149,8 +151,8 @@ func (w *pointWalk) byPart(n int) []int {
 	return w.encoder.runs.parts.order(w.keys.Parts[w.item : w.item+n])
 }
 
-// partition puts points in the order of their parts, in linear time, however many parts a payload has.
-type partition struct {
+// partOrder puts points in the order of their parts, in linear time, however many parts a payload has.
+type partOrder struct {
 	ends    []partEnds // of each part
 	next    []int      // for each point, the next one of its part; 0: it is the last one
 	met     []int      // the parts of the points
@@ -161,7 +163,7 @@ type partition struct {
 type partEnds struct{ first, last int }
 
 // order returns the positions in parts, which says the part of each point, so that those of one part stand in a row, in their order.
-func (o *partition) order(parts []int) []int {
+func (o *partOrder) order(parts []int) []int {
 	o.next, o.met, o.ordered = o.next[:0], o.met[:0], o.ordered[:0]
 	for i, part := range parts {
 		if part >= len(o.ends) {

@@ -176,7 +176,7 @@ func TestSmallRunTakesNoLargeMemory(t *testing.T) {
 	for range 10 {
 		newRun(k, points, make([]byte, maxKept), make([]member, 1000)).end()
 		small := newRun(k, points, []byte("a"), []member{{hash: 7, end: 1}})
-		require.LessOrEqual(t, cap(small.text)+16*cap(small.members), 200)
+		require.LessOrEqual(t, cap(small.text)+24*cap(small.members), 200)
 		require.Equal(t, "a", string(small.text))
 		require.Equal(t, []member{{hash: 7, end: 1}}, small.members)
 	}
