@@ -75,10 +75,10 @@ func (j *Journal) take() (t transaction, wait time.Duration, over bool) {
 	return t, wait, over
 }
 
-// gathered reports whether what was put is to be written: half of the callers wait for it, or it is over time. The others were answered, but did
-// not run since. Most of them come again, so that two halves take turns: one is written while the other makes its entries. Without this a
-// transaction that takes no longer than a caller needs to come again is of one or two of them, and costs as much as one of all. It ends by itself:
-// each caller comes again, or is gone, as soon as it runs. mu is held.
+// gathered reports whether what was put is to be written: half of the callers wait for it, or gatherUntil has come. The other callers were
+// answered, and have not run since. Most of them come again, so two halves take turns: one is written while the other makes its entries.
+// Where a transaction is as quick as a caller is to come again, it would have one or two callers otherwise, and cost as much as one of all.
+// The wait mostly ends before gatherUntil, as each caller that runs comes again or is gone. mu is held.
 func (j *Journal) gathered() bool {
 	n := len(j.mu.puts)
 	return n == 0 || n >= j.mu.callers/2 || j.mu.closing || !time.Now().Before(j.mu.gatherUntil)

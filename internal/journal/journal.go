@@ -3,8 +3,8 @@
 // Package journal keeps values in a storage extension from their acceptance until they are settled, so that they survive a crash.
 //
 // It is a group commit: one goroutine, the committer, takes all that was put and deleted while the last transaction ran, and writes it
-// with one call of Client.Batch. A transaction of file_storage costs two fdatasyncs, whatever it holds; and without them as much as several
-// entries, so it waits a moment for callers who are about to come again.
+// with one call of Client.Batch. A transaction of file_storage costs two fdatasyncs, whatever it holds. Without fsync it still costs as much as
+// several entries. So the committer waits a moment for callers who are about to come again.
 //
 // What is stored:
 //

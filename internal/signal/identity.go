@@ -73,6 +73,7 @@ func (e *Encoder) value(v pcommon.Value) {
 	}
 }
 
+// scalar is ofType for the walk.
 func (e *Encoder) scalar(v pcommon.Value) { e.ofType(v.Type(), v) }
 
 // ofType writes a value that has no others in it. A double is its bits, so that NaN equals itself.

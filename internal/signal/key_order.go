@@ -13,7 +13,7 @@ type keyOrder struct {
 	by   [fewPairs]uint8   // their positions, in the order of their keys
 }
 
-// keyText is where a key stands in a text: its length at begin, and what it is from key to end.
+// keyText is where a key stands in a text: its length from begin to key, and the key itself from there to end.
 type keyText struct{ begin, key, end int }
 
 // fewPairs is how many attributes are sorted on the stack.
@@ -29,7 +29,8 @@ func (e *Encoder) sorted(m pcommon.Map) {
 	}
 }
 
-// sameOrder writes attributes that have the keys of those that were sorted last, as they stood. It reports whether these have.
+// sameOrder writes attributes whose keys are those of the ones that were sorted last, in the same places. If they are not, it writes nothing and
+// reports false.
 func (e *Encoder) sameOrder(m pcommon.Map) bool {
 	o := &e.order
 	if m.Len() != o.n {
