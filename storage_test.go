@@ -753,6 +753,7 @@ func TestStorageSpills(t *testing.T) {
 		"metadata_keys": func(c *Config) { c.MetadataKeys = []string{"tenant"} },
 		"cut":           func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize, c.MetadataKeys = 7, 7, []string{"tenant"} },
 		"partitions":    func(c *Config) { c.Partitions = 3 }, // a request has parts in several
+		"large batches": func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize, c.MetadataKeys = 1500, 1500, []string{"tenant"} },
 	} {
 		for _, k := range kinds {
 			t.Run(name+" "+k.name, func(t *testing.T) {

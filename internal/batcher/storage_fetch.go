@@ -5,7 +5,11 @@ package batcher
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -68,13 +72,31 @@ func (s *storage[P]) readBack(ctx context.Context, parts []*kept[P]) (damages []
 	if err != nil {
 		return nil, err
 	}
-	for i, k := range parts {
+	inParallel(len(parts), func(i int) {
 		var payload P
 		if payload, damages[i] = s.decode(values[i], damages[i]); damages[i] == nil {
-			k.load(payload)
+			parts[i].load(payload)
 		}
-	}
+	})
 	return damages, nil
+}
+
+// decodesEach is how many values, which take some µs each, are worth a goroutine.
+const decodesEach = 32
+
+// inParallel calls f with each number below n, on all processors. To decode a batch takes longer than to encode it, and mostly its consumer
+// is the only one that is at work: so the others help.
+func inParallel(n int, f func(i int)) {
+	workers := max(min(runtime.GOMAXPROCS(0), n/decodesEach), 1)
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			for i := w * n / workers; i < (w+1)*n/workers; i++ {
+				f(i)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // putOff is the verdict on a batch that could not be read back: nothing of it is settled, and it comes again as it is.
@@ -86,7 +108,13 @@ func (s *storage[P]) putOff(batch *partitioned.Batch[request[P]], err error) par
 	}
 }
 
-func (s *storage[P]) decode(value []byte, err error) (payload P, _ error) {
+// decode returns the payload of a value, unless err says why there is none. A panic is an error: it costs the value, not the process (I8).
+func (s *storage[P]) decode(value []byte, err error) (payload P, damage error) {
+	defer func() {
+		if r := recover(); r != nil {
+			damage = fmt.Errorf("panic while a stored value was decoded: %v\n%s", r, debug.Stack())
+		}
+	}()
 	if err != nil {
 		return payload, err
 	}
