@@ -22,6 +22,7 @@ type OutageLoad struct {
 	Spans      int  // of each
 	MemorySize int  // memory_size
 	Restart    bool // the processor stops at the end of the outage, and another one delivers
+	Backend    OutageBackend
 }
 
 // Outage is what becomes of an OutageLoad. Heaps are the most bytes, garbage and all, above those before the first request.
@@ -42,7 +43,12 @@ func (l OutageLoad) Measure() (o Outage, err error) {
 		return o, err
 	}
 	defer func() { err = errors.Join(err, host.remove()) }()
-	b := &recovering{want: int64(l.Requests * l.Spans), first: make(chan struct{}), all: make(chan struct{})}
+	send, end, err := l.Backend.open()
+	if err != nil {
+		return o, err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	b := &recovering{send: send, want: int64(l.Requests * l.Spans), first: make(chan struct{}), all: make(chan struct{})}
 	subject, err := l.open(b, host)
 	if err != nil {
 		return o, err
@@ -108,35 +114,6 @@ func (l OutageLoad) accept(s *Subject[ptrace.Traces]) error {
 	}
 	all.Wait()
 	return errors.Join(errs...)
-}
-
-// recovering is a backend that is down until up. Then it encodes what it gets, as the least that an exporter does: without a storage in the
-// way, what is in memory would arrive by moving pointers.
-type recovering struct {
-	up         atomic.Bool
-	got        atomic.Int64
-	want       int64
-	first, all chan struct{}
-}
-
-var errOutage = errors.New("the backend is down")
-
-func (b *recovering) consume(_ context.Context, p ptrace.Traces) error {
-	if !b.up.Load() {
-		return errOutage
-	}
-	if _, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(p); err != nil {
-		return err
-	}
-	n := int64(p.SpanCount())
-	got := b.got.Add(n)
-	if got == n {
-		close(b.first)
-	}
-	if got == b.want {
-		close(b.all)
-	}
-	return nil
 }
 
 // heapWatch looks at the heap a hundred times a second.

@@ -27,19 +27,27 @@ func run(requests, restarted int) error {
 	const spans, encoded = 10, 2200 // bytes of a request, about
 	fmt.Println("| case | file | all accepted after | heap meanwhile | Start takes | first delivery after | all delivered after | heap meanwhile |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
-	for _, c := range []struct {
-		name string
-		load bench.OutageLoad
-	}{
-		{"10 × `memory_size`", bench.OutageLoad{Requests: requests, Spans: spans, MemorySize: requests * encoded / 10}},
-		{"all in memory", bench.OutageLoad{Requests: requests, Spans: spans, MemorySize: requests * encoded * 2}},
-		{fmt.Sprintf("restart, %d requests", restarted), bench.OutageLoad{Requests: restarted, Spans: 1, MemorySize: 64 << 20, Restart: true}},
-	} {
-		o, err := c.load.Measure()
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+	for _, backend := range []bench.OutageBackend{bench.BackendEncodes, bench.BackendOTLP, bench.BackendGzip} {
+		load := bench.OutageLoad{Requests: requests, Spans: spans, Backend: backend}
+		load.MemorySize = requests * encoded / 10
+		if err := measure(fmt.Sprintf("10 × `memory_size`, %s", backend), load); err != nil {
+			return err
 		}
-		fmt.Printf("| %s %s\n", c.name, o)
+		load.MemorySize = requests * encoded * 2
+		if err := measure(fmt.Sprintf("all in memory, %s", backend), load); err != nil {
+			return err
+		}
 	}
+	return measure(fmt.Sprintf("restart, %d requests", restarted),
+		bench.OutageLoad{Requests: restarted, Spans: 1, MemorySize: 64 << 20, Restart: true, Backend: bench.BackendEncodes})
+}
+
+// measure prints a row.
+func measure(name string, load bench.OutageLoad) error {
+	o, err := load.Measure()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	fmt.Printf("| %s %s\n", name, o)
 	return nil
 }
