@@ -95,7 +95,7 @@ func (q *Queue[T]) admitItem(p *partition[T], key string, item T, w packedWeight
 		quiet := s.backlog.append(item, c, w)
 		s.accept(int64(w.items), units, quiet)
 		if q.spreads {
-			q.took(s, 1)
+			q.took(s, int(w.items))
 		}
 	}
 	p.mu.Unlock()

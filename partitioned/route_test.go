@@ -46,8 +46,8 @@ func TestWithoutAKeyItemsSpread(t *testing.T) {
 			least, most := slices.Min(held), slices.Max(held)
 			even := most <= 2*least+1 && most-least <= longRun
 			if largest > 1 {
-				shortRuns := int64(bits.Len(longRun) * min(largest, 2*longRun))
-				even = most <= 3*least+shortRuns+longRun
+				undivided := int64(min(largest, 2*leastPart)) // each run may be so much longer
+				even = most <= 3*least+int64(bits.Len(longRun))*undivided+longRun
 			}
 			if !even {
 				t.Fatalf("after %d pushes the partitions hold %v", pushed+1, held)
@@ -62,7 +62,7 @@ func TestRunsOfItemsWithoutAKey(t *testing.T) {
 		Process: Plain(func(context.Context, []int) error { return nil }), Partitions: 4, Interval: time.Hour, BatchSize: Weight{Items: 1 << 20},
 	})
 	var turns []int32
-	for range 10_000 {
+	for range 20_000 {
 		if turn := q.turns.of.Load(); len(turns) == 0 || turns[len(turns)-1] != turn {
 			turns = append(turns, turn)
 		}
@@ -73,9 +73,56 @@ func TestRunsOfItemsWithoutAKey(t *testing.T) {
 	if !slices.Equal(turns[:6], []int32{0, 1, 2, 3, 0, 1}) {
 		t.Errorf("the first turns are %v", turns[:6])
 	}
-	if len(turns) > 10_000/40 {
-		t.Errorf("%d items had %d turns", 10_000, len(turns))
+	if len(turns) > 20_000/300 {
+		t.Errorf("%d items had %d turns", 20_000, len(turns))
 	}
+	held := make([]int64, len(q.partitions))
+	for i, p := range q.partitions {
+		p.mu.Lock()
+		held[i] = p.mu.accepted
+		p.mu.Unlock()
+	}
+	if slices.Max(held)-slices.Min(held) > longRun {
+		t.Errorf("the partitions hold %v", held)
+	}
+}
+
+// TestRunIsNoLongerThanABatch, as its items weigh, but for one item; and short where nobody knows what its bytes will be.
+func TestRunIsNoLongerThanABatch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		size := Weight{Items: rapid.SampledFrom([]int{0, 5, 100, 3000, NoTrigger}).Draw(t, "size"), Bytes: rapid.SampledFrom([]int{0, 1 << 20, NoTrigger}).Draw(t, "bytes")}
+		heaviest := rapid.SampledFrom([]int{1, 20, 200}).Draw(t, "heaviest")
+		q, err := NewUnstarted(QueueConfig[int]{
+			Process: Plain(func(context.Context, []int) error { return nil }), Partitions: 3, Interval: time.Hour, BatchSize: size,
+			Weigh: func(items int) Weight { return Weight{Items: items} },
+		})
+		if err = errors.Join(err, q.Start()); err != nil {
+			t.Fatal(err)
+		}
+		defer q.Shutdown(bg)
+		most := longRun
+		if size.Bytes == 1<<20 {
+			most = leastPart
+		}
+		if size.Items > 0 {
+			most = min(most, size.Items)
+		}
+		var turn int32
+		run := 0
+		for range rapid.IntRange(1, 3000).Draw(t, "pushes") {
+			if now := q.turns.of.Load(); now != turn {
+				turn, run = now, 0
+			}
+			if run >= most {
+				t.Fatalf("a partition got %d items in its turn, of %d", run, most)
+			}
+			n := 1 + rapid.IntRange(0, heaviest-1).Draw(t, "weight")
+			if err := q.Push(bg, n); err != nil {
+				t.Fatal(err)
+			}
+			run += n
+		}
+	})
 }
 
 // TestFullPartitionHoldsUpNoOthers: of items without a key, one in a round finds the partition full whose Process hangs.
