@@ -191,6 +191,14 @@ stream finds dead when it takes the lock: claim and book give up, settle changes
 	sync.Mutex for partitions  with 64 producers five sixths of a push is sleeping and waking (BenchmarkLock)
 	a partition for each push  without keys: three times as long from 64 producers as with one partition (turns)
 	runs by what is held       of a partition on its own: the one that is stuck gets the longest runs (turns)
+	another partition where the lock is taken, without a key
+	                           the one that has the turn by then, or any that is free: 0.91 to 1.14 times as long, from 8 and 64 producers. Its
+	                           lines move between cores too, and those of the gate all the more (turns)
+	no short runs without a key after a full batch
+	                           no quicker, and one partition gets all of what little comes next (turns)
+	longer first pauses of a lock
+	                           up to 8 times as long: as quick in a million pushes, 8 percent quicker in 200 000, and whoever meets a lock that
+	                           is taken for once waits longer
 	serve whoever fits         each settle costs as much as there are full streams; the first that does not fit ends it (fullStreams)
 	a timer per stream         a stream that always reaches its size pays two timer operations a batch
 	Weigh on eviction and cut  foreign code under the lock, and wrong accounts if the weight changes meanwhile
