@@ -7,19 +7,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/collector/client"
-	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumererror"
-	"go.opentelemetry.io/collector/extension/xextension/storage"
 
-	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/storagetest"
 	"github.com/partitionedbuffer/partitionedbufferprocessor/partitioned"
 )
 
@@ -30,18 +25,18 @@ type deliveryChaos struct {
 
 	mu        sync.Mutex
 	faults    []string
-	ids       map[string]int  // of each item, by how it is listed
-	pushes    map[int]int     // of each item
-	delivered map[int]int     // how often
-	last      map[string]int  // delivered, by producer and what keeps an order
-	requests  []chaosRequest  // whose push has returned
-	inFlight  map[string]int  // calls, by what keeps an order
-	closing   bool            // Shutdown has begun
-	over      bool            // it has returned
-	late      map[int]bool    // delivered since Shutdown began
-	entries   map[int]string  // of each item, the name of what leaves the storage at once
-	unsent    map[string]bool // of these, which had something left when Shutdown began
-	again     bool            // this is the run after it, on the same disk
+	ids       map[string]int // of each item, by how it is listed
+	pushes    map[int]int    // of each item
+	delivered map[int]int    // how often
+	last      map[string]int // delivered, by producer and what keeps an order
+	requests  []chaosRequest // whose push has returned
+	inFlight  map[string]int // calls, by what keeps an order
+	closedAt  time.Time      // when Shutdown began; zero: it has not
+	over      bool           // it has returned
+	late      map[int]bool   // delivered since Shutdown began
+	given     map[int]bool   // it may have been given up after an answer
+	entries   map[int]string // of each item, the name of what leaves the storage at once
+	left      *leftBehind    // this is the run after it, on the same disk; nil: it is the first
 }
 
 // chaosRequest is one push, and the error that it got.
@@ -61,7 +56,7 @@ func newDeliveryChaos(seed uint64, kind anyKind) *deliveryChaos {
 	return &deliveryChaos{
 		deliverySettings: drawDelivery(rand.New(rand.NewPCG(seed, 0)), kind), seed: seed,
 		ids: map[string]int{}, pushes: map[int]int{}, delivered: map[int]int{}, last: map[string]int{}, inFlight: map[string]int{}, late: map[int]bool{},
-		entries: map[int]string{}, unsent: map[string]bool{},
+		given: map[int]bool{}, entries: map[int]string{},
 	}
 }
 
@@ -86,7 +81,7 @@ func (c *deliveryChaos) next(a *answer) error {
 			c.inFlight[g]--
 		}
 	}()
-	if c.again {
+	if c.left != nil {
 		c.deliver(a, a.items)
 		return nil
 	}
@@ -97,26 +92,31 @@ func (c *deliveryChaos) next(a *answer) error {
 	return err
 }
 
-// failedTogether is told of a batch that failed. What comes again as one stays in the storage until all of it is delivered.
-func (c *deliveryChaos) failedTogether(a *answer) {
+// fails notes that items failed with err, which it returns.
+func (c *deliveryChaos) fails(items []string, err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	one := c.entries[c.ids[a.items[0]]]
-	for _, item := range a.items {
-		other := c.entries[c.ids[item]]
-		for id, entry := range c.entries {
-			if other != one && entry == other {
-				c.entries[id] = one
-			}
-		}
+	comes := c.cfg.RetryOnFailure.Enabled && c.cfg.RetryOnFailure.MaxElapsedTime == 0 || c.disk != nil && c.closes()
+	for _, item := range items {
+		c.given[c.ids[item]] = consumererror.IsPermanent(err) || !comes
 	}
+	return err
 }
+
+// closes reports whether the processor knows that Shutdown has begun: some time has passed since. mu is held.
+func (c *deliveryChaos) closes() bool { return !c.closedAt.IsZero() && time.Now().After(c.closedAt) }
 
 // answer is what becomes of a batch.
 func (c *deliveryChaos) answer(a *answer) error {
 	rng := rand.New(rand.NewPCG(c.seed, uint64(a.call)))
 	if c.limit > 0 && len(a.items) > c.limit {
-		return errTooLarge
+		return c.fails(a.items, errTooLarge)
+	}
+	c.mu.Lock()
+	down := c.down && !c.closedAt.IsZero()
+	c.mu.Unlock()
+	if down {
+		return c.fails(a.items, errNext)
 	}
 	delay := time.Duration(rng.IntN(200)) * ms
 	from := rng.IntN(len(a.items))
@@ -128,21 +128,21 @@ func (c *deliveryChaos) answer(a *answer) error {
 	case "slow":
 		time.Sleep(delay)
 	case "fails":
-		return errNext
+		return c.fails(a.items, errNext)
 	case "rejects":
-		return consumererror.NewPermanent(errNext)
+		return c.fails(a.items, consumererror.NewPermanent(errNext))
 	case "partly":
 		c.deliver(a, a.items[:from], a.items[to:])
-		return a.partly(errNext, from, to)
+		return a.partly(c.fails(a.items[from:to], errNext), from, to)
 	case "partly rejects":
 		c.deliver(a, a.items[:from], a.items[to:])
-		return a.partly(consumererror.NewPermanent(errNext), from, to)
+		return a.partly(c.fails(a.items[from:to], consumererror.NewPermanent(errNext)), from, to)
 	case "panics":
-		panic(errNext)
+		panic(c.fails(a.items, consumererror.NewPermanent(errNext)))
 	case "hangs":
 		select {
 		case <-a.ctx.Done():
-			return a.ctx.Err()
+			return c.fails(a.items, a.ctx.Err())
 		case <-time.After(10 * delay):
 		}
 	}
@@ -193,10 +193,13 @@ func (c *deliveryChaos) deliver(a *answer, runs ...[]string) {
 		if !ok {
 			c.fault("I1: delivered what was never pushed: %s", item)
 		}
-		if c.delivered[id]++; c.delivered[id] > c.pushes[id] && !c.twice(id) {
+		if c.delivered[id]++; c.delivered[id] > c.pushes[id] && (c.left == nil || !c.left.twice(c.entries[id], id)) {
 			c.fault("I1: %d was delivered %d times", id, c.delivered[id])
 		}
-		if c.closing {
+		if c.left != nil && c.left.refused[id] {
+			c.fault("I1: %d was refused, and arrived from the storage", id)
+		}
+		if !c.closedAt.IsZero() {
 			c.late[id] = true
 		}
 		producer := fmt.Sprint(c.groupOf(a, id), "/", id/1_000_000)
@@ -205,12 +208,6 @@ func (c *deliveryChaos) deliver(a *answer, runs ...[]string) {
 		}
 		c.last[producer] = id
 	}
-}
-
-// twice reports whether an item may arrive once more. What was delivered while Shutdown ended, or when the storage failed, may still be in the
-// storage. A request is there until all of it is delivered, and so is what came again with it. mu is held.
-func (c *deliveryChaos) twice(id int) bool {
-	return c.again && (c.late[id] || c.diskFaults > 0 || c.unsent[c.entries[id]])
 }
 
 func (c *deliveryChaos) produce(p *pipeline, producer int) {
@@ -260,9 +257,13 @@ func (c *deliveryChaos) run(t *testing.T) {
 		time.Sleep(time.Duration(c.rng.IntN(100)) * ms)
 		c.check(p.stats())
 	}
+	var left *leftBehind
+	if c.crash {
+		left = c.crashes()
+	}
 	begin := time.Now()
 	c.mu.Lock()
-	c.closing = true
+	c.closedAt = begin
 	c.mu.Unlock()
 	err := p.Shutdown(context.Background())
 	c.mu.Lock()
@@ -284,75 +285,18 @@ func (c *deliveryChaos) run(t *testing.T) {
 		c.fault("I7: Shutdown returned %v, %d were dropped, and that was logged %d times", err, lost, n)
 	}
 	c.checkRequests(&st)
-	if c.disk != nil {
-		c.runAgain(t, dropped(&st)+lost)
+	if c.disk == nil {
+		return
 	}
+	if left == nil {
+		left = c.leaves(p, &st)
+	}
+	left.dropped = st.Evicted + st.Expired + st.Stalled + lost
+	c.runAgain(t, left)
 }
 
 // dropped counts what was given up, but not that at Shutdown.
 func dropped(st *partitioned.Stats) int64 { return st.Failed + st.Evicted + st.Expired + st.Stalled }
-
-// host has the storage, if there is one.
-func (c *deliveryChaos) host() component.Host {
-	if c.disk == nil {
-		return componenttest.NewNopHost()
-	}
-	return onDisk(c.disk)
-}
-
-// failDisk lets each so many-th call of the storage fail from now on.
-func (c *deliveryChaos) failDisk() {
-	if c.diskFaults == 0 {
-		return
-	}
-	calls := 0
-	c.disk.SetFault(func([]*storage.Operation) storagetest.Fault {
-		if calls++; calls%c.diskFaults == 0 {
-			return c.diskFault
-		}
-		return storagetest.None
-	})
-}
-
-// runAgain starts once more on the same disk, with a next consumer that takes everything: what was accepted arrives, or was dropped and
-// counted by one of the runs.
-func (c *deliveryChaos) runAgain(t *testing.T, droppedBefore int64) {
-	c.disk.SetFault(nil)
-	c.again, c.closing, c.over = true, false, false
-	clear(c.last)
-	for id, entry := range c.entries {
-		if c.delivered[id] == 0 || c.late[id] {
-			c.unsent[entry] = true
-		}
-	}
-	p := c.kind.answered(t, func(cfg *Config) {
-		*cfg = *c.cfg
-		cfg.ShutdownTimeout = time.Hour
-	}, c.next)
-	if err := p.Start(context.Background(), c.host()); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(time.Minute)
-	if err := p.Shutdown(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	st := p.stats()
-	c.checkConserved(&st)
-	missing := int64(0)
-	for _, r := range c.requests {
-		for id := r.first; r.err == nil && id < r.first+r.n; id++ {
-			if c.delivered[id] == 0 {
-				missing++
-			}
-		}
-	}
-	if most := droppedBefore + dropped(&st); st.Lost != 0 || missing > most {
-		c.fault("I1: %d of what was accepted are missing, %d were dropped; %+v", missing, most, st)
-	}
-	if left := storedKeys(c.disk); c.diskFaults == 0 && len(left) > 0 {
-		c.fault("%d entries are left after everything was delivered", len(left))
-	}
-}
 
 // checkRequests compares what the pushes were told with what arrived, after Shutdown.
 func (c *deliveryChaos) checkRequests(st *partitioned.Stats) {
@@ -388,11 +332,6 @@ func (c *deliveryChaos) checkRequests(st *partitioned.Stats) {
 	if st.Forwarded > delivered || st.Lost == 0 && st.Forwarded != delivered {
 		c.fault("I1: %d arrived, %+v", delivered, st)
 	}
-}
-
-// maybeAccepted reports whether a caller with this error gave up on a request that a consumer had touched, or was told that it was dropped.
-func maybeAccepted(err error) bool {
-	return consumererror.IsPermanent(err) || strings.Contains(err.Error(), "before the data was in the storage") || strings.Contains(err.Error(), "until its data is in the storage")
 }
 
 func (c *deliveryChaos) check(st partitioned.Stats) {

@@ -24,7 +24,10 @@ type deliverySettings struct {
 
 	disk       *storagetest.Disk // nil: there is no storage
 	diskFault  storagetest.Fault
-	diskFaults int // each so many-th call has diskFault; 0: none has
+	diskFaults int  // each so many-th call has diskFault; 0: none has
+	putFaults  bool // only calls that put something count
+	crash      bool // the next run finds what a crash would have left when Shutdown began
+	down       bool // the next consumer takes nothing any more from then on
 
 	serial  bool  // what is kept in order has one call at a time
 	ordered bool  // the delivered items of a producer keep their order
@@ -84,7 +87,9 @@ func (c *deliverySettings) drawStore() {
 		cfg.Storage, cfg.WaitForResult = storageID.String(), false
 		cfg.MemorySize = pick[int64](r, 0, 2000, 5000, 1<<20)
 		c.disk = storagetest.NewDisk()
-		c.diskFaults = pick(r, 0, 0, 3, 7)
+		c.diskFaults = pick(r, 0, 0, 2, 3, 7)
+		c.putFaults = pick(r, true, false)
+		c.crash = pick(r, true, false, false)
 		c.diskFault = pick(r, storagetest.Fail, storagetest.Half, storagetest.Late, storagetest.Panic)
 	case "resources":
 		byResource(cfg)
@@ -171,4 +176,5 @@ func (c *deliverySettings) drawAnswers() {
 		c.answers = append(c.answers, pick(r, "takes", "takes", "slow", "fails", "rejects", "partly", "partly rejects", "panics", "hangs"))
 	}
 	c.limit = pick(r, 0, 0, 1, 5)
+	c.down = pick(r, false, false, true)
 }
