@@ -135,6 +135,69 @@ func TestIgnoreOfSpans(t *testing.T) {
 	}
 }
 
+// A name is that of an attribute of a record, its scope or its resource. What is within the value of such an attribute is ignored with it,
+// whatever it is; and a value of the same name that is within one that is not ignored tells records apart.
+func TestIgnoreOfNestedValues(t *testing.T) {
+	nested := func(m pcommon.Map, outer, inner string, v int) {
+		m.PutEmptyMap(outer).PutEmptySlice("list").AppendEmpty().SetEmptyMap().PutInt(inner, int64(v))
+	}
+	for _, c := range []struct {
+		name   string
+		ignore []string
+		change func(m pcommon.Map, v int)
+		want   int
+	}{
+		{"within what is ignored", []string{"pod"}, func(m pcommon.Map, v int) { nested(m, "pod", "uid", v) }, 1},
+		{"of another type", []string{"pod"}, func(m pcommon.Map, v int) {
+			if nested(m, "pod", "uid", v); v == 1 {
+				m.PutStr("pod", "1")
+			}
+		}, 1},
+		{"below another", []string{"uid"}, func(m pcommon.Map, v int) { nested(m, "pod", "uid", v) }, 2},
+		{"a path is no name", []string{"pod.list", "pod.list.uid", "list"}, func(m pcommon.Map, v int) { nested(m, "pod", "uid", v) }, 2},
+		{"beside what differs", []string{"pod"}, func(m pcommon.Map, v int) { nested(m, "pod", "uid", v); nested(m, "node", "pod", v) }, 2},
+	} {
+		for _, where := range []string{"resource", "scope", "point"} {
+			t.Run(c.name+"/"+where, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var last map[string]any
+					p := newPipelineTo(t, metrics, func(cfg *Config) {
+						byRecord(cfg)
+						cfg.Map.LogKeys, cfg.Map.IgnoreAttributes = nil, c.ignore
+					}, func(p *pipeline, _ context.Context, md pmetric.Metrics) error {
+						p.mu.Lock()
+						defer p.mu.Unlock()
+						r := md.ResourceMetrics().At(md.ResourceMetrics().Len() - 1)
+						s := r.ScopeMetrics().At(r.ScopeMetrics().Len() - 1)
+						points := s.Metrics().At(0).Gauge().DataPoints()
+						last = map[string]map[string]any{
+							"resource": r.Resource().Attributes().AsRaw(), "scope": s.Scope().Attributes().AsRaw(), "point": points.At(points.Len() - 1).Attributes().AsRaw(),
+						}[where]
+						return nil
+					}).begun(t)
+					want := pcommon.NewMap()
+					for v := range 2 {
+						md := pmetric.NewMetrics()
+						r := md.ResourceMetrics().AppendEmpty()
+						s := r.ScopeMetrics().AppendEmpty()
+						point := s.Metrics().AppendEmpty().SetEmptyGauge().DataPoints().AppendEmpty()
+						point.SetTimestamp(pcommon.Timestamp(10 + v))
+						c.change(map[string]pcommon.Map{"resource": r.Resource().Attributes(), "scope": s.Scope().Attributes(), "point": point.Attributes()}[where], v)
+						require.NoError(t, send(context.Background(), p, md))
+						want.Clear()
+						c.change(want, v)
+					}
+					later(time.Second)
+					require.EqualValues(t, c.want, p.metric(t, "items_forwarded", ""))
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					require.Equal(t, want.AsRaw(), last, "what is sent has those of the newer")
+				})
+			})
+		}
+	}
+}
+
 // All attributes together can tell log records apart, but for those that are ignored.
 func TestLogKeysNameAllAttributes(t *testing.T) {
 	for _, c := range []struct {

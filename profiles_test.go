@@ -4,12 +4,16 @@ package partitionedbufferprocessor
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/metadatatest"
@@ -154,4 +158,153 @@ func TestProfilesWithoutSamplesGoOn(t *testing.T) {
 		require.Equal(t, 1, got)
 		p.requireConserved(t)
 	})
+}
+
+// richProfiles is a payload of n samples that use all that a dictionary has: each an entry of its own in some tables, and one of three in the
+// others. Its scope has two profiles.
+func richProfiles(first, n int) pprofile.Profiles {
+	p := newProfiles(first, n)
+	d := p.Dictionary()
+	text := func(s string) int32 {
+		d.StringTable().Append(s)
+		return int32(d.StringTable().Len() - 1)
+	}
+	attribute := func(name, value string) int32 {
+		a := d.AttributeTable().AppendEmpty()
+		a.SetKeyStrindex(text(name))
+		a.SetUnitStrindex(text("unit of " + value))
+		a.Value().SetStr(value)
+		return int32(d.AttributeTable().Len() - 1)
+	}
+	for i := range 3 {
+		m := d.MappingTable().AppendEmpty()
+		m.SetFilenameStrindex(text(fmt.Sprint("binary ", first+i)))
+		m.SetMemoryStart(uint64(first + i))
+		m.AttributeIndices().Append(attribute("build", fmt.Sprint("build ", first+i)))
+	}
+	scope := p.ResourceProfiles().At(0).ScopeProfiles().At(0)
+	one, other := scope.Profiles().At(0), scope.Profiles().AppendEmpty()
+	for i, s := range one.Samples().All() {
+		l := d.LinkTable().AppendEmpty()
+		l.SetTraceID([16]byte{1, byte(first + i)})
+		l.SetSpanID([8]byte{1, byte(first + i)})
+		s.SetLinkIndex(int32(d.LinkTable().Len() - 1))
+		s.TimestampsUnixNano().Append(uint64(first + i))
+		f := d.FunctionTable().At(1 + i)
+		f.SetFilenameStrindex(text(fmt.Sprint("file ", i%3)))
+		f.SetSystemNameStrindex(text(fmt.Sprint("_Z", first+i)))
+		at := d.LocationTable().At(1 + i)
+		at.SetMappingIndex(int32(1 + i%3))
+		at.SetAddress(uint64(100 + first + i))
+		at.AttributeIndices().Append(attribute("frame", fmt.Sprint("frame ", i%2)))
+		d.StackTable().At(1 + i).LocationIndices().Append(int32(1 + (i+1)%n)) // called by another
+	}
+	one.CopyTo(other)
+	one.Samples().RemoveIf(func(s pprofile.Sample) bool { return s.Values().At(0)%2 == 0 })
+	other.Samples().RemoveIf(func(s pprofile.Sample) bool { return s.Values().At(0)%2 != 0 })
+	other.AttributeIndices().Append(attribute("of the profile", fmt.Sprint("profile ", first)))
+	other.PeriodType().SetTypeStrindex(text("period"))
+	other.PeriodType().SetUnitStrindex(text("nanoseconds"))
+	other.SetPeriod(int64(first + 1))
+	other.SetDurationNano(uint64(first + 1))
+	return p
+}
+
+// spelledOut lists the samples of p by an attribute of theirs, with all that their indices lead to.
+func spelledOut(p pprofile.Profiles, by string) map[string][]string {
+	d := p.Dictionary()
+	text := func(i int32) string { return d.StringTable().At(int(i)) }
+	all := map[string][]string{}
+	for _, r := range p.ResourceProfiles().All() {
+		for _, s := range r.ScopeProfiles().All() {
+			for _, profile := range s.Profiles().All() {
+				key := ""
+				attributes := func(indices pcommon.Int32Slice) (list []string) {
+					for _, i := range indices.AsRaw() {
+						a := d.AttributeTable().At(int(i))
+						if list = append(list, fmt.Sprint(text(a.KeyStrindex()), "=", a.Value().AsString(), text(a.UnitStrindex()))); text(a.KeyStrindex()) == by {
+							key = a.Value().Str()
+						}
+					}
+					return list
+				}
+				head := fmt.Sprint(above(r.Resource(), r.SchemaUrl(), s.Scope(), s.SchemaUrl()), text(profile.SampleType().TypeStrindex()), text(profile.PeriodType().TypeStrindex()),
+					text(profile.PeriodType().UnitStrindex()), profile.Period(), profile.DurationNano(), attributes(profile.AttributeIndices()))
+				for _, sample := range profile.Samples().All() {
+					link := d.LinkTable().At(int(sample.LinkIndex()))
+					item := fmt.Sprint(head, sample.Values().AsRaw(), sample.TimestampsUnixNano().AsRaw(), link.TraceID(), link.SpanID())
+					for _, i := range d.StackTable().At(int(sample.StackIndex())).LocationIndices().AsRaw() {
+						at := d.LocationTable().At(int(i))
+						m := d.MappingTable().At(int(at.MappingIndex()))
+						item += fmt.Sprint(" at ", at.Address(), attributes(at.AttributeIndices()), text(m.FilenameStrindex()), m.MemoryStart(), attributes(m.AttributeIndices()))
+						for _, line := range at.Lines().All() {
+							f := d.FunctionTable().At(int(line.FunctionIndex()))
+							item += fmt.Sprint(" in ", text(f.NameStrindex()), text(f.SystemNameStrindex()), text(f.FilenameStrindex()))
+						}
+					}
+					item += fmt.Sprint(attributes(sample.AttributeIndices()))
+					all[key] = append(all[key], item)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// TestProfilesByAttributeKeyHaveAWholeDictionary: each key gets its samples, and all that they lead to is what it was, also when batches are
+// cut, come again in halves, or are delivered in part.
+func TestProfilesByAttributeKeyHaveAWholeDictionary(t *testing.T) {
+	for name, set := range map[string]func(*Config){
+		"whole":     func(*Config) {},
+		"cut":       func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize = 5, 5 },
+		"halved":    splits,
+		"waiting":   func(c *Config) { c.WaitForResult = true },
+		"retried":   retries,
+		"by sample": func(c *Config) { c.AttributeKeys = append(c.AttributeKeys, "item") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				want, got, calls := map[string][]string{}, map[string][]string{}, 0
+				p := newPipelineTo(t, profiles, func(c *Config) {
+					byThird(c)
+					set(c)
+				}, func(p *pipeline, ctx context.Context, pd pprofile.Profiles) error {
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					if calls++; name == "retried" && calls%2 == 1 {
+						return errNext
+					}
+					if name == "halved" && pd.SampleCount() > 2 {
+						return errTooLarge
+					}
+					require.NoError(t, profiles.Check(pd))
+					all := spelledOut(pd, "third")
+					require.Len(t, all, 1)
+					for key, list := range all {
+						require.Equal(t, []string{key}, client.FromContext(ctx).Metadata.Get("third"))
+						got[key] = append(got[key], list...)
+					}
+					return nil
+				}).begun(t)
+				for i := range 3 {
+					pd := richProfiles(20*i, 12)
+					for key, list := range spelledOut(pd, "third") {
+						want[key] = append(want[key], list...)
+					}
+					require.NoError(t, send(context.Background(), p, pd))
+				}
+				later(time.Hour)
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				require.Len(t, got, 3)
+				for key := range want {
+					if name == "by sample" { // each is of a key of its own
+						require.ElementsMatch(t, want[key], got[key])
+					} else {
+						require.Equal(t, want[key], got[key])
+					}
+				}
+			})
+		})
+	}
 }

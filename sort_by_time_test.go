@@ -5,14 +5,19 @@ package partitionedbufferprocessor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"pgregory.net/rapid"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // timedLogs is a payload of one scope with records of these times, in this order.
@@ -153,6 +158,79 @@ func TestSortByTimeOfARetry(t *testing.T) {
 		require.NoError(t, send(context.Background(), p, timedLogs("a", 9, 1, 5)))
 		time.Sleep(time.Minute)
 		require.Equal(t, [][][]pcommon.Timestamp{{{1, 5, 9}}, {{1, 5, 9}}}, calls())
+	})
+}
+
+// Records of one time keep the order in which they were accepted, within a batch and from one to the next, however often a batch comes again,
+// in halves or in part.
+func TestSortByTimeIsStableOverBatchesThatComeAgain(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		requests := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(1, 3), 1, 8), 1, 8).Draw(rt, "times")
+		answers := rapid.SliceOfN(rapid.SampledFrom([]string{"takes", "fails", "partly", "too large"}), 0, 12).Draw(rt, "answers")
+		buffer := rapid.SampledFrom([]string{bufferQueue, bufferMap}).Draw(rt, "buffer")
+		waits := rapid.Bool().Draw(rt, "wait_for_result")
+		size := rapid.SampledFrom([]int64{0, 3}).Draw(rt, "send_batch_max_size")
+		var problem string
+		accepted, taken, last := 0, 0, map[pcommon.Timestamp]pcommon.Timestamp{}
+		synctest.Test(t, func(t *testing.T) {
+			p := newPipelineTo(t, logs, func(c *Config) {
+				splits(c)
+				retries(c)
+				c.RetryOnFailure.MaxElapsedTime = 0
+				c.SortByTime, c.Buffer, c.WaitForResult, c.SendBatchSize, c.SendBatchMaxSize, c.NumConsumers = true, buffer, waits, max(size, 1), size, 1
+			}, func(p *pipeline, _ context.Context, ld plog.Logs) error {
+				time.Sleep(ms) // others come meanwhile
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				answer, err := "takes", error(nil)
+				if len(answers) > 0 {
+					answer, answers = answers[0], answers[1:]
+				}
+				n := ld.LogRecordCount()
+				switch {
+				case answer == "fails":
+					return errNext
+				case answer == "too large" && n > 1:
+					return errTooLarge
+				case answer == "partly" && n > 1:
+					all := logs.Cut(logs.Copy(ld), signal.Measure{})
+					head, _ := all.Take(signal.Items(n / 2))
+					failed, _ := all.Take(signal.Items(n - n/2))
+					ld, err = head, consumererror.NewLogs(errNext, failed)
+				}
+				for _, r := range ld.ResourceLogs().All() {
+					before := pcommon.Timestamp(0)
+					for _, record := range r.ScopeLogs().At(0).LogRecords().All() {
+						taken++
+						at, id := record.Timestamp(), record.ObservedTimestamp()
+						if at < before || id <= last[at] {
+							problem = fmt.Sprintf("%d of time %d came after one of time %d, and %d", id, at, before, last[at])
+						}
+						before, last[at] = at, id
+					}
+				}
+				return err
+			}).begun(t)
+			for _, times := range requests {
+				ld := timedLogs("a")
+				for _, at := range times {
+					accepted++
+					record := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
+					record.SetTimestamp(pcommon.Timestamp(at))
+					record.SetObservedTimestamp(pcommon.Timestamp(accepted))
+				}
+				go func() {
+					if err := send(context.Background(), p, ld); err != nil {
+						t.Error(err)
+					}
+				}()
+				synctest.Wait()
+			}
+			later(time.Hour)
+		})
+		if problem != "" || taken != accepted {
+			rt.Fatalf("%s; %d of %d taken", problem, taken, accepted)
+		}
 	})
 }
 

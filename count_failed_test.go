@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partitionedbufferprocessor
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"pgregory.net/rapid"
+
+	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
+)
+
+// TestCountsOfBatchesThatFail: whether a batch comes again as it was, in halves, or what an error names of it, what is taken in the end stands
+// for all that was accepted, and for nothing twice. Nobody waits for a result with map.key: record, so nothing goes back to a caller.
+func TestCountsOfBatchesThatFail(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		requests := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) counted {
+			return counted{id: rapid.Int64Range(1, 6).Draw(rt, "id"), at: rapid.Int64Range(0, 5).Draw(rt, "at")}
+		}), 1, 8), 1, 8).Draw(rt, "requests")
+		gaps := rapid.SliceOfN(rapid.Bool(), len(requests), len(requests)).Draw(rt, "flushes")
+		answers := rapid.SliceOfN(rapid.SampledFrom([]string{"takes", "fails", "partly", "too large"}), 0, 12).Draw(rt, "answers")
+		most := rapid.SampledFrom([]int64{0, 2}).Draw(rt, "send_batch_max_size")
+		partitions := rapid.SampledFrom([]int64{1, 3}).Draw(rt, "partitions")
+		accepted, stands := map[int64]int64{}, map[int64]int64{}
+		synctest.Test(t, func(t *testing.T) {
+			p := newPipelineTo(t, logs, func(c *Config) {
+				counts(c)
+				splits(c)
+				retries(c)
+				c.RetryOnFailure.MaxElapsedTime = 0
+				c.Partitions, c.SendBatchSize, c.SendBatchMaxSize = partitions, most, most
+			}, func(p *pipeline, _ context.Context, ld plog.Logs) error {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				answer, err := "takes", error(nil)
+				if len(answers) > 0 {
+					answer, answers = answers[0], answers[1:]
+				}
+				n := ld.LogRecordCount()
+				switch {
+				case answer == "fails":
+					return errNext
+				case answer == "too large" && n > 1:
+					return errTooLarge
+				case answer == "partly" && n > 1:
+					all := logs.Cut(logs.Copy(ld), signal.Measure{})
+					head, _ := all.Take(signal.Items(n / 2))
+					failed, _ := all.Take(signal.Items(n - n/2))
+					ld, err = head, consumererror.NewLogs(errNext, failed)
+				}
+				for _, r := range countsOf(ld) {
+					stands[r.id] += r.stands
+				}
+				return err
+			}).begun(t)
+			for i, records := range requests {
+				if err := send(context.Background(), p, countedLogs(records...)); err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range records {
+					accepted[r.id]++
+				}
+				if gaps[i] {
+					later(time.Second)
+				}
+			}
+			later(time.Hour)
+		})
+		if got, want := fmt.Sprint(stands), fmt.Sprint(accepted); got != want {
+			rt.Fatalf("records stand for %s, accepted were %s", got, want)
+		}
+	})
+}
