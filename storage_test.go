@@ -775,6 +775,7 @@ func TestStorageSpills(t *testing.T) {
 					require.NoError(t, p.pushAll(from("tenant", "small"), 2, 10_000, 20_000, 30_000))
 					for i := range 200 {
 						require.NoError(t, p.pushAll(from("tenant", "large"), 5, 30*i, 30*i+10, 30*i+20))
+						synctest.Wait() // a batch is taken as soon as it is due: it has the oldest, and those are in memory
 						if i%10 == 0 {
 							require.LessOrEqual(t, p.metric(t, "storage_memory", ""), int64(20_000))
 						}
