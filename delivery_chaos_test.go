@@ -289,7 +289,7 @@ func (c *deliveryChaos) run(t *testing.T) {
 		return
 	}
 	if left == nil {
-		left = c.leaves(p, &st)
+		left = c.leaves(p, &st, lost)
 	}
 	left.dropped = st.Evicted + st.Expired + st.Stalled + lost
 	c.runAgain(t, left)

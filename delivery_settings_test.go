@@ -50,8 +50,15 @@ func drawDelivery(r *rand.Rand, kind anyKind) deliverySettings {
 	c.serial = c.tenants > 0 || c.thirds || c.cfg.consumers() < 2
 	c.ordered = c.serial && !c.repeats && (!partly || !again)
 	halves := c.cfg.SplitOnTooLarge && c.limit > 0 || partly || slices.Contains(c.answers, "partly rejects")
-	if c.grows = 1; c.cfg.Sizer != sizerItems && (halves || c.cfg.SendBatchMaxSize > 0 || c.cfg.SendBatchMaxSizeBytes > 0) {
-		c.grows = largest
+	if c.grows = 1; halves || c.cfg.SendBatchMaxSize > 0 || c.cfg.SendBatchMaxSizeBytes > 0 {
+		// A batch is halved depth first, so it is in one more part for each halving, not in one for each item; and so is a batch of each
+		// consumer. The most of 4000 seeds are 2.25 times the requests, as each part is one, and 1.74 times the bytes, as each repeats its resource.
+		switch c.cfg.Sizer {
+		case sizerRequests:
+			c.grows = 4
+		case sizerBytes:
+			c.grows = 3
+		}
 	}
 	return c
 }

@@ -91,8 +91,8 @@ func (c *deliveryChaos) crashes() *leftBehind {
 	return l
 }
 
-// leaves returns what the run has left. If all deletes were written and nothing was pending in the end, the disk is empty.
-func (c *deliveryChaos) leaves(p *pipeline, st *partitioned.Stats) *leftBehind {
+// leaves returns what the run has left, which lost so many items of what was pending in the end. If all deletes were written and nothing was pending in the end, the disk is empty.
+func (c *deliveryChaos) leaves(p *pipeline, st *partitioned.Stats, lost int64) *leftBehind {
 	l := &leftBehind{disk: c.disk, requests: c.requests, delivered: c.delivered, unsent: map[string]bool{}, refused: map[int]bool{}}
 	l.all = p.log.FilterMessageSnippet("The storage could not be closed in time").Len() > 0
 	if st.Lost > 0 {
@@ -108,8 +108,9 @@ func (c *deliveryChaos) leaves(p *pipeline, st *partitioned.Stats) *leftBehind {
 			l.refused[id] = true
 		}
 	}
-	if n := len(storedKeys(c.disk)); !l.all && (n > 0) != (st.Lost > 0) {
-		c.fault("%d entries are left, and %d items were pending", n, st.Lost)
+	kept := st.Lost - lost // the others of what was pending were never written
+	if n := len(storedKeys(c.disk)); !l.all && (n > 0 && st.Lost == 0 || n == 0 && kept > 0) {
+		c.fault("%d entries are left, %d items were pending, and %d of them were kept", n, st.Lost, kept)
 	}
 	return l
 }
