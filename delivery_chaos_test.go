@@ -226,7 +226,7 @@ func (c *deliveryChaos) produce(p *pipeline, producer int) {
 		for i, item := range c.kind.list(first, n) {
 			c.ids[item] = first + i
 			c.pushes[first+i]++
-			if c.entries[first+i] = fmt.Sprint(first); c.thirds {
+			if c.entries[first+i] = fmt.Sprint(first); len(c.cfg.AttributeKeys) > 0 { // thirds may share a partition, and an entry
 				c.entries[first+i] += third(first + i)
 			}
 		}
