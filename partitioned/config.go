@@ -170,8 +170,9 @@ type QueueConfig[T any] struct {
 	// Key returns what an item is batched and ordered by. It runs in Push, before any lock. A key of another type needs a string
 	// of its own, as strconv.Itoa makes of a number. Nil: all items are of one kind.
 	// They stay in order with one partition and one consumer, and with several partitions in each of them. Pushes then
-	// spread over the partitions, unless PushKey says where to: one by one while little is pending, and while much is in runs of up
-	// to 1024 items, or BatchSize. A push of several items is divided if that makes parts of 64 items, or of BatchSize.
+	// spread over the partitions, unless PushKey says where to: one by one while little is pending, and in runs while much is, of up
+	// to 1024 items, or BatchSize, or 64 items where bytes make a batch. A push of several items is divided if that makes parts of 64
+	// items, or of BatchSize.
 	Key func(item T) string
 	// OrderOnlyByPartition makes Key choose the partition and nothing else. Batches then mix the keys of their partition, in
 	// order.

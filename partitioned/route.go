@@ -186,8 +186,8 @@ func reorder[T any](items []T, to []int32, m *measures) []T {
 	return sorted
 }
 
-// Of items without a key, those of one push are divided if each part has leastPart of them. Single ones go to a partition in runs of up to
-// longRun, which fill a buffer.
+// Items of one push without a key are divided if each part has leastPart of them. Single ones go to a partition in runs of up to longRun, which
+// fill a buffer.
 const (
 	leastPart = 64
 	longRun   = bufferSize
@@ -196,8 +196,8 @@ const (
 // turns says to which partition items without a key go. They come in runs, which are as long for all partitions in a round. Runs get
 // twice as long from round to round, up to a batch, and as short as what a partition holds that has its turn: so few items are spread as
 // one by one, and many are spread evenly, but most pushes go where the last one went. With each turn another lock, and what is behind it,
-// moves to another core, some of it for a single push that was about to take the old one. With runs of up to
-// 64, eight partitions took up to 1.5 times as long as one; of up to 1024, 0.95 to 1.09 times (8 and 64 producers, two cores).
+// moves to another core, some of it for a single push that was about to take the old one. With runs of up to 64, eight partitions took up
+// to 1.5 times as long as one; of up to 1024, 0.95 to 1.09 times (8 and 64 producers, two cores).
 type turns struct {
 	of  atomic.Int32 // the partition whose turn it is. Whoever holds its lock may pass it on
 	run int32        // how many items make a run in this round, as they weigh. Owned by whoever holds that lock
