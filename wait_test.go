@@ -127,6 +127,37 @@ func TestErrorCarriesWhatWasNotDelivered(t *testing.T) {
 	}
 }
 
+// TestErrorLeavesOutWhatOfASubsetWasDelivered: what an error names of a batch comes again, is too large, and only one half of it is delivered.
+func TestErrorLeavesOutWhatOfASubsetWasDelivered(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := k.answered(t, func(c *Config) {
+					waits(c)
+					splits(c)
+					retries(c)
+				}, func(a *answer) error {
+					switch a.call {
+					case 1:
+						return a.partly(errNext, 4, 8)
+					case 2:
+						return errTooLarge
+					case 3:
+						return nil
+					default:
+						return consumererror.NewPermanent(errNext)
+					}
+				}).begun(t)
+				err := p.push(context.Background(), 0, 8)
+				require.True(t, consumererror.IsPermanent(err), "%v", err)
+				require.Equal(t, k.list(0, 8)[6:], k.subset(err))
+				require.Equal(t, k.list(0, 8)[:6], p.items())
+				p.requireConserved(t)
+			})
+		})
+	}
+}
+
 // A request of three parts, with what becomes of each.
 func TestErrorOfARequestInParts(t *testing.T) {
 	rejected := consumererror.NewPermanent(errors.New("rejected"))
