@@ -16,6 +16,35 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
+// drawnAnswers are what becomes of batches, one after another. Those that come later are taken.
+type drawnAnswers []string
+
+func drawAnswers(rt *rapid.T) drawnAnswers {
+	return rapid.SliceOfN(rapid.SampledFrom([]string{"takes", "fails", "partly", "too large"}), 0, 12).Draw(rt, "answers")
+}
+
+// next answers a batch, and returns what is taken of it.
+func (d *drawnAnswers) next(ld plog.Logs) (taken plog.Logs, err error) {
+	answer := "takes"
+	if len(*d) > 0 {
+		answer, *d = (*d)[0], (*d)[1:]
+	}
+	n := ld.LogRecordCount()
+	switch {
+	case answer == "fails":
+		return plog.NewLogs(), errNext
+	case answer == "too large" && n > 1:
+		return plog.NewLogs(), errTooLarge
+	case answer == "partly" && n > 1:
+		all := logs.Cut(logs.Copy(ld), signal.Measure{})
+		head, _ := all.Take(signal.Items(n / 2))
+		failed, _ := all.Take(signal.Items(n - n/2))
+		return head, consumererror.NewLogs(errNext, failed)
+	default:
+		return ld, nil
+	}
+}
+
 // TestCountsOfBatchesThatFail: whether a batch comes again as it was, in halves, or what an error names of it, what is taken in the end stands
 // for all that was accepted, and for nothing twice. Nobody waits for a result with map.key: record, so nothing goes back to a caller.
 func TestCountsOfBatchesThatFail(t *testing.T) {
@@ -24,7 +53,7 @@ func TestCountsOfBatchesThatFail(t *testing.T) {
 			return counted{id: rapid.Int64Range(1, 6).Draw(rt, "id"), at: rapid.Int64Range(0, 5).Draw(rt, "at")}
 		}), 1, 8), 1, 8).Draw(rt, "requests")
 		gaps := rapid.SliceOfN(rapid.Bool(), len(requests), len(requests)).Draw(rt, "flushes")
-		answers := rapid.SliceOfN(rapid.SampledFrom([]string{"takes", "fails", "partly", "too large"}), 0, 12).Draw(rt, "answers")
+		answers := drawAnswers(rt)
 		most := rapid.SampledFrom([]int64{0, 2}).Draw(rt, "send_batch_max_size")
 		partitions := rapid.SampledFrom([]int64{1, 3}).Draw(rt, "partitions")
 		accepted, stands := map[int64]int64{}, map[int64]int64{}
@@ -38,23 +67,8 @@ func TestCountsOfBatchesThatFail(t *testing.T) {
 			}, func(p *pipeline, _ context.Context, ld plog.Logs) error {
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				answer, err := "takes", error(nil)
-				if len(answers) > 0 {
-					answer, answers = answers[0], answers[1:]
-				}
-				n := ld.LogRecordCount()
-				switch {
-				case answer == "fails":
-					return errNext
-				case answer == "too large" && n > 1:
-					return errTooLarge
-				case answer == "partly" && n > 1:
-					all := logs.Cut(logs.Copy(ld), signal.Measure{})
-					head, _ := all.Take(signal.Items(n / 2))
-					failed, _ := all.Take(signal.Items(n - n/2))
-					ld, err = head, consumererror.NewLogs(errNext, failed)
-				}
-				for _, r := range countsOf(ld) {
+				taken, err := answers.next(ld)
+				for _, r := range countsOf(taken) {
 					stands[r.id] += r.stands
 				}
 				return err

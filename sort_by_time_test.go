@@ -11,13 +11,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"pgregory.net/rapid"
-
-	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
 // timedLogs is a payload of one scope with records of these times, in this order.
@@ -166,12 +163,12 @@ func TestSortByTimeOfARetry(t *testing.T) {
 func TestSortByTimeIsStableOverBatchesThatComeAgain(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		requests := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(1, 3), 1, 8), 1, 8).Draw(rt, "times")
-		answers := rapid.SliceOfN(rapid.SampledFrom([]string{"takes", "fails", "partly", "too large"}), 0, 12).Draw(rt, "answers")
+		answers := drawAnswers(rt)
 		buffer := rapid.SampledFrom([]string{bufferQueue, bufferMap}).Draw(rt, "buffer")
 		waits := rapid.Bool().Draw(rt, "wait_for_result")
 		size := rapid.SampledFrom([]int64{0, 3}).Draw(rt, "send_batch_max_size")
 		var problem string
-		accepted, taken, last := 0, 0, map[pcommon.Timestamp]pcommon.Timestamp{}
+		accepted, arrived, last := 0, 0, map[pcommon.Timestamp]pcommon.Timestamp{}
 		synctest.Test(t, func(t *testing.T) {
 			p := newPipelineTo(t, logs, func(c *Config) {
 				splits(c)
@@ -182,26 +179,11 @@ func TestSortByTimeIsStableOverBatchesThatComeAgain(t *testing.T) {
 				time.Sleep(ms) // others come meanwhile
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				answer, err := "takes", error(nil)
-				if len(answers) > 0 {
-					answer, answers = answers[0], answers[1:]
-				}
-				n := ld.LogRecordCount()
-				switch {
-				case answer == "fails":
-					return errNext
-				case answer == "too large" && n > 1:
-					return errTooLarge
-				case answer == "partly" && n > 1:
-					all := logs.Cut(logs.Copy(ld), signal.Measure{})
-					head, _ := all.Take(signal.Items(n / 2))
-					failed, _ := all.Take(signal.Items(n - n/2))
-					ld, err = head, consumererror.NewLogs(errNext, failed)
-				}
-				for _, r := range ld.ResourceLogs().All() {
+				taken, err := answers.next(ld)
+				for _, r := range taken.ResourceLogs().All() {
 					before := pcommon.Timestamp(0)
 					for _, record := range r.ScopeLogs().At(0).LogRecords().All() {
-						taken++
+						arrived++
 						at, id := record.Timestamp(), record.ObservedTimestamp()
 						if at < before || id <= last[at] {
 							problem = fmt.Sprintf("%d of time %d came after one of time %d, and %d", id, at, before, last[at])
@@ -228,8 +210,8 @@ func TestSortByTimeIsStableOverBatchesThatComeAgain(t *testing.T) {
 			}
 			later(time.Hour)
 		})
-		if problem != "" || taken != accepted {
-			rt.Fatalf("%s; %d of %d taken", problem, taken, accepted)
+		if problem != "" || arrived != accepted {
+			rt.Fatalf("%s; %d of %d arrived", problem, arrived, accepted)
 		}
 	})
 }
