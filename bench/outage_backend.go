@@ -43,10 +43,10 @@ func (b *recovering) consume(ctx context.Context, p ptrace.Traces) error {
 	if !b.up.Load() {
 		return errOutage
 	}
-	n := int64(p.SpanCount()) // before send, which may take it apart
 	if err := b.send(ctx, p); err != nil {
 		return err
 	}
+	n := int64(p.SpanCount())
 	got := b.got.Add(n)
 	if got == n {
 		close(b.first)
