@@ -142,13 +142,19 @@ func TestCountOfWhatComesAgain(t *testing.T) {
 	})
 }
 
+// drawCounted draws at most so many requests, each of at most so many records of the identities from 1 to ids, and after which of them there is
+// a flush.
+func drawCounted(rt *rapid.T, ids int64, records, most int) (requests [][]counted, flushes []bool) {
+	requests = rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) counted {
+		return counted{id: rapid.Int64Range(1, ids).Draw(rt, "id"), at: rapid.Int64Range(0, 5).Draw(rt, "at")}
+	}), 1, records), 1, most).Draw(rt, "requests")
+	return requests, rapid.SliceOfN(rapid.Bool(), len(requests), len(requests)).Draw(rt, "flushes")
+}
+
 // TestCountsAddUp: whatever comes, what is sent stands for all that was accepted and not dropped.
 func TestCountsAddUp(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		requests := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) counted {
-			return counted{id: rapid.Int64Range(1, 4).Draw(rt, "id"), at: rapid.Int64Range(0, 5).Draw(rt, "at")}
-		}), 1, 6), 1, 12).Draw(rt, "requests")
-		gaps := rapid.SliceOfN(rapid.Bool(), len(requests), len(requests)).Draw(rt, "flushes")
+		requests, gaps := drawCounted(rt, 4, 6, 12)
 		remember := rapid.Bool().Draw(rt, "remember")
 		sampled := rapid.Bool().Draw(rt, "max_age") // every record has others of its request then
 		partitions := rapid.SampledFrom([]int64{1, 3}).Draw(rt, "partitions")

@@ -16,7 +16,7 @@ import (
 	"github.com/partitionedbuffer/partitionedbufferprocessor/internal/signal"
 )
 
-// drawnAnswers are what becomes of batches, one after another. Those that come later are taken.
+// drawnAnswers are what becomes of batches, one after another. Batches that come after them are taken.
 type drawnAnswers []string
 
 func drawAnswers(rt *rapid.T) drawnAnswers {
@@ -45,14 +45,11 @@ func (d *drawnAnswers) next(ld plog.Logs) (taken plog.Logs, err error) {
 	}
 }
 
-// TestCountsOfBatchesThatFail: whether a batch comes again as it was, in halves, or what an error names of it, what is taken in the end stands
-// for all that was accepted, and for nothing twice. Nobody waits for a result with map.key: record, so nothing goes back to a caller.
+// TestCountsOfBatchesThatFail: a batch comes again as it was, in halves, or as what an error names of it. What is taken in the end stands for all
+// that was accepted, and for nothing twice. Nobody waits for a result with map.key: record, so nothing goes back to a caller.
 func TestCountsOfBatchesThatFail(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		requests := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) counted {
-			return counted{id: rapid.Int64Range(1, 6).Draw(rt, "id"), at: rapid.Int64Range(0, 5).Draw(rt, "at")}
-		}), 1, 8), 1, 8).Draw(rt, "requests")
-		gaps := rapid.SliceOfN(rapid.Bool(), len(requests), len(requests)).Draw(rt, "flushes")
+		requests, gaps := drawCounted(rt, 6, 8, 8)
 		answers := drawAnswers(rt)
 		most := rapid.SampledFrom([]int64{0, 2}).Draw(rt, "send_batch_max_size")
 		partitions := rapid.SampledFrom([]int64{1, 3}).Draw(rt, "partitions")

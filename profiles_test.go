@@ -252,13 +252,13 @@ func spelledOut(p pprofile.Profiles, by string) map[string][]string {
 }
 
 // TestProfilesByAttributeKeyHaveAWholeDictionary: each key gets its samples, and all that they lead to is what it was, also when batches are
-// cut, come again in halves, or are delivered in part.
+// cut, are halved, or come again, and when callers wait.
 func TestProfilesByAttributeKeyHaveAWholeDictionary(t *testing.T) {
 	for name, set := range map[string]func(*Config){
 		"whole":     func(*Config) {},
 		"cut":       func(c *Config) { c.SendBatchSize, c.SendBatchMaxSize = 5, 5 },
 		"halved":    splits,
-		"waiting":   func(c *Config) { c.WaitForResult = true },
+		"waiting":   waits,
 		"retried":   retries,
 		"by sample": func(c *Config) { c.AttributeKeys = append(c.AttributeKeys, "item") },
 	} {
