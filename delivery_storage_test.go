@@ -91,7 +91,8 @@ func (c *deliveryChaos) crashes() *leftBehind {
 	return l
 }
 
-// leaves returns what the run has left, which lost so many items of what was pending in the end. If all deletes were written and nothing was pending in the end, the disk is empty.
+// leaves returns what the run has left. Of what was pending in the end, so many items were lost, and the others kept. If nothing was pending,
+// and all deletes were written, the disk is empty.
 func (c *deliveryChaos) leaves(p *pipeline, st *partitioned.Stats, lost int64) *leftBehind {
 	l := &leftBehind{disk: c.disk, requests: c.requests, delivered: c.delivered, unsent: map[string]bool{}, refused: map[int]bool{}}
 	l.all = p.log.FilterMessageSnippet("The storage could not be closed in time").Len() > 0

@@ -84,8 +84,8 @@ func (s *storage[P]) readBack(ctx context.Context, parts []*kept[P]) (damages []
 // decodesEach is how many values, which take some µs each, are worth a goroutine.
 const decodesEach = 32
 
-// inParallel calls f with each number below n, on all processors. To decode a batch takes longer than to encode it, and mostly its consumer
-// is the only one that is at work: so the others help.
+// inParallel calls f with each number below n, on all processors. Decoding a batch takes longer than encoding it, and its consumer is mostly
+// the only one that is at work.
 func inParallel(n int, f func(i int)) {
 	workers := max(min(runtime.GOMAXPROCS(0), n/decodesEach), 1)
 	var all sync.WaitGroup
